@@ -1,0 +1,139 @@
+"""The values and seams of the whole system, on one page.
+
+A floor that needs another floor's work names it here; the wiring is in the mains.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+
+from commonhold.formats.cid import Cid
+from commonhold.formats.multihash import Multihash
+
+MAX_BLOCK = 2 << 20
+
+T = TypeVar("T")
+
+
+class Block(NamedTuple):
+    """Bytes and their name. Whoever makes one has checked that they belong together."""
+
+    cid: Cid
+    data: bytes
+
+
+# ── Plans: what the pure floors give instead of doing I/O ──────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A plan's request: these blocks, in this order. It is answered with their bytes."""
+
+    cids: tuple[Cid, ...]
+
+
+# A plan yields wants and is sent the blocks; what it returns is its answer.
+Plan: TypeAlias = Generator[Want, Sequence[bytes], T]
+# A stream yields wants, answered likewise, and items, answered with ().
+Stream: TypeAlias = Generator[Want | T, Sequence[bytes], None]
+
+
+# ── The block store ────────────────────────────────────────────────────────────────────────────────
+
+
+class Pin(NamedTuple):
+    """A retain set as its owner sees it. `root` is what it was made for; `blocks` counts what it keeps."""
+
+    name: str
+    root: Cid
+    blocks: int
+    bytes: int
+    made: float  # seconds since 1970
+
+
+class Usage(NamedTuple):
+    """What a store holds. Bytes are of payload, except `disk`, which is of files."""
+
+    blocks: int
+    bytes: int
+    pins: int
+    segments: int
+    disk: int
+
+
+class Slot(NamedTuple):
+    """A place for one block's payload in a frame that is being filled. `into` is exactly as long as was asked."""
+
+    into: memoryview
+    token: int
+
+
+class Session(Protocol):
+    """An add under way. All it puts or finds is kept; `commit` gives it a name, `close` lets it go.
+
+    Not for use from two threads at once, except that slots may be filled and hashed anywhere.
+    """
+
+    def put(self, key: Multihash, data: bytes | memoryview) -> bool:
+        """Store a block that the caller has hashed; False if it was there. Durable after `flush` or `commit`."""
+        ...
+
+    def keep(self, key: Multihash) -> bool:
+        """Count a block that may be there as one of this session's; False if the store has none such."""
+        ...
+
+    def flush(self) -> None:
+        """Return when all that was put is on disk."""
+        ...
+
+    def commit(self, name: str, root: Cid) -> Pin:
+        """Make all that was put and kept a retain set, replacing the one of that name. On disk on return."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was not committed. What was put stays until `gc`."""
+        ...
+
+
+class BlockStore(Protocol):
+    """Blocks by multihash. Errors are HoldError; a missing block is NOT_FOUND, a wrong one CORRUPT."""
+
+    def has(self, key: Multihash) -> bool: ...
+
+    def size(self, key: Multihash) -> int:
+        """Bytes of a block's payload."""
+        ...
+
+    def get(self, key: Multihash) -> bytes:
+        """A block, checked against its key."""
+        ...
+
+    def read_into(self, key: Multihash, into: memoryview) -> int:
+        """Read a block, checked, to the start of a buffer that can hold it; its length. Safe from many threads."""
+        ...
+
+    def delete(self, key: Multihash) -> int:
+        """Remove a block that no retain set and no session holds, durably; its length."""
+        ...
+
+    def session(self) -> Session: ...
+
+    def pins(self) -> list[Pin]: ...
+
+    def pin(self, name: str) -> Pin | None: ...
+
+    def pin_keys(self, name: str) -> Iterator[Multihash]: ...
+
+    def unpin(self, name: str) -> None: ...
+
+    def rename_pin(self, old: str, new: str) -> None: ...
+
+    def keys(self) -> Iterator[Multihash]: ...
+
+    def usage(self) -> Usage: ...
+
+    def close(self) -> None: ...
+
+
+Fetch: TypeAlias = Callable[[Sequence[Cid]], Iterable[bytes]]
+"""Whoever can answer a Want: the blocks of these CIDs, checked, in order."""

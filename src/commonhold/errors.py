@@ -1,0 +1,89 @@
+"""One error for the whole system: operation, kind, subject. One table maps a kind to every outside world.
+
+Source: DESIGN §4 (errors), STYLE (form of an error message).
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import NamedTuple
+
+
+class Outcome(NamedTuple):
+    """What one kind of error is called outside: by the shell, by HTTP and by the kernel."""
+
+    code: str
+    exit: int
+    http: int
+    errno: int
+
+
+class Kind(Enum):
+    """Why an operation failed. The value is the row of the table."""
+
+    FAILED = Outcome("E-FAILED", 1, 500, errno.EIO)
+    USAGE = Outcome("E-USAGE", 2, 400, errno.EINVAL)
+    INVALID = Outcome("E-INVALID", 1, 400, errno.EINVAL)
+    UNSUPPORTED = Outcome("E-UNSUPPORTED", 1, 415, errno.EOPNOTSUPP)
+    TOO_LARGE = Outcome("E-TOO-LARGE", 1, 413, errno.EFBIG)
+    NOT_FOUND = Outcome("E-NOT-FOUND", 1, 404, errno.ENOENT)
+    EXISTS = Outcome("E-EXISTS", 1, 409, errno.EEXIST)
+    NOT_A_DIRECTORY = Outcome("E-NOT-A-DIRECTORY", 1, 409, errno.ENOTDIR)
+    IS_A_DIRECTORY = Outcome("E-IS-A-DIRECTORY", 1, 409, errno.EISDIR)
+    CHANGED = Outcome("E-CHANGED", 1, 409, errno.EBUSY)
+    BUSY = Outcome("E-BUSY", 1, 423, errno.EBUSY)
+    DISK_FULL = Outcome("E-DISK-FULL", 1, 507, errno.ENOSPC)
+    VERSION = Outcome("E-VERSION", 1, 501, errno.EPROTONOSUPPORT)
+    INTERRUPTED = Outcome("E-INTERRUPTED", 1, 499, errno.EINTR)
+    NO_REPOSITORY = Outcome("E-NO-REPOSITORY", 10, 404, errno.ENOENT)
+    UNREACHABLE = Outcome("E-UNREACHABLE", 11, 503, errno.ECONNREFUSED)
+    DENIED = Outcome("E-DENIED", 12, 403, errno.EACCES)
+    QUOTA = Outcome("E-QUOTA-FULL", 13, 507, errno.EDQUOT)
+    BLESSING = Outcome("E-BLESSING", 14, 403, errno.EKEYREJECTED)
+    ANONYMITY = Outcome("E-ANONYMITY", 15, 403, errno.EPERM)
+    CORRUPT = Outcome("E-CORRUPT", 16, 500, errno.EBADMSG)
+
+
+class HoldError(Exception):
+    """An operation that did not happen: what was tried, on what, why, and what to do about it."""
+
+    def __init__(self, op: str, kind: Kind, subject: str, why: str, *, hint: str | None = None) -> None:
+        super().__init__(op, kind, subject, why)
+        self.op = op
+        self.kind = kind
+        self.subject = subject
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.subject}: {self.why}" if self.subject else f"{self.op}: {self.why}"
+
+
+_FROM_ERRNO = {
+    errno.ENOENT: Kind.NOT_FOUND,
+    errno.EEXIST: Kind.EXISTS,
+    errno.EACCES: Kind.DENIED,
+    errno.EPERM: Kind.DENIED,
+    errno.ENOTDIR: Kind.NOT_A_DIRECTORY,
+    errno.EISDIR: Kind.IS_A_DIRECTORY,
+    errno.ENOSPC: Kind.DISK_FULL,
+    errno.EDQUOT: Kind.QUOTA,
+    errno.EROFS: Kind.DENIED,
+    errno.EINTR: Kind.INTERRUPTED,
+}
+
+
+def from_os(op: str, subject: str, error: OSError) -> HoldError:
+    """Translate what the kernel said. The subject is the path or thing the operation was about."""
+    kind = _FROM_ERRNO.get(error.errno or 0, Kind.FAILED)
+    return HoldError(op, kind, subject, error.strerror or str(error))
+
+
+@contextmanager
+def os_errors(op: str, subject: str) -> Iterator[None]:
+    """Run a block whose OSErrors are about one subject."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os(op, subject, error) from error

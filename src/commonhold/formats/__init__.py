@@ -1,0 +1,1 @@
+"""Bytes ↔ values, pure. Every decoder states its limits and refuses with `Malformed`."""
