@@ -1,0 +1,151 @@
+"""The bodies of records: tables of blocks, members of sets, commits, drops, what is gone. Pure.
+
+Decoding trusts nothing but the record's digest: lengths are checked, and anything odd is `Malformed`.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from commonhold.api import MAX_BLOCK, Pin
+from commonhold.formats import cid as cids
+from commonhold.formats.malformed import Malformed
+from commonhold.formats.multihash import Multihash
+
+_ENTRY = struct.Struct("<II")
+_PLACE = struct.Struct("<IQ")
+_SET = struct.Struct("<Q")
+_PIN = struct.Struct("<QQQdH")
+MAX_NAME = 255
+
+
+class Place(NamedTuple):
+    """Where a block's payload is: the segment's number, and the offset in its file."""
+
+    segment: int
+    offset: int
+
+
+class Gone(NamedTuple):
+    """A block that is no longer at a place; `now` is where it went, None if it was deleted."""
+
+    key: Multihash
+    was: Place
+    now: Place | None
+
+
+def pack_key(key: bytes) -> bytes:
+    """Return a key with its length before it: at most 160 bytes."""
+    return bytes((len(key),)) + key
+
+
+def _unpack_key(body: bytes, at: int) -> tuple[Multihash, int]:
+    if at >= len(body) or at + 1 + body[at] > len(body):
+        raise Malformed("record", "a key is cut short")
+    end = at + 1 + body[at]
+    return Multihash(body[at + 1 : end]), end
+
+
+def pack_entry(key: bytes, offset: int, length: int) -> bytes:
+    """Return one row of a frame's table; the offset counts from the frame's payload."""
+    return bytes((len(key),)) + key + _ENTRY.pack(offset, length)
+
+
+def unpack_table(body: bytes, payload_size: int) -> Iterator[tuple[Multihash, int, int]]:
+    """Yield (key, offset in the payload, length) of each block of a frame."""
+    at = 0
+    while at < len(body):
+        key, at = _unpack_key(body, at)
+        if at + _ENTRY.size > len(body):
+            raise Malformed("record", "a table row is cut short")
+        offset, length = _ENTRY.unpack_from(body, at)
+        at += _ENTRY.size
+        if length > MAX_BLOCK or offset + length > payload_size:
+            raise Malformed("record", "a block outside its frame")
+        yield key, offset, length
+
+
+def pack_members(set_id: int, keys: bytes) -> bytes:
+    """Return the body that says a set keeps these packed keys."""
+    return _SET.pack(set_id) + keys
+
+
+def unpack_members(body: bytes) -> tuple[int, bytes]:
+    """Return the set and its packed keys."""
+    if len(body) < _SET.size:
+        raise Malformed("record", "members without a set")
+    return _SET.unpack_from(body)[0], body[_SET.size :]
+
+
+def unpack_keys(packed: bytes) -> Iterator[Multihash]:
+    """Yield the keys of a packed run, in order."""
+    at = 0
+    while at < len(packed):
+        key, at = _unpack_key(packed, at)
+        yield key
+
+
+def pack_pin(set_id: int, pin: Pin) -> bytes:
+    """Return the body of a commit: also the index's row of a set."""
+    name = pin.name.encode()
+    return _PIN.pack(set_id, pin.blocks, pin.bytes, pin.made, len(name)) + name + pin.root
+
+
+def unpack_pin(body: bytes) -> tuple[int, Pin]:
+    """Return the set and what its owner sees of it."""
+    if len(body) < _PIN.size:
+        raise Malformed("record", "a pin is cut short")
+    set_id, blocks, size, made, length = _PIN.unpack_from(body)
+    rest = body[_PIN.size :]
+    try:
+        name = rest[:length].decode()
+    except UnicodeDecodeError as error:
+        raise Malformed("record", "a pin's name is not UTF-8") from error
+    return set_id, Pin(name, cids.parse(rest[length:]), blocks, size, made)
+
+
+def pack_drop(set_id: int) -> bytes:
+    """Return the body that says a set is gone."""
+    return _SET.pack(set_id)
+
+
+def unpack_drop(body: bytes) -> int:
+    """Return the set that is gone."""
+    if len(body) != _SET.size:
+        raise Malformed("record", "a drop of another length")
+    return int(_SET.unpack(body)[0])
+
+
+def pack_rename(set_id: int, name: str) -> bytes:
+    """Return the body that says a set has another name."""
+    return _SET.pack(set_id) + name.encode()
+
+
+def unpack_rename(body: bytes) -> tuple[int, str]:
+    """Return the set and its new name."""
+    if len(body) <= _SET.size:
+        raise Malformed("record", "a rename without a name")
+    return _SET.unpack_from(body)[0], body[_SET.size :].decode()
+
+
+_NOWHERE = Place(0, 0)
+
+
+def pack_gone(items: Iterable[Gone]) -> bytes:
+    """Return the body that says where blocks no longer are. Segment numbers start at 1; 0 is nowhere."""
+    return b"".join(
+        pack_key(item.key) + _PLACE.pack(*item.was) + _PLACE.pack(*(item.now or _NOWHERE)) for item in items
+    )
+
+
+def unpack_gone(body: bytes) -> Iterator[Gone]:
+    """Yield what is gone."""
+    at = 0
+    while at < len(body):
+        key, at = _unpack_key(body, at)
+        if at + 2 * _PLACE.size > len(body):
+            raise Malformed("record", "a place is cut short")
+        was = Place(*_PLACE.unpack_from(body, at))
+        now = Place(*_PLACE.unpack_from(body, at + _PLACE.size))
+        at += 2 * _PLACE.size
+        yield Gone(key, was, None if now == _NOWHERE else now)

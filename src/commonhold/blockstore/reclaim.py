@@ -1,0 +1,188 @@
+"""Reclaiming: what no set keeps is deleted, segments that are mostly dead are rewritten, the catalogue is checkpointed.
+
+All of it a batch at a time, while adds and reads go on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from commonhold.blockstore import layout
+from commonhold.blockstore.frame import Frame
+from commonhold.blockstore.index import Row, State
+from commonhold.blockstore.layout import Gone, Place
+from commonhold.blockstore.records import RecordKind
+from commonhold.blockstore.store import Store
+from commonhold.formats import multihash
+from commonhold.formats.multihash import Multihash
+
+_BATCH = 2_000
+_CHECKPOINT_FROM = 1 << 20
+
+Tell = Callable[[str, int], None]  # what is being done, and how many blocks so far
+
+
+@dataclass(slots=True)
+class Reclaimed:
+    """What a collection did. Bytes are of payload for `bytes`, of files for `disk`."""
+
+    blocks: int = 0
+    bytes: int = 0
+    moved: int = 0
+    segments: int = 0
+    disk: int = 0
+
+
+def collect(store: Store, tell: Tell = lambda what, count: None) -> Reclaimed:
+    """Delete every block that no set and no session holds, then give back the disk space."""
+    done = Reclaimed()
+    before = store.usage().disk
+    live = _delete_dead(store, done, tell)
+    emptied = [number for number in _worth_rewriting(store, live) if _rewrite(store, number, done, tell)]
+    _retire(store, emptied, done)
+    _checkpoint(store)
+    done.disk = max(0, before - store.usage().disk)
+    return done
+
+
+def _delete_dead(store: Store, done: Reclaimed, tell: Tell) -> dict[int, int]:
+    """Delete; the bytes that live in each segment."""
+    live: dict[int, int] = {}
+    last = b""
+    while page := store.index.scan(last, _BATCH):
+        last = page[-1][0]
+        dead = [key for key, row in page if row.refs == 0]
+        if dead:
+            with store.mutex:
+                rows = [(key, store.index.row(key)) for key in dead if not store.held(key)]
+                gone = [(key, row) for key, row in rows if row is not None and row.refs == 0]
+                if gone:
+                    store.forget(gone)
+            done.blocks += len(gone)
+            done.bytes += sum(row.length for _, row in gone)
+            tell("deleting", done.blocks)
+        for _, row in page:
+            if row.refs:
+                live[row.place.segment] = live.get(row.place.segment, 0) + row.length
+    return live
+
+
+def _worth_rewriting(store: Store, live: dict[int, int]) -> Iterator[int]:
+    """Segments of whose disk space less than half lives; never the one being written."""
+    for number in store.segments.numbers():
+        if number == store.segments.tail.segment:
+            continue
+        taken = store.segments.path(number).stat().st_blocks * 512
+        if live.get(number, 0) * 2 < taken:
+            yield number
+
+
+class _Move:
+    """The owner of frames whose blocks were elsewhere before."""
+
+    def __init__(self, store: Store, done: Reclaimed) -> None:
+        self._store = store
+        self._done = done
+        self._was: dict[Multihash, Place] = {}
+        self._frame: Frame | None = None
+        self._here: dict[Multihash, Row] = {}
+
+    def take(self, key: Multihash, row: Row, data: bytes) -> None:
+        """Write a block again."""
+        slot = self._frame.reserve(len(data)) if self._frame else None
+        if slot is None:
+            self.submit()
+            self._frame = self._store.writer.frame(wait=True)
+            assert self._frame is not None
+            slot = self._frame.reserve(len(data))
+            assert slot is not None
+        assert self._frame is not None
+        slot.into[:] = data
+        self._frame.settle(slot, key)
+        self._was[key] = row.place
+
+    def submit(self) -> None:
+        """Hand on what was taken."""
+        if self._frame is not None:
+            self._store.writer.submit(self._frame, self)
+            self._frame = None
+
+    def prepare(self, rows: list[tuple[Multihash, Row]]) -> None:
+        """See `writer.Owner`: a block that was deleted or moved meanwhile is gone from its new place instead."""
+        gone = []
+        for key, row in rows:
+            now = self._store.index.row(key)
+            if now is not None and now.place == self._was[key]:
+                self._here[key] = now
+                gone.append(Gone(key, now.place, row.place))
+            else:
+                gone.append(Gone(key, row.place, None))
+        self._store.catalog.append(RecordKind.GONE, layout.pack_gone(gone))
+        self._store.catalog.sync()
+
+    def enter(self, txn: Any, rows: list[tuple[Multihash, Row]]) -> None:
+        """See `writer.Owner`."""
+        for key, row in rows:
+            now = self._here.pop(key, None)
+            if now is not None:
+                self._store.index.put(txn, key, now._replace(place=row.place))
+                self._done.moved += 1
+        self._store.index.update_mark(txn, catalog=self._store.catalog.end)
+
+
+def _rewrite(store: Store, number: int, done: Reclaimed, tell: Tell) -> bool:
+    """Move what lives out of a segment; False if something there cannot be read."""
+    move = _Move(store, done)
+    whole = True
+    for found in store.segments.frames(number):
+        for key, offset, length in found.blocks:
+            row = store.index.row(key)
+            if row is None or row.place != Place(number, offset):
+                continue
+            data = store.segments.read(row.place, length)
+            if multihash.matches(key, data):
+                move.take(key, row, data)
+            else:
+                whole = False
+        tell("rewriting", done.moved)
+    move.submit()
+    store.writer.flush()
+    return whole
+
+
+def _retire(store: Store, emptied: list[int], done: Reclaimed) -> None:
+    """Delete the segments that the index does not speak of any more: not even of a block whose frame is damaged."""
+    if not emptied:
+        return
+    with store.mutex:
+        spoken_of = {row.place.segment for _, row in store.index.rows()}
+        for number in emptied:
+            if number not in spoken_of:
+                store.segments.retire(number)
+                done.segments += 1
+
+
+def _checkpoint(store: Store) -> None:
+    """Write the catalogue anew when half of it or more is of no more use."""
+    with store.mutex:
+        generation, checkpoint = store.catalog.generation()
+        if store.catalog.end < max(_CHECKPOINT_FROM, 2 * checkpoint):
+            return
+        store.catalog.replace(generation + 1, _catalogue(store))
+        with store.index.write() as txn:
+            store.index.update_mark(txn, generation=generation + 1, catalog=store.catalog.end)
+
+
+def _catalogue(store: Store) -> Iterator[tuple[RecordKind, bytes]]:
+    """All that a new catalogue has to say."""
+    for set_id, state, pin in store.index.sets():
+        if state is State.WHOLE and pin is not None:
+            for _, packed in store.index.members(set_id):
+                yield RecordKind.MEMBERS, layout.pack_members(set_id, packed)
+            yield RecordKind.COMMIT, layout.pack_pin(set_id, pin)
+    numbers = set(store.segments.numbers())
+    for kind, body, _ in store.catalog.scan():
+        if kind is RecordKind.GONE:
+            kept = [gone for gone in layout.unpack_gone(body) if gone.was.segment in numbers]
+            if kept:
+                yield RecordKind.GONE, layout.pack_gone(kept)

@@ -1,0 +1,268 @@
+"""Sessions: one add under way. It knows which blocks are new and which were there, and ends as a retain set or not."""
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from commonhold.api import MAX_BLOCK, Pin, Slot
+from commonhold.blockstore import layout
+from commonhold.blockstore.frame import Frame
+from commonhold.blockstore.index import Row
+from commonhold.blockstore.layout import Gone
+from commonhold.blockstore.records import RecordKind
+from commonhold.errors import HoldError, Kind
+from commonhold.formats.cid import Cid
+from commonhold.formats.multihash import Multihash
+
+if TYPE_CHECKING:
+    from commonhold.blockstore.store import Store
+
+_KEPT_LIMIT = 1 << 16
+_CATALOG_RUN = 1 << 20
+
+
+class StoreSession:
+    """A session of the local store. See `api.Session`."""
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+        self._frame: Frame | None = None
+        self._slots: deque[tuple[Slot, Frame]] = deque()
+        self._set: int | None = None
+        self._kept: list[Multihash] = []
+        self._txn: Any = None
+        self._seen = -1
+        self.kept_now: set[Multihash] = set()  # found and not yet counted in the index; `gc` spares them
+        self.new_blocks = 0
+        self.new_bytes = 0
+        store.sessions.add(self)
+
+    # ── blocks ──
+
+    def put(self, key: Multihash, data: bytes | memoryview) -> bool:
+        """See `api.Session.put`."""
+        if self.keep(key):
+            return False
+        slot = self.reserve(len(data), wait=True)
+        assert slot is not None
+        slot.into[:] = data
+        self._place(key)
+        return True
+
+    def keep(self, key: Multihash) -> bool:
+        """See `api.Session.keep`."""
+        if not self._known(key):
+            return False
+        with self._store.mutex:  # gc looks at kept_now under it: either it sees this, or we see it gone
+            if key not in self._store.writer.pending and self._store.index.row(key) is None:
+                return False
+            self._kept.append(key)
+            self.kept_now.add(key)
+        if len(self._kept) >= _KEPT_LIMIT:
+            self._count_kept()
+        return True
+
+    def _known(self, key: Multihash) -> bool:
+        """A cheap answer from a snapshot that is renewed when the index has moved on."""
+        if key in self._store.writer.pending:
+            return True
+        if self._store.damaged and key in self._store.damaged:
+            return False
+        index = self._store.index
+        if self._txn is None or self._seen != index.commits:
+            self._end_snapshot()
+            self._seen = index.commits
+            self._txn = index.read()
+        return index.row(key, self._txn) is not None
+
+    def _end_snapshot(self) -> None:
+        if self._txn is not None:
+            self._txn.abort()
+            self._txn = None
+
+    def reserve(self, length: int, *, wait: bool) -> Slot | None:
+        """Make a place for a payload to be read or written straight into; settle them in the order of reserving.
+
+        None if every frame is busy and `wait` is off, or if waiting would be for the caller's own unsettled slots.
+        """
+        if length > MAX_BLOCK:
+            raise HoldError("put", Kind.TOO_LARGE, "block", f"{length} bytes, the limit is {MAX_BLOCK}")
+        if self._frame is not None:
+            slot = self._frame.reserve(length)
+            if slot is not None:
+                self._slots.append((slot, self._frame))
+                return slot
+            self._retire_frame()
+        frame = self._store.writer.frame(wait=wait and not self._slots)
+        if frame is None:
+            return None
+        self._frame = frame
+        slot = frame.reserve(length)
+        assert slot is not None
+        self._slots.append((slot, frame))
+        return slot
+
+    def settle(self, key: Multihash) -> bool:
+        """Say what the oldest reserved slot holds; False if that block was there, and the slot is not needed."""
+        if self.keep(key):
+            slot, frame = self._slots.popleft()
+            frame.forget(slot)
+            self._finish_if_full(frame)
+            return False
+        self._place(key)
+        return True
+
+    def _place(self, key: Multihash) -> None:
+        slot, frame = self._slots.popleft()
+        frame.settle(slot, key)
+        self._store.writer.pending.add(key)
+        self.new_blocks += 1
+        self.new_bytes += len(slot.into)
+        self._finish_if_full(frame)
+
+    def abandon(self) -> None:
+        """Give up the oldest reserved slot: what was to fill it did not come."""
+        slot, frame = self._slots.popleft()
+        frame.forget(slot)
+        self._finish_if_full(frame)
+
+    def _retire_frame(self) -> None:
+        frame, self._frame = self._frame, None
+        if frame is not None:
+            self._finish_if_full(frame)
+
+    def _finish_if_full(self, frame: Frame) -> None:
+        """Hand a frame on once nothing more goes in and nothing in it is open."""
+        if frame is self._frame or frame.unsettled:
+            return
+        if frame.empty:
+            self._store.writer.give_back(frame)
+        else:
+            self._store.writer.submit(frame, self)
+
+    # ── called by the writer ──
+
+    def prepare(self, rows: list[tuple[Multihash, Row]]) -> None:
+        """See `writer.Owner`: a damaged block that was put again is gone from its old place."""
+        if not self._store.damaged:
+            return
+        healed = [(key, row) for key, row in rows if key in self._store.damaged]
+        gone = []
+        for key, row in healed:
+            old = self._store.index.row(key)
+            if old is not None:
+                gone.append(Gone(key, old.place, row.place))
+        if gone:
+            self._store.catalog.append(RecordKind.GONE, layout.pack_gone(gone))
+            self._store.catalog.sync()
+
+    def enter(self, txn: Any, rows: list[tuple[Multihash, Row]]) -> None:
+        """See `writer.Owner`."""
+        index, damaged = self._store.index, self._store.damaged
+        new = rows
+        if damaged:
+            new = [item for item in rows if item[0] not in damaged]
+            for key, row in rows:
+                if key in damaged:
+                    old = index.row(key, txn)
+                    index.put(txn, key, row._replace(refs=(old.refs if old else 0) + 1))
+                    index.clear_damaged(txn, key)
+                    damaged.discard(key)
+        index.put_new(txn, new)
+        index.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key, _ in rows]))
+
+    # ── ends ──
+
+    def _set_id(self, txn: Any) -> int:
+        if self._set is None:
+            self._set = self._store.index.new_set(txn)
+        return self._set
+
+    def _count_kept(self) -> None:
+        """Count what was found in the index, once its blocks are there."""
+        if not self._kept:
+            return
+        self._send()
+        index = self._store.index
+        with self._store.mutex:
+            with index.write() as txn:
+                index.add_refs(txn, self._kept, 1)
+                index.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key in self._kept]))
+            self._kept.clear()
+            self.kept_now.clear()
+
+    def _send(self) -> None:
+        """Submit the frame being filled, and return when all is acknowledged."""
+        if self._slots:
+            raise HoldError("flush", Kind.FAILED, "session", "slots are still open")
+        self._retire_frame()
+        self._store.writer.flush()
+
+    def flush(self) -> None:
+        """See `api.Session.flush`."""
+        self._send()
+
+    def commit(self, name: str, root: Cid) -> Pin:
+        """See `api.Session.commit`."""
+        check_name(name)
+        self._send()
+        store, index = self._store, self._store.index
+        before = index.set_named(name)
+        if before is not None and before[1].root == root and self._set is None:
+            self.close()
+            return before[1]
+        self._count_kept()
+        with store.mutex:
+            if self._set is None:
+                with index.write() as txn:
+                    self._set_id(txn)
+            assert self._set is not None
+            blocks, size = self._write_members(self._set)
+            pin = Pin(name, root, blocks, size, time.time())
+            store.catalog.append(RecordKind.COMMIT, layout.pack_pin(self._set, pin))
+            if before is not None:
+                store.catalog.append(RecordKind.DROP, layout.pack_drop(before[0]))
+            store.catalog.sync()
+            with index.write() as txn:
+                old = index.complete_set(txn, self._set, pin)
+                index.update_mark(txn, catalog=store.catalog.end)
+        self._set = None
+        self.close()
+        if old is not None:
+            store.undo_set(old)
+        return pin
+
+    def _write_members(self, set_id: int) -> tuple[int, int]:
+        """Copy the set's keys to the catalogue; how many, and their bytes."""
+        count = size = 0
+        for _, packed in self._store.index.members(set_id):
+            self._store.catalog.append(RecordKind.MEMBERS, layout.pack_members(set_id, packed))
+            with self._store.index.read() as txn:
+                for key in layout.unpack_keys(packed):
+                    row = self._store.index.row(key, txn)
+                    count += 1
+                    size += row.length if row else 0
+        return count, size
+
+    def close(self) -> None:
+        """See `api.Session.close`."""
+        if self not in self._store.sessions:
+            return
+        self._end_snapshot()
+        while self._slots:
+            self.abandon()
+        self._retire_frame()
+        try:
+            if self._store.writer.usable:
+                self._store.writer.flush()
+            if self._set is not None and self._store.writer.usable:
+                self._store.undo_set(self._set)
+                self._set = None
+        finally:
+            self._store.sessions.discard(self)
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a pin: empty, over 255 bytes, or with control characters."""
+    if not name or len(name.encode(errors="surrogateescape")) > layout.MAX_NAME or not name.isprintable():
+        raise HoldError("pin", Kind.USAGE, repr(name)[:80], "a pin's name has 1 to 255 bytes of printable text")

@@ -1,0 +1,297 @@
+"""The local block store: reads, and the parts that write, brought together. See `api.BlockStore`."""
+
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from commonhold.api import Pin, Usage
+from commonhold.blockstore import layout, recovery
+from commonhold.blockstore.catalog import Catalog
+from commonhold.blockstore.index import Index, Row
+from commonhold.blockstore.layout import Gone
+from commonhold.blockstore.records import RecordKind
+from commonhold.blockstore.segments import Segments
+from commonhold.blockstore.session import StoreSession, check_name
+from commonhold.blockstore.writer import Writer
+from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.formats import multihash
+from commonhold.formats.malformed import Malformed
+from commonhold.formats.multihash import Multihash
+from commonhold.host import disk
+from commonhold.host.disk import PAGE, round_up
+
+FORMAT = 1
+FORMAT_NAME = "format.json"
+_DIRECT_FROM = 64 << 10
+
+
+def create(directory: Path) -> None:
+    """Make an empty store in a directory that has none."""
+    with os_errors("create", str(directory)):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / "segments").mkdir(mode=0o700)
+        text = json.dumps({"format": FORMAT, "secret": secrets.token_hex(32)}, indent=1) + "\n"
+        disk.replace_file(str(directory / FORMAT_NAME), text.encode())
+
+
+def _read_format(directory: Path) -> bytes:
+    path = directory / FORMAT_NAME
+    try:
+        value = json.loads(path.read_text())
+        version, secret = int(value["format"]), bytes.fromhex(value["secret"])
+    except FileNotFoundError:
+        raise HoldError("open", Kind.NO_REPOSITORY, str(directory), "not a repository", hint="hold init") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise HoldError("open", Kind.CORRUPT, str(path), f"cannot be read: {error}") from error
+    except OSError as error:
+        raise HoldError("open", Kind.DENIED, str(path), error.strerror or "cannot be read") from error
+    if version != FORMAT:
+        raise HoldError(
+            "open",
+            Kind.VERSION,
+            str(directory),
+            f"a repository of format {version}; this program knows format {FORMAT}",
+            hint="use a newer hold" if version > FORMAT else None,
+        )
+    return secret
+
+
+class Store:
+    """A store in a directory of this process's own; whoever opens it holds the repository's lock."""
+
+    def __init__(self, directory: Path) -> None:
+        secret = _read_format(directory)
+        self.mutex = threading.RLock()  # held by whatever changes sets, or deletes or moves blocks
+        self.sessions: set[StoreSession] = set()
+        self.segments = Segments(directory / "segments", secret)
+        self.catalog = Catalog(directory, secret)
+        self.index = Index(directory / "index")
+        self.notes = recovery.recover(self.segments, self.catalog, self.index)
+        for set_id, state, _ in self.index.sets():
+            if state != state.WHOLE:
+                self.undo_set(set_id)
+        self.damaged = self.index.damaged()
+        self.writer = Writer(self.segments, self.index, self.mutex)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Acknowledge what is under way, let go of open sessions, close the files."""
+        for session in list(self.sessions):
+            session.close()
+        self.writer.close()
+        self.segments.close()
+        self.catalog.close()
+        self.index.close()
+
+    # ── blocks ──
+
+    def has(self, key: Multihash) -> bool:
+        """See `api.BlockStore`."""
+        return self.index.row(key) is not None
+
+    def _row(self, key: Multihash) -> Row:
+        row = self.index.row(key)
+        if row is None:
+            raise HoldError("get", Kind.NOT_FOUND, f"block {describe(key)}", "not in this store")
+        return row
+
+    def size(self, key: Multihash) -> int:
+        """See `api.BlockStore`."""
+        return self._row(key).length
+
+    def get(self, key: Multihash) -> bytes:
+        """See `api.BlockStore`."""
+        row = self._row(key)
+        while True:
+            data = self._read(key, row)
+            if data is not None:
+                return data
+            row = self._moved(key, row)
+
+    def _read(self, key: Multihash, row: Row) -> bytes | None:
+        try:
+            data = self.segments.read(row.place, row.length)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unreadable(key, row, error) from error
+        return data if multihash.matches(key, data) else None
+
+    def _moved(self, key: Multihash, row: Row) -> Row:
+        """A block did not check out: it was moved or deleted meanwhile, or its bytes are wrong."""
+        now = self.index.row(key)
+        if now is None:
+            raise HoldError("get", Kind.NOT_FOUND, f"block {describe(key)}", "not in this store")
+        if now.place == row.place:
+            raise HoldError(
+                "get",
+                Kind.CORRUPT,
+                f"block {describe(key)}",
+                f"wrong bytes in segment {row.place.segment} at offset {row.place.offset}",
+                hint="hold verify",
+            )
+        return now
+
+    def read_into(self, key: Multihash, into: memoryview) -> int:
+        """See `api.BlockStore`. A buffer of whole, aligned pages is read past the page cache."""
+        row = self._row(key)
+        while True:
+            found = self._read_direct(key, row, into)
+            if found:
+                return row.length
+            row = self._moved(key, row)
+
+    def _read_direct(self, key: Multihash, row: Row, into: memoryview) -> bool:
+        whole = round_up(row.length)
+        if row.length >= _DIRECT_FROM and row.place.offset % PAGE == 0 and len(into) >= whole:
+            try:
+                got = self.segments.read_direct(row.place, into[:whole])
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                raise _unreadable(key, row, error) from error
+            return got >= row.length and multihash.matches(key, into[: row.length])
+        data = self._read(key, row)
+        if data is None:
+            return False
+        into[: row.length] = data
+        return True
+
+    def delete(self, key: Multihash) -> int:
+        """See `api.BlockStore`."""
+        row = self._row(key)
+        with self.mutex:
+            self._refuse_held(key)
+            self.forget([(key, row)])
+        return row.length
+
+    def _refuse_held(self, key: Multihash) -> None:
+        row = self._row(key)
+        if row.refs:
+            names = sorted(pin.name for pin in self.pins() if key in set(self.pin_keys(pin.name)))
+            raise HoldError(
+                "delete",
+                Kind.BUSY,
+                f"block {describe(key)}",
+                "kept by pin " + ", ".join(repr(name) for name in names[:5]) if names else "kept by an add under way",
+                hint=f"hold pin rm {names[0]}" if names else None,
+            )
+        if self.held(key):
+            raise HoldError("delete", Kind.BUSY, f"block {describe(key)}", "kept by an add under way")
+
+    def held(self, key: Multihash) -> bool:
+        """Whether a session has found this block and not yet counted it. Under the mutex."""
+        return key in self.writer.pending or any(key in session.kept_now for session in self.sessions)
+
+    def forget(self, dead: list[tuple[Multihash, Row]]) -> None:
+        """Delete blocks for good: the catalogue says so first, then the index, then the disk space. Under the mutex."""
+        self.catalog.append(RecordKind.GONE, layout.pack_gone(Gone(key, row.place, None) for key, row in dead))
+        self.catalog.sync()
+        with self.index.write() as txn:
+            for key, _ in dead:
+                self.index.remove(txn, key)
+                self.index.clear_damaged(txn, key)
+            self.index.update_mark(txn, catalog=self.catalog.end)
+        self.damaged.difference_update([key for key, _ in dead])
+        self.segments.punch((row.place, row.length) for _, row in dead)
+
+    def keys(self) -> Iterator[Multihash]:
+        """See `api.BlockStore`."""
+        return (key for key, _ in self.index.rows())
+
+    # ── retain sets ──
+
+    def session(self) -> StoreSession:
+        """See `api.BlockStore`."""
+        return StoreSession(self)
+
+    def pins(self) -> list[Pin]:
+        """See `api.BlockStore`."""
+        return self.index.pins()
+
+    def pin(self, name: str) -> Pin | None:
+        """See `api.BlockStore`."""
+        found = self.index.set_named(name)
+        return found[1] if found else None
+
+    def _set(self, name: str) -> int:
+        found = self.index.set_named(name)
+        if found is None:
+            raise HoldError("pin", Kind.NOT_FOUND, repr(name), "no pin of that name", hint="hold pin ls")
+        return found[0]
+
+    def pin_keys(self, name: str) -> Iterator[Multihash]:
+        """See `api.BlockStore`."""
+        for _, packed in self.index.members(self._set(name)):
+            yield from layout.unpack_keys(packed)
+
+    def unpin(self, name: str) -> None:
+        """See `api.BlockStore`."""
+        with self.mutex:
+            set_id = self._set(name)
+            self.catalog.append(RecordKind.DROP, layout.pack_drop(set_id))
+            self.catalog.sync()
+            with self.index.write() as txn:
+                self.index.leave(txn, set_id)
+                self.index.update_mark(txn, catalog=self.catalog.end)
+        self.undo_set(set_id)
+
+    def rename_pin(self, old: str, new: str) -> None:
+        """See `api.BlockStore`."""
+        check_name(new)
+        with self.mutex:
+            set_id = self._set(old)
+            if new == old:
+                return
+            if self.pin(new) is not None:
+                raise HoldError("pin", Kind.EXISTS, repr(new), "there is a pin of that name")
+            self.catalog.append(RecordKind.RENAME, layout.pack_rename(set_id, new))
+            self.catalog.sync()
+            with self.index.write() as txn:
+                self.index.rename_set(txn, set_id, new)
+                self.index.update_mark(txn, catalog=self.catalog.end)
+
+    def undo_set(self, set_id: int) -> None:
+        """Undo the references of a set that is leaving or was never finished, a run at a time; then forget it."""
+        with self.index.write() as txn:
+            self.index.leave(txn, set_id)
+        for row, packed in self.index.members(set_id):
+            with self.index.write() as txn:
+                self.index.add_refs(txn, layout.unpack_keys(packed), -1)
+                self.index.remove_members(txn, row)
+        with self.index.write() as txn:
+            self.index.forget_set(txn, set_id)
+
+    def usage(self) -> Usage:
+        """See `api.BlockStore`."""
+        numbers = self.segments.numbers()
+        disk_bytes = sum(self.segments.path(number).stat().st_blocks * 512 for number in numbers)
+        return Usage(self.index.block_count(), self.index.byte_count(), len(self.pins()), len(numbers), disk_bytes)
+
+
+def describe(key: Multihash) -> str:
+    """A key as people see it: function and digest."""
+    try:
+        return f"{key.function}:{key.digest.hex()}"
+    except Malformed:
+        return key.hex()
+
+
+def _unreadable(key: Multihash, row: Row, error: OSError) -> HoldError:
+    return HoldError(
+        "get",
+        Kind.CORRUPT,
+        f"block {describe(key)}",
+        f"segment {row.place.segment} at offset {row.place.offset}: {error.strerror}",
+    )

@@ -1,0 +1,182 @@
+"""The writer: one thread that puts frames into segments and commits them in groups. A commit is one sync of the
+segment and one transaction of the index; only then is a block acknowledged.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from commonhold.blockstore.frame import Frame
+from commonhold.blockstore.index import Index, Row
+from commonhold.blockstore.layout import Place
+from commonhold.blockstore.segments import Segments
+from commonhold.errors import HoldError, from_os
+from commonhold.formats.multihash import Multihash
+
+RING = 3
+GROUP_BYTES = 64 << 20
+GROUP_SECONDS = 0.1
+
+
+class Owner(Protocol):
+    """Whoever a frame's blocks belong to: a session, or the compaction."""
+
+    def prepare(self, rows: list[tuple[Multihash, Row]]) -> None:
+        """The blocks are on disk and not yet in the index: say in the catalogue what that makes obsolete."""
+        ...
+
+    def enter(self, txn: Any, rows: list[tuple[Multihash, Row]]) -> None:
+        """Enter the blocks in the index."""
+        ...
+
+
+@dataclass(slots=True)
+class _Group:
+    """What was written and is not yet acknowledged."""
+
+    blocks: list[tuple[Owner, list[tuple[Multihash, Row]]]] = field(default_factory=list)
+    size: int = 0
+    since: float = 0.0
+
+
+class Writer:
+    """Takes full frames, gives back empty ones. `pending` has every block that is settled and not yet in the index."""
+
+    def __init__(self, segments: Segments, index: Index, mutex: threading.RLock) -> None:
+        self._segments = segments
+        self._mutex = mutex  # the store's: nobody may hold it and wait for the writer
+        self._index = index
+        self._queue: queue.SimpleQueue[tuple[Frame, Owner] | threading.Event | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self._made = 0
+        self._group = _Group()
+        self._thread: threading.Thread | None = None
+        self._error: HoldError | None = None
+        self.pending: set[Multihash] = set()
+
+    # ── for sessions ──
+
+    def frame(self, *, wait: bool) -> Frame | None:
+        """An empty frame; None if all are busy and the caller would rather not wait."""
+        self.check()
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
+            if self._made < RING:
+                self._made += 1
+                return Frame()
+            if not wait:
+                return None
+        frame = self._free.get()
+        self.check()
+        return frame
+
+    def give_back(self, frame: Frame) -> None:
+        """Return a frame that has nothing to write."""
+        frame.reset()
+        self._free.put(frame)
+
+    def submit(self, frame: Frame, owner: Owner) -> None:
+        """Have a frame written; it comes back to the ring by itself."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="hold-writer", daemon=True)
+            self._thread.start()
+        self._queue.put((frame, owner))
+
+    def flush(self) -> None:
+        """Return when all that was submitted is acknowledged."""
+        if self._thread is not None:
+            done = threading.Event()
+            self._queue.put(done)
+            done.wait()
+        self.check()
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing has failed."""
+        return self._error is None
+
+    def check(self) -> None:
+        """Raise what stopped the writer, if anything did: nothing is written after that."""
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Finish what was submitted and end the thread."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    # ── the thread ──
+
+    def _run(self) -> None:
+        while True:
+            try:
+                item = self._queue.get(timeout=self._patience())
+            except queue.Empty:
+                self._attempt(self._commit)
+                continue
+            if isinstance(item, tuple):
+                frame, owner = item
+                self._attempt(lambda frame=frame, owner=owner: self._write(frame, owner))  # type: ignore[misc]
+                self.give_back(frame)
+                if self._due():
+                    self._attempt(self._commit)
+                continue
+            self._attempt(self._commit)
+            if item is None:
+                return
+            item.set()
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do a step unless one failed before: after a failed write nothing may be acknowledged."""
+        if self._error is not None:
+            return
+        try:
+            step()
+        except OSError as error:
+            self._error = from_os("write", "the block store", error)
+        except HoldError as error:
+            self._error = error
+        if self._error is not None:
+            self.pending.clear()
+
+    def _patience(self) -> float | None:
+        if not self._group.blocks:
+            return None
+        return max(0.0, self._group.since + GROUP_SECONDS - time.monotonic())
+
+    def _due(self) -> bool:
+        group = self._group
+        return bool(group.blocks) and (group.size >= GROUP_BYTES or time.monotonic() - group.since >= GROUP_SECONDS)
+
+    def _write(self, frame: Frame, owner: Owner) -> None:
+        self._segments.make_room(frame.size + (1 << 20))
+        parts, size, blocks = frame.seal(self._segments.frame_key())
+        place = self._segments.append(parts, size)
+        if not self._group.blocks:
+            self._group.since = time.monotonic()
+        rows = [(key, Row(Place(place.segment, place.offset + offset), length, 1)) for key, offset, length in blocks]
+        self._group.blocks.append((owner, rows))
+        self._group.size += size
+
+    def _commit(self) -> None:
+        group = self._group
+        if not group.blocks:
+            return
+        self._segments.sync()
+        tail = self._segments.tail
+        with self._mutex:
+            for owner, rows in group.blocks:
+                owner.prepare(rows)
+            with self._index.write() as txn:
+                for owner, rows in group.blocks:
+                    owner.enter(txn, rows)
+                self._index.update_mark(txn, segment=tail.segment, end=tail.offset)
+        for _, rows in group.blocks:
+            self.pending.difference_update([key for key, _ in rows])
+        self._group = _Group()

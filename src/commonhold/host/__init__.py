@@ -1,0 +1,1 @@
+"""What we ask of the machine: files, memory, users, where a repository is."""
