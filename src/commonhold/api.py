@@ -62,10 +62,11 @@ class Usage(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A place for one block's payload in a frame that is being filled. `into` is exactly as long as was asked."""
+    """A place for one block's bytes in memory that goes to disk as it is. `into` is exactly as long as was asked."""
 
     into: memoryview
-    token: int
+    start: int
+    home: object
 
 
 class Session(Protocol):
@@ -73,6 +74,19 @@ class Session(Protocol):
 
     Not for use from two threads at once, except that slots may be filled and hashed anywhere.
     """
+
+    def reserve(self, length: int, *, wait: bool) -> Slot | None:
+        """Make a place for a block that is yet to be read. None where there is no room until open slots are settled,
+        or, if `wait` is off, until the disk has caught up."""
+        ...
+
+    def settle(self, slot: Slot, key: Multihash) -> bool:
+        """Say what a filled slot holds; False if that block was there, and the slot is not needed."""
+        ...
+
+    def abandon(self, slot: Slot) -> None:
+        """Give a slot up."""
+        ...
 
     def put(self, key: Multihash, data: bytes | memoryview) -> bool:
         """Store a block that the caller has hashed; False if it was there. Durable after `flush` or `commit`."""

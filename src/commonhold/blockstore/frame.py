@@ -52,12 +52,12 @@ class Frame:
         self._table += _MAX_ENTRY
         self.unsettled += 1
         base = TABLE_ROOM + start
-        return Slot(self._memory[base : base + length], start)
+        return Slot(self._memory[base : base + length], start, self)
 
     def settle(self, slot: Slot, key: Multihash) -> None:
         """Say what a filled slot holds."""
         self.unsettled -= 1
-        self._blocks.append((key, slot.token, len(slot.into)))
+        self._blocks.append((key, slot.start, len(slot.into)))
         self._table += len(key) + 9 - _MAX_ENTRY
 
     def forget(self, slot: Slot) -> None:
@@ -66,11 +66,11 @@ class Frame:
         self._table -= _MAX_ENTRY
         length = len(slot.into)
         large = length >= _LARGE
-        end = slot.token + (round_up(length) if large else length)
+        end = slot.start + (round_up(length) if large else length)
         if end == self._end:
-            self._end = slot.token
+            self._end = slot.start
         elif large:
-            self._dead.append((slot.token, end))
+            self._dead.append((slot.start, end))
 
     def seal(self, key: bytes) -> tuple[list[memoryview], int, list[tuple[Multihash, int, int]]]:
         """Return what to write, its size in whole pages, and the blocks: (key, offset from its start, length)."""

@@ -1,7 +1,6 @@
 """Sessions: one add under way. It knows which blocks are new and which were there, and ends as a retain set or not."""
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from commonhold.api import MAX_BLOCK, Pin, Slot
@@ -27,7 +26,7 @@ class StoreSession:
     def __init__(self, store: "Store") -> None:
         self._store = store
         self._frame: Frame | None = None
-        self._slots: deque[tuple[Slot, Frame]] = deque()
+        self._open = 0  # slots reserved and not yet settled
         self._set: int | None = None
         self._kept: list[Multihash] = []
         self._txn: Any = None
@@ -44,9 +43,10 @@ class StoreSession:
         if self.keep(key):
             return False
         slot = self.reserve(len(data), wait=True)
-        assert slot is not None
+        if slot is None:
+            raise HoldError("put", Kind.FAILED, "session", "every frame has open slots")
         slot.into[:] = data
-        self._place(key)
+        self._place(slot, key)
         return True
 
     def keep(self, key: Multihash) -> bool:
@@ -81,57 +81,52 @@ class StoreSession:
             self._txn = None
 
     def reserve(self, length: int, *, wait: bool) -> Slot | None:
-        """Make a place for a payload to be read or written straight into; settle them in the order of reserving.
-
-        None if every frame is busy and `wait` is off, or if waiting would be for the caller's own unsettled slots.
-        """
+        """See `api.Session.reserve`."""
         if length > MAX_BLOCK:
             raise HoldError("put", Kind.TOO_LARGE, "block", f"{length} bytes, the limit is {MAX_BLOCK}")
-        if self._frame is not None:
-            slot = self._frame.reserve(length)
-            if slot is not None:
-                self._slots.append((slot, self._frame))
-                return slot
+        slot = self._frame.reserve(length) if self._frame is not None else None
+        if slot is None:
             self._retire_frame()
-        frame = self._store.writer.frame(wait=wait and not self._slots)
-        if frame is None:
-            return None
-        self._frame = frame
-        slot = frame.reserve(length)
-        assert slot is not None
-        self._slots.append((slot, frame))
+            self._frame = self._store.writer.frame(wait=wait and not self._open)
+            if self._frame is None:
+                return None
+            slot = self._frame.reserve(length)
+            assert slot is not None
+        self._open += 1
         return slot
 
-    def settle(self, key: Multihash) -> bool:
-        """Say what the oldest reserved slot holds; False if that block was there, and the slot is not needed."""
+    def settle(self, slot: Slot, key: Multihash) -> bool:
+        """See `api.Session.settle`."""
         if self.keep(key):
-            slot, frame = self._slots.popleft()
-            frame.forget(slot)
-            self._finish_if_full(frame)
+            self.abandon(slot)
             return False
-        self._place(key)
+        self._place(slot, key)
         return True
 
-    def _place(self, key: Multihash) -> None:
-        slot, frame = self._slots.popleft()
+    def abandon(self, slot: Slot) -> None:
+        """See `api.Session.abandon`."""
+        frame = slot.home
+        assert isinstance(frame, Frame)
+        self._open -= 1
+        frame.forget(slot)
+        self._pass_on(frame)
+
+    def _place(self, slot: Slot, key: Multihash) -> None:
+        frame = slot.home
+        assert isinstance(frame, Frame)
+        self._open -= 1
         frame.settle(slot, key)
         self._store.writer.pending.add(key)
         self.new_blocks += 1
         self.new_bytes += len(slot.into)
-        self._finish_if_full(frame)
-
-    def abandon(self) -> None:
-        """Give up the oldest reserved slot: what was to fill it did not come."""
-        slot, frame = self._slots.popleft()
-        frame.forget(slot)
-        self._finish_if_full(frame)
+        self._pass_on(frame)
 
     def _retire_frame(self) -> None:
         frame, self._frame = self._frame, None
         if frame is not None:
-            self._finish_if_full(frame)
+            self._pass_on(frame)
 
-    def _finish_if_full(self, frame: Frame) -> None:
+    def _pass_on(self, frame: Frame) -> None:
         """Hand a frame on once nothing more goes in and nothing in it is open."""
         if frame is self._frame or frame.unsettled:
             return
@@ -193,7 +188,7 @@ class StoreSession:
 
     def _send(self) -> None:
         """Submit the frame being filled, and return when all is acknowledged."""
-        if self._slots:
+        if self._open:
             raise HoldError("flush", Kind.FAILED, "session", "slots are still open")
         self._retire_frame()
         self._store.writer.flush()
@@ -249,8 +244,6 @@ class StoreSession:
         if self not in self._store.sessions:
             return
         self._end_snapshot()
-        while self._slots:
-            self.abandon()
         self._retire_frame()
         try:
             if self._store.writer.usable:

@@ -1,0 +1,244 @@
+"""Adding: a file or a tree of the file system into one session, depth first, names in byte order.
+
+What is not a file, directory or symbolic link is skipped and said so; a name that is not UTF-8 is an error.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from commonhold.agent.content import Content
+from commonhold.agent.ignoring import Rules
+from commonhold.agent.reuse import Reuse, Seen
+from commonhold.api import Session
+from commonhold.errors import HoldError, Kind, from_os
+from commonhold.formats.unixfs import Mtime
+from commonhold.unixfs.build import Built, build_symlink
+from commonhold.unixfs.chunk import CdcChunker, FixedChunker
+from commonhold.unixfs.directory import Entry, build_directory
+from commonhold.unixfs.profile import Profile
+
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What may change which CIDs come out."""
+
+    profile: Profile
+    chunker: FixedChunker | CdcChunker
+    hidden: bool = False
+    mode: bool = False
+    mtime: bool = False
+    recursive: bool = False
+
+    @property
+    def label(self) -> str:
+        """The same for two adds whose results can stand for each other."""
+        return f"{self.profile.name} {self.chunker} {self.hidden:d}{self.mode:d}{self.mtime:d}"
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how an add goes."""
+
+    def bytes(self, count: int) -> None:
+        """So many more bytes were read."""
+
+    def file(self, path: str, built: Built) -> None:
+        """One more file, directory or link is in."""
+
+    def skipped(self, path: str, why: str) -> None:
+        """Something was left out."""
+
+
+class Adder:
+    """Adds paths to one session."""
+
+    def __init__(self, session: Session, options: Options, watcher: Watcher, reuse: Reuse | None = None) -> None:
+        self._session = session
+        self._options = options
+        self._watcher = watcher
+        self._reuse = reuse
+        self._content = Content(session, options.profile, options.chunker, watcher.bytes)
+
+    def close(self) -> None:
+        """End what runs beside it."""
+        self._content.close()
+
+    def add(self, path: str) -> Built:
+        """Add what a path names; a symbolic link given by its own name is followed."""
+        try:
+            status = os.stat(path)
+            if stat.S_ISDIR(status.st_mode):
+                if not self._options.recursive:
+                    raise HoldError("add", Kind.USAGE, shown(path), "is a directory", hint=f"hold add -r {shown(path)}")
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                return self._directory(fd, path, Rules.none())
+            if not stat.S_ISREG(status.st_mode):
+                raise HoldError("add", Kind.UNSUPPORTED, shown(path), "is neither a file nor a directory")
+            return self._file(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path)
+        except OSError as error:
+            raise from_os("add", shown(path), error) from error
+
+    def add_stream(self, source: BinaryIO) -> Built:
+        """Add what a stream gives."""
+        return self._content.add_stream(source)
+
+    def wrap(self, entries: list[tuple[str, Built]]) -> Built:
+        """Add a directory of what was added."""
+        return self._put_directory([Entry(name, built.cid, built.tsize) for name, built in entries], None, None)
+
+    # ── kinds of things ──
+
+    def _file(self, fd: int, path: str) -> Built:
+        try:
+            before = os.fstat(fd)
+            seen = Seen.of(before)
+            known = self._reuse.file(path, seen) if self._reuse else None
+            if known is not None:
+                built = known
+                self._watcher.bytes(built.size)
+            else:
+                built = self._content.add_file(fd, before.st_size, shown(path), *self._attributes(before))
+                if Seen.of(os.fstat(fd)) != seen:
+                    raise HoldError("add", Kind.CHANGED, shown(path), "the file changed while it was read")
+            if self._reuse:
+                self._reuse.note_file(path, seen, built)
+        finally:
+            os.close(fd)
+        self._watcher.file(path, built)
+        return built
+
+    def _attributes(self, status: os.stat_result) -> tuple[int | None, Mtime | None]:
+        mode = stat.S_IMODE(status.st_mode) if self._options.mode else None
+        mtime = Mtime(*divmod(status.st_mtime_ns, 1_000_000_000)) if self._options.mtime else None
+        return mode, mtime
+
+    def _link(self, target: str, path: str, status: os.stat_result) -> Built:
+        mtime = self._attributes(status)[1]
+        try:
+            encoded = target.encode()
+        except UnicodeEncodeError as error:
+            raise HoldError("add", Kind.INVALID, shown(path), "a link whose target is not UTF-8") from error
+        built, block = build_symlink(self._options.profile, encoded, mtime)
+        self._session.put(block.cid.multihash, block.data)
+        self._watcher.file(path, built)
+        return built
+
+    def _directory(self, fd: int, path: str, rules: Rules) -> Built:
+        """Add a directory and all below it, without recursion: a tree may be as deep as the file system allows."""
+        stack = [_Open(fd, path, rules)]
+        try:
+            while True:
+                here = stack[-1]
+                if here.todo is None:
+                    self._list(here)
+                assert here.todo is not None
+                if here.todo:
+                    self._step(stack, here, here.todo.pop())
+                    continue
+                built = self._leave(here)
+                stack.pop()
+                os.close(here.fd)
+                if not stack:
+                    return built
+                stack[-1].entries.append(Entry(os.path.basename(here.path), built.cid, built.tsize))
+        except OSError as error:
+            raise from_os("add", shown(stack[-1].path), error) from error
+        finally:
+            for left in stack:
+                os.close(left.fd)
+
+    def _list(self, here: "_Open") -> None:
+        with os.scandir(here.fd) as found:
+            names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        here.rules = here.rules.within(here.fd, here.path)
+        if not self._options.hidden:
+            names = [item for item in names if not item[0].startswith(".")]
+        if here.rules.any:
+            names = [item for item in names if not here.rules.ignores(f"{here.path}/{item[0]}", is_directory=item[1])]
+        here.todo = sorted((name for name, _ in names), key=os.fsencode, reverse=True)
+
+    def _step(self, stack: list["_Open"], here: "_Open", name: str) -> None:
+        path = f"{here.path}/{name}"
+        if not _is_utf8(name):
+            raise HoldError(
+                "add", Kind.INVALID, shown(path), "the name is not UTF-8", hint="rename it, or list it in .holdignore"
+            )
+        try:
+            fd = os.open(name, _FILE_FLAGS, dir_fd=here.fd)
+        except OSError as error:
+            self._unopened(here, name, path, error)
+            return
+        kind = os.fstat(fd).st_mode
+        if stat.S_ISREG(kind):
+            built = self._file(fd, path)
+            here.entries.append(Entry(name, built.cid, built.tsize))
+        elif stat.S_ISDIR(kind):
+            stack.append(_Open(fd, path, here.rules))
+        else:
+            os.close(fd)
+            self._watcher.skipped(path, _what(kind))
+
+    def _unopened(self, here: "_Open", name: str, path: str, error: OSError) -> None:
+        """A symbolic link, a special file, or something that cannot be read."""
+        status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            built = self._link(os.readlink(name, dir_fd=here.fd), path, status)
+            here.entries.append(Entry(name, built.cid, built.tsize))
+        elif stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            raise from_os("add", shown(path), error) from error
+        else:
+            self._watcher.skipped(path, _what(status.st_mode))
+
+    def _leave(self, here: "_Open") -> Built:
+        mode, mtime = self._attributes(os.fstat(here.fd)) if self._options.mode or self._options.mtime else (None, None)
+        built = self._put_directory(here.entries, mode, mtime)
+        self._watcher.file(here.path, built)
+        return built
+
+    def _put_directory(self, entries: list[Entry], mode: int | None, mtime: Mtime | None) -> Built:
+        plan = build_directory(self._options.profile, entries, mode=mode, mtime=mtime)
+        while True:
+            try:
+                block = next(plan)
+            except StopIteration as end:
+                built: Built = end.value
+                return built
+            self._session.put(block.cid.multihash, block.data)
+
+
+class _Open:
+    """A directory being added."""
+
+    __slots__ = ("entries", "fd", "path", "rules", "todo")
+
+    def __init__(self, fd: int, path: str, rules: Rules) -> None:
+        self.fd = fd
+        self.path = path.rstrip("/") or "/"
+        self.rules = rules
+        self.todo: list[str] | None = None  # names still to add, last first
+        self.entries: list[Entry] = []
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _what(mode: int) -> str:
+    for test, name in ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISBLK, "a block device")):
+        if test(mode):
+            return name
+    return "a character device"
+
+
+def shown(path: str) -> str:
+    """A path as it can be printed: bytes that are not UTF-8, and control characters, escaped."""
+    raw = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in raw)

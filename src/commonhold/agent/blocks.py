@@ -1,0 +1,118 @@
+"""Blocks for plans: answers a Want from a block store, and keeps or lists whole graphs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from commonhold.api import BlockStore, Pin, Session
+from commonhold.errors import HoldError, Kind
+from commonhold.formats import cid as cids
+from commonhold.formats.cid import Cid
+from commonhold.formats.malformed import Malformed, Unsupported
+from commonhold.formats.unixfs import Type
+from commonhold.unixfs import read, run
+
+
+class Blocks:
+    """A store as the plans see it: `fetch` is an `api.Fetch`."""
+
+    def __init__(self, store: BlockStore) -> None:
+        self.store = store
+
+    def fetch(self, cids: Sequence[Cid]) -> Iterable[bytes]:
+        """The blocks of these CIDs, checked, in order."""
+        return [self.block(cid) for cid in cids]
+
+    def block(self, cid: Cid) -> bytes:
+        """One block; the content of an inline CID is in its name."""
+        inline = cid.inline
+        if inline is not None:
+            return inline
+        try:
+            return self.store.get(cid.multihash)
+        except HoldError as error:
+            if error.kind is Kind.NOT_FOUND:
+                raise HoldError("get", Kind.NOT_FOUND, str(cid), "not in this store") from error
+            raise
+        except Unsupported as error:
+            raise HoldError("get", Kind.UNSUPPORTED, str(cid), error.why) from error
+
+    def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
+        """The CID at a path below another."""
+        with malformed("resolve", cid):
+            return run.run(read.resolve(cid, path), self.fetch)
+
+    def stat(self, cid: Cid) -> read.Info:
+        """What a UnixFS node is. Of a raw leaf its length is all there is to say, and it is not read for that."""
+        if cid.codec == cids.RAW and cid.inline is None:
+            try:
+                return read.Info(Type.FILE, self.store.size(cid.multihash), 0, None, None, None)
+            except HoldError as error:
+                raise HoldError("stat", error.kind, str(cid), error.why) from error
+        with malformed("stat", cid):
+            return run.run(read.stat(cid), self.fetch)
+
+    def walk(self, root: Cid) -> Iterator[read.Visited]:
+        """Every block of a graph, parents first."""
+        with malformed("walk", root):
+            yield from run.items(read.walk(root), self.fetch)
+
+    def keep_graph(self, session: Session, root: Cid) -> int:
+        """Have a session keep every block of a graph; how many. NOT_FOUND names the first that is missing."""
+        count = 0
+        for visited in self.walk(root):
+            if visited.cid.inline is None and not session.keep(visited.cid.multihash):
+                raise HoldError(
+                    "pin", Kind.NOT_FOUND, str(root), f"incomplete: block {visited.cid} is not in this store"
+                )
+            count += 1
+        return count
+
+    def keep_if_whole(self, session: Session, root: Cid) -> bool:
+        """Have a session keep a graph if all of it is here; whether it is."""
+        if root.codec == cids.RAW:
+            return root.inline is not None or session.keep(root.multihash)
+        try:
+            self.keep_graph(session, root)
+        except HoldError:
+            return False
+        return True
+
+    def pin(self, root: Cid, name: str) -> Pin:
+        """Pin a graph that is here, whole."""
+        session = self.store.session()
+        try:
+            self.keep_graph(session, root)
+            return session.commit(name, root)
+        finally:
+            session.close()
+
+
+class malformed:  # noqa: N801  (a context manager, read as a phrase)
+    """Run a block in which `Malformed` is about one CID."""
+
+    def __init__(self, op: str, cid: Cid) -> None:
+        self._op = op
+        self._cid = cid
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Unsupported):
+            raise HoldError(self._op, Kind.UNSUPPORTED, str(self._cid), str(error)) from error
+        if isinstance(error, Malformed):
+            raise HoldError(self._op, Kind.INVALID, str(self._cid), str(error)) from error
+
+
+def parse_path(text: str) -> tuple[Cid, list[str]]:
+    """Return the CID and the path below it of `CID`, `CID/a/b` or `/ipfs/CID/a/b`."""
+    bare = text.removeprefix("ipfs://").removeprefix("/ipfs/")
+    first, _, rest = bare.partition("/")
+    try:
+        cid = cids.parse_text(first)
+    except Malformed as error:
+        raise HoldError("read", Kind.USAGE, repr(text)[:120], str(error)) from error
+    path = [segment for segment in rest.split("/") if segment]
+    for segment in path:
+        if segment in (".", "..") or "\0" in segment:
+            raise HoldError("read", Kind.USAGE, repr(text)[:120], f"{segment!r} cannot be part of a path below a CID")
+    return cid, path

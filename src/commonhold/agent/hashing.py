@@ -1,0 +1,38 @@
+"""A session that keeps nothing: `add --only-hash` runs the same code as an add and writes nowhere."""
+
+from commonhold.api import Pin, Slot
+from commonhold.formats.cid import Cid
+from commonhold.formats.multihash import Multihash
+
+
+class HashOnly:
+    """See `api.Session`. Slots are plain memory."""
+
+    def reserve(self, length: int, *, wait: bool) -> Slot | None:
+        """Plain memory."""
+        return Slot(memoryview(bytearray(length)), 0, self)
+
+    def settle(self, slot: Slot, key: Multihash) -> bool:
+        """Nothing is there, and nothing stays."""
+        return True
+
+    def abandon(self, slot: Slot) -> None:
+        """Nothing to give up."""
+
+    def put(self, key: Multihash, data: bytes | memoryview) -> bool:
+        """Let it go."""
+        return True
+
+    def keep(self, key: Multihash) -> bool:
+        """Nothing is there."""
+        return False
+
+    def flush(self) -> None:
+        """Nothing to wait for."""
+
+    def commit(self, name: str, root: Cid) -> Pin:
+        """Not asked for."""
+        raise AssertionError("only hashes were asked for")
+
+    def close(self) -> None:
+        """Nothing to let go of."""

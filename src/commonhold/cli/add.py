@@ -1,0 +1,181 @@
+"""Take files and directories in. The last line on standard output is the root CID.
+
+What is added is pinned under --name, or under its own CID. Names that begin with a dot, and what a .holdignore
+lists, are left out of directories.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commonhold.cli.opening import opened
+from commonhold.cli.output import Output, human
+from commonhold.errors import HoldError, Kind
+
+if TYPE_CHECKING:
+    from commonhold.agent.adding import Options
+    from commonhold.agent.reuse import Reuse
+    from commonhold.api import Session
+    from commonhold.cli.opening import Opened
+    from commonhold.unixfs.build import Built
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The words after `add`."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files and directories; - is standard input")
+    parser.add_argument("-r", "--recursive", action="store_true", help="directories with all that is in them")
+    parser.add_argument("--profile", default="unixfs-v1-2025", help="unixfs-v1-2025 (default) or unixfs-v0-2015")
+    parser.add_argument("--chunker", help="size-N, or cdc-MIN-AVG-MAX; else the profile's")
+    parser.add_argument("--only-hash", "-n", action="store_true", help="say the CIDs and store nothing")
+    parser.add_argument("--hidden", action="store_true", help="also names that begin with a dot")
+    parser.add_argument("--mode", action="store_true", help="keep permission bits")
+    parser.add_argument("--mtime", action="store_true", help="keep modification times")
+    parser.add_argument("--name", metavar="PINNAME", help="the pin's name; it replaces the pin of that name")
+    parser.add_argument("-w", "--wrap", action="store_true", help="put all PATHs in one directory")
+    parser.add_argument("--reuse", action="store_true", help="trust size and times of files added before")
+    parser.add_argument("-v", "--verbose", action="store_true", help="a line for every file")
+    parser.add_argument("-Q", "--quieter", action="store_true", help="print the root CID only")
+
+
+def _options(args: argparse.Namespace) -> "Options":
+    from commonhold.agent.adding import Options
+    from commonhold.unixfs import chunk, profile
+
+    chosen = profile.by_name(args.profile)
+    if args.mode or args.mtime:
+        chosen = profile.with_attributes(chosen)
+    chunker = chunk.parse_chunker(args.chunker) if args.chunker else chunk.FixedChunker(chosen.chunk_size)
+    return Options(chosen, chunker, args.hidden, args.mode, args.mtime, args.recursive)
+
+
+class _Watch:
+    """Tells the user how an add goes."""
+
+    def __init__(self, out: Output, *, verbose: bool) -> None:
+        self._out = out
+        self._verbose = verbose
+        self._progress = out.progress("added")
+        self.bytes = self._progress.bytes
+        self.close = self._progress.close
+        self.files = 0
+        self.skips = 0
+
+    @property
+    def done(self) -> int:
+        """Bytes read."""
+        return self._progress.done
+
+    def file(self, path: str, built: "Built") -> None:
+        """One more is in."""
+        self.files += 1
+        if self._verbose:
+            from commonhold.agent.adding import shown
+
+            self._out.result(
+                {"cid": str(built.cid), "path": shown(path), "size": built.size}, f"added {built.cid} {shown(path)}"
+            )
+
+    def skipped(self, path: str, why: str) -> None:
+        """Something was left out."""
+        from commonhold.agent.adding import shown
+
+        self.skips += 1
+        self._out.remark(f"skipped {shown(path)}: {why}")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Add them."""
+    if args.name and len(args.paths) > 1 and not args.wrap:
+        raise HoldError("add", Kind.USAGE, "--name", "names one root, and there are several PATHs", hint="add -w")
+    if args.quieter:
+        out.quiet = True
+    options = _options(args)
+    watch = _Watch(out, verbose=args.verbose and not args.quieter)
+    try:
+        with _target(args, out) as (repository, session_of):
+            added = _add_all(args, options, watch, repository, session_of)
+    finally:
+        watch.close()
+    for path, built in added:
+        row = {"cid": str(built.cid), "path": path, "size": built.size, "root": True}
+        out.result(row, None if args.quieter else f"added {built.cid} {path}")
+    if not out.json:
+        sys.stdout.write(f"{added[-1][1].cid}\n")
+    out.remark(f"{watch.files} files and directories, {human(watch.done)} read")
+    return 0
+
+
+class _Sessions:
+    """Makes the session of each root: of the store, or one that only hashes."""
+
+    def __init__(self, repository: "Opened | None") -> None:
+        self._repository = repository
+
+    def begin(self) -> "Session":
+        """A new one."""
+        if self._repository is None:
+            from commonhold.agent.hashing import HashOnly
+
+            return HashOnly()
+        return self._repository.store.session()
+
+
+@contextmanager
+def _target(args: argparse.Namespace, out: Output) -> Iterator[tuple["Opened | None", _Sessions]]:
+    if args.only_hash:
+        yield None, _Sessions(None)
+        return
+    with opened(args, out) as repository:
+        yield repository, _Sessions(repository)
+
+
+def _add_all(
+    args: argparse.Namespace, options: "Options", watch: _Watch, repository: "Opened | None", sessions: _Sessions
+) -> list[tuple[str, "Built"]]:
+    """Add each path as a root of its own, or all in one directory."""
+    from commonhold.agent.adding import Adder, shown
+
+    added: list[tuple[str, Built]] = []
+    groups = [args.paths] if args.wrap else [[path] for path in args.paths]
+    for group in groups:
+        session = sessions.begin()
+        reuse = _reuse(args, options, repository, session)
+        adder = Adder(session, options, watch, reuse)
+        try:
+            parts = [(path, adder.add_stream(sys.stdin.buffer) if path == "-" else adder.add(path)) for path in group]
+            if args.wrap:
+                built = adder.wrap([(_name(path), one) for path, one in parts])
+                root = ("", built)
+            else:
+                root = (shown(parts[0][0]), parts[0][1])
+            if repository is not None:
+                session.commit(args.name or str(root[1].cid), root[1].cid)
+            if reuse is not None:
+                reuse.close()
+        finally:
+            adder.close()
+            session.close()
+        added.append(root)
+    return added
+
+
+def _name(path: str) -> str:
+    return "stdin" if path == "-" else os.path.basename(os.path.abspath(path))
+
+
+def _reuse(
+    args: argparse.Namespace, options: "Options", repository: "Opened | None", session: "Session"
+) -> "Reuse | None":
+    if repository is None:
+        return None
+    from commonhold.agent.reuse import Reuse
+
+    def present(built: "Built") -> bool:
+        """Have the session keep a file's blocks, if all are here."""
+        return repository.blocks.keep_if_whole(session, built.cid)
+
+    return Reuse(Path(repository.path) / "reuse.sqlite", options.label, present, trust=args.reuse)

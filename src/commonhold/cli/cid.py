@@ -1,0 +1,69 @@
+"""Look at CIDs, and convert them: version, base, codec. Needs no repository."""
+
+import argparse
+
+from commonhold.cli.output import Output
+from commonhold.errors import HoldError, Kind
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The words after `cid`."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="format|inspect|bases|codecs|hashes")
+    form = verbs.add_parser("format", help="convert")
+    form.add_argument("cids", nargs="+", metavar="CID")
+    form.add_argument("-v", "--cid-version", type=int, choices=[0, 1])
+    form.add_argument("-b", "--base", metavar="BASE", help="base32, base58btc, base36, …")
+    form.add_argument("--codec", metavar="CODEC", help="say that the block means something else")
+    inspect = verbs.add_parser("inspect", help="take apart")
+    inspect.add_argument("cids", nargs="+", metavar="CID")
+    for verb in ("bases", "codecs", "hashes"):
+        verbs.add_parser(verb, help=f"list the {verb} known")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Do it."""
+    from commonhold.formats import cid as cids
+    from commonhold.formats import multihash
+
+    if args.verb == "bases":
+        for name, letter in cids.BASES.items():
+            out.result({"name": name, "prefix": letter}, f"{letter} {name}")
+        return 0
+    if args.verb == "codecs":
+        for code, name in cids.CODECS.items():
+            out.result({"name": name, "code": code}, f"{code:#06x} {name}")
+        return 0
+    if args.verb == "hashes":
+        for code, function in multihash.FUNCTIONS.items():
+            row = {"name": function.name, "code": code, "supported": function.compute is not None}
+            out.result(row, f"{code:#06x} {function.name}" + ("" if function.compute else " (named only)"))
+        return 0
+    for text in args.cids:
+        _one(args, out, text)
+    return 0
+
+
+def _one(args: argparse.Namespace, out: Output, text: str) -> None:
+    from commonhold.formats import cid as cids
+    from commonhold.formats.malformed import Malformed
+
+    try:
+        found, base = cids.parse_text_base(text)
+        if args.verb == "inspect":
+            hashed = found.multihash
+            row = {
+                "cid": text, "version": found.version, "base": base, "codec": cids.codec_name(found.codec),
+                "hash": hashed.function, "digest": hashed.digest.hex(),
+            }  # fmt: skip
+            out.result(row, "\n".join(f"{key + ':':9}{value}" for key, value in row.items()))
+            return
+        if args.codec:
+            found = cids.make_v1(cids.codec_of(args.codec), found.multihash)
+        if args.cid_version is not None:
+            found = cids.to_version(found, args.cid_version)
+        elif args.base and args.base != "base58btc":
+            found = cids.to_version(found, 1)
+        shown = cids.format_text(found, args.base) if args.base else str(found)
+    except Malformed as error:
+        raise HoldError("cid", Kind.USAGE, repr(text)[:120], str(error)) from error
+    out.result({"cid": text, "formatted": shown}, shown)

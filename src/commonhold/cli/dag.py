@@ -1,0 +1,34 @@
+"""Nodes of graphs, whatever their codec."""
+
+import argparse
+import json
+
+from commonhold.cli.opening import opened
+from commonhold.cli.output import Output, human
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The words after `dag`."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="get|stat")
+    get = verbs.add_parser("get", help="a node as dag-json")
+    get.add_argument("path", metavar="CID[/path]", help="a path follows map keys, list positions and links")
+    stat = verbs.add_parser("stat", help="how many blocks a graph has, and their bytes")
+    stat.add_argument("path", metavar="CID")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Do it."""
+    from commonhold.agent.blocks import parse_path
+    from commonhold.agent.nodes import get_node, graph_size
+    from commonhold.formats import dagcbor
+
+    cid, path = parse_path(args.path)
+    with opened(args, out) as repository:
+        if args.verb == "get":
+            print_value = dagcbor.to_json(get_node(repository.blocks, cid, path))
+            out.result({"cid": str(cid), "node": json.loads(print_value)}, print_value)
+            return 0
+        root = repository.blocks.resolve(cid, path)
+        blocks, size = graph_size(repository.blocks, root)
+    out.result({"cid": str(root), "blocks": blocks, "bytes": size}, f"{root}: {blocks} blocks, {human(size)}")
+    return 0

@@ -1,0 +1,36 @@
+"""Write a graph as a CARv1 archive, parents first, each block once."""
+
+import argparse
+import sys
+
+from commonhold.cli.opening import opened
+from commonhold.cli.output import Output
+from commonhold.errors import os_errors
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The words after `export`."""
+    parser.add_argument("path", metavar="CID[/path]", help="the graph's root")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to; else standard output")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Export it."""
+    from commonhold.agent.archiving import export_car
+    from commonhold.agent.blocks import parse_path
+
+    cid, path = parse_path(args.path)
+    progress = out.progress("exported")
+    with opened(args, out) as repository:
+        root = repository.blocks.resolve(cid, path)
+        if args.output is None or args.output == "-":
+            count = export_car(repository.blocks, root, sys.stdout.buffer, progress.bytes)
+            sys.stdout.buffer.flush()
+            progress.close()
+            out.remark(f"exported {count} blocks")
+            return 0
+        with os_errors("export", args.output), open(args.output, "xb") as sink:
+            count = export_car(repository.blocks, root, sink, progress.bytes)
+    progress.close()
+    out.result({"cid": str(root), "path": args.output, "blocks": count}, f"exported {count} blocks to {args.output}")
+    return 0

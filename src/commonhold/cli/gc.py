@@ -1,0 +1,23 @@
+"""Delete what no pin keeps, and give the disk space back."""
+
+import argparse
+
+from commonhold.cli.opening import opened
+from commonhold.cli.output import Output, human
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """No words after `gc`."""
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Collect."""
+    from commonhold.blockstore.reclaim import collect
+
+    with opened(args, out) as repository:
+        done = collect(repository.store)
+    row = {
+        "blocks": done.blocks, "bytes": done.bytes, "moved": done.moved, "segments": done.segments, "disk": done.disk,
+    }  # fmt: skip
+    out.result(row, f"deleted {done.blocks} blocks of {human(done.bytes)}; {human(done.disk)} of disk given back")
+    return 0

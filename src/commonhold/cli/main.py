@@ -1,0 +1,147 @@
+"""`hold`: finds the command, reads the words, runs it, and turns an error into a message and an exit code.
+
+Start-up is kept short: only the chosen command's file is imported.
+"""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from typing import NamedTuple, NoReturn
+
+from commonhold import __version__
+from commonhold.cli.output import Output
+from commonhold.errors import HoldError, Kind
+
+
+class Command(NamedTuple):
+    """A command's file below `commonhold.cli`, and its line of the help."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "init": Command("init", "make a repository"),
+    "add": Command("add", "take files and directories in; the last line is the root CID"),
+    "get": Command("get", "write a file or tree out, or as a tar archive"),
+    "cat": Command("cat", "write a file's bytes to standard output"),
+    "ls": Command("ls", "list a directory"),
+    "stat": Command("stat", "say what a CID or path is"),
+    "pin": Command("pin", "keep graphs under names: add, ls, rm, rename"),
+    "gc": Command("gc", "delete what no pin keeps, and give the disk space back"),
+    "verify": Command("verify", "read and check everything, and name the pins that damage touches"),
+    "export": Command("export", "write a graph as a CAR archive"),
+    "import": Command("import_", "take a CAR archive in"),
+    "block": Command("block", "single blocks: put, get, stat, rm"),
+    "dag": Command("dag", "nodes of graphs: get, stat"),
+    "cid": Command("cid", "look at a CID, and convert it"),
+    "repo": Command("repo", "the repository: stat"),
+    "status": Command("status", "which repository this is, and what isolation it gives"),
+    "completion": Command("completion", "print a shell's completion script"),
+    "version": Command("version", "print the version"),
+}
+
+EXIT_CODES = """exit codes:
+  0 ok   1 failed   2 usage   10 no repository   11 daemon unreachable   12 denied
+  13 quota   14 blessing   15 anonymity refused   16 corrupt data"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a usage error in the form of all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise HoldError(self.prog, Kind.USAGE, "", message, hint=f"{self.prog} --help")
+
+
+def _root_parser() -> argparse.ArgumentParser:
+    lines = "\n".join(f"  {name:12}{command.summary}" for name, command in COMMANDS.items())
+    parser = _Parser(
+        prog="hold",
+        description="Commonhold: own your flat, share the building.",
+        epilog=f"commands:\n{lines}\n\n`hold COMMAND --help` says more.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="hold [--repo DIR] [--json] [--quiet] COMMAND …",
+    )
+    _common(parser, None)
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, default: object) -> None:
+    """The options that go before or after the command's name."""
+    parser.add_argument(
+        "--repo", metavar="DIR", default=default, help="the repository (else $HOLD_REPO, else searched)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", default=default, help="results and errors as JSON, one object a line"
+    )
+    parser.add_argument("--quiet", action="store_true", default=default, help="no progress and no remarks")
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one command."""
+    module = importlib.import_module(f"commonhold.cli.{COMMANDS[name].module}")
+    parser = _Parser(
+        prog=f"hold {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EXIT_CODES,
+    )
+    module.arguments(parser)
+    _common(parser, argparse.SUPPRESS)
+    parser.set_defaults(run=module.run)
+    return parser
+
+
+def _parse(argv: list[str]) -> argparse.Namespace | None:
+    parser = _root_parser()
+    outer = parser.parse_args(argv)
+    if outer.command is None:
+        parser.print_help()
+        return None
+    if outer.command not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(outer.command, COMMANDS, 1)
+        raise HoldError(
+            "hold",
+            Kind.USAGE,
+            "",
+            f"no command {outer.command!r}",
+            hint=f"hold {near[0]}" if near else "hold --help",
+        )
+    defaults = argparse.Namespace(repo=outer.repo, json=bool(outer.json), quiet=bool(outer.quiet), argv=argv)
+    return command_parser(outer.command).parse_args(outer.words, defaults)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    out = Output(json="--json" in words, quiet="--quiet" in words)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        args = _parse(words)
+        if args is None:
+            return 0
+        code: int = args.run(args, out)
+        sys.stdout.flush()
+    except HoldError as error:
+        out.error(error)
+        return error.kind.value.exit
+    except KeyboardInterrupt:
+        out.error(HoldError("hold", Kind.INTERRUPTED, "", "interrupted; what was not acknowledged is not kept"))
+        return 130
+    except BrokenPipeError:  # the reader of our output has left: nobody is there to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return code
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+__all__ = ["COMMANDS", "__version__", "command_parser", "main"]

@@ -1,0 +1,59 @@
+"""Keep graphs under names. What a pin keeps, `gc` leaves alone."""
+
+import argparse
+import time
+
+from commonhold.cli.opening import opened
+from commonhold.cli.output import Output, human
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The words after `pin`."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|ls|rm|rename")
+    add = verbs.add_parser("add", help="keep a graph that is here, whole")
+    add.add_argument("path", metavar="CID[/path]")
+    add.add_argument("--name", metavar="PINNAME", help="else its CID")
+    ls = verbs.add_parser("ls", help="list pins")
+    ls.add_argument("names", nargs="*", metavar="PINNAME", help="these only, with each block's CID key")
+    rm = verbs.add_parser("rm", help="let graphs go; gc deletes what nothing else keeps")
+    rm.add_argument("names", nargs="+", metavar="PINNAME")
+    rename = verbs.add_parser("rename", help="give a pin another name")
+    rename.add_argument("old", metavar="OLD")
+    rename.add_argument("new", metavar="NEW")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Do it."""
+    from commonhold.agent.blocks import parse_path
+    from commonhold.blockstore.store import describe
+
+    with opened(args, out) as repository:
+        store = repository.store
+        if args.verb == "add":
+            cid, path = parse_path(args.path)
+            root = repository.blocks.resolve(cid, path)
+            pin = repository.blocks.pin(root, args.name or str(root))
+            out.result({"name": pin.name, "cid": str(pin.root), "blocks": pin.blocks}, f"pinned {pin.name}")
+        elif args.verb == "rm":
+            for name in args.names:
+                store.unpin(name)
+                out.result({"unpinned": name}, f"unpinned {name}")
+        elif args.verb == "rename":
+            store.rename_pin(args.old, args.new)
+            out.result({"name": args.new, "was": args.old}, f"renamed {args.old} to {args.new}")
+        elif args.names:
+            for name in args.names:
+                for key in store.pin_keys(name):
+                    out.result({"name": name, "block": describe(key)}, describe(key))
+        else:
+            for pin in store.pins():
+                made = time.strftime("%Y-%m-%d %H:%M", time.localtime(pin.made))
+                row = {
+                    "name": pin.name,
+                    "cid": str(pin.root),
+                    "blocks": pin.blocks,
+                    "bytes": pin.bytes,
+                    "made": pin.made,
+                }
+                out.result(row, f"{pin.root} {pin.blocks:>9} blocks {human(pin.bytes):>10}  {made}  {pin.name}")
+    return 0

@@ -1,0 +1,36 @@
+"""Say what a CID or path is: kind, size, links, mode and time."""
+
+import argparse
+
+from commonhold.cli.opening import opened
+from commonhold.cli.output import Output
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The words after `stat`."""
+    parser.add_argument("path", metavar="CID[/path]", help="what to look at")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Say it."""
+    from commonhold.agent.blocks import parse_path
+
+    cid, path = parse_path(args.path)
+    with opened(args, out) as repository:
+        root = repository.blocks.resolve(cid, path)
+        info = repository.blocks.stat(root)
+    row: dict[str, object] = {
+        "cid": str(root),
+        "type": {"HAMT": "directory"}.get(info.type.name, info.type.name.lower()),
+        "sharded": info.type.name == "HAMT",
+        "size": info.size,
+        "links": info.links,
+    }
+    if info.mode is not None:
+        row["mode"] = f"{info.mode:04o}"
+    if info.mtime is not None:
+        row["mtime"] = info.mtime.seconds + info.mtime.nanos / 1e9
+    if info.target is not None:
+        row["target"] = info.target
+    out.result(row, "\n".join(f"{key + ':':9}{value}" for key, value in row.items()))
+    return 0

@@ -1,0 +1,31 @@
+"""Read and check everything. Names what is damaged and the pins it touches; exit code 16 if anything is.
+
+Adding the same content again, or importing it, mends a damaged block.
+"""
+
+import argparse
+
+from commonhold.cli.opening import opened
+from commonhold.cli.output import Output, human
+from commonhold.errors import Kind
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """No words after `verify`."""
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Check."""
+    from commonhold.blockstore.verify import verify
+
+    with opened(args, out) as repository:
+        progress = out.progress("checked", repository.store.usage().bytes)
+        report = verify(repository.store, lambda done: progress.bytes(done - progress.done))
+        progress.close()
+    for damage in report.damage:
+        touched = f"; touches pin {', '.join(damage.pins)}" if damage.pins else ""
+        out.result({"damage": damage.what, "pins": list(damage.pins)}, f"damaged: {damage.what}{touched}")
+    row = {"blocks": report.blocks, "bytes": report.bytes, "damaged": len(report.damage)}
+    verdict = f"{len(report.damage)} damaged" if report.damage else "all sound"
+    out.result(row, f"checked {report.blocks} blocks of {human(report.bytes)}: {verdict}")
+    return Kind.CORRUPT.value.exit if report.damage else 0

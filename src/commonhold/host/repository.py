@@ -1,0 +1,110 @@
+"""Where the repository is, and whose turn it is. Search order of A28 with its owner check; a lock that says who has it.
+
+Knows paths and owners; does not look into a repository.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from commonhold.errors import HoldError, Kind, os_errors
+
+NAME = ".hold"
+MARKER = "format.json"
+SYSTEM = Path("/var/lib/commonhold")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The repository chosen, why that one, and which were passed over and why."""
+
+    path: Path
+    why: str
+    passed_over: tuple[tuple[Path, str], ...] = ()
+
+
+def find(explicit: str | None, variable: str | None, cwd: Path, home: Path | None, uid: int) -> Choice:
+    """Choose: --repo, $HOLD_REPO, every parent of the working directory, home, the system's.
+
+    A parent's is taken only if the caller or root owns it, and none beyond a file system boundary.
+    """
+    if explicit:
+        return Choice(Path(explicit), "--repo")
+    if variable:
+        return Choice(Path(variable), "$HOLD_REPO")
+    passed: list[tuple[Path, str]] = []
+    device = cwd.stat().st_dev
+    for parent in (cwd, *cwd.parents):
+        if parent.stat().st_dev != device:
+            break
+        candidate = parent / NAME
+        if _is_repository(candidate):
+            why_not = _why_not(candidate, uid)
+            if why_not is None:
+                return Choice(candidate, "found above the working directory", tuple(passed))
+            passed.append((candidate, why_not))
+    usual = [(home / NAME, "in the home directory")] if home else []
+    for place, why in [*usual, (SYSTEM, "the system's")]:
+        if _is_repository(place):
+            return Choice(place, why, tuple(passed))
+    note = f"; passed over {passed[0][0]}: {passed[0][1]}" if passed else ""
+    raise HoldError("find", Kind.NO_REPOSITORY, "repository", f"there is none here{note}", hint="hold init")
+
+
+def _is_repository(path: Path) -> bool:
+    try:
+        return (path / MARKER).exists()
+    except OSError:
+        return False
+
+
+def _why_not(path: Path, uid: int) -> str | None:
+    for part in (path, path / MARKER):
+        owner = part.lstat().st_uid
+        if owner not in (uid, 0):
+            return f"owned by uid {owner}, not by you or root"
+        if part.is_symlink():
+            return "a symbolic link"
+    return None
+
+
+class Lock:
+    """The turn on a repository: one process at a time, given back when it ends however it ends."""
+
+    def __init__(self, repository: Path, command: str) -> None:
+        if not _is_repository(repository):
+            raise HoldError("open", Kind.NO_REPOSITORY, str(repository), "not a repository", hint="hold init")
+        path = repository / "lock"
+        with os_errors("lock", str(repository)):
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = _holder(self._fd)
+            os.close(self._fd)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise HoldError(
+                "open", Kind.BUSY, str(repository), f"in use by {holder}", hint="try again when it has ended"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        said = {"pid": os.getpid(), "command": command, "since": int(time.time())}
+        os.pwrite(self._fd, json.dumps(said).encode(), 0)
+
+    def release(self) -> None:
+        """Give the turn back."""
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+
+
+def _holder(fd: int) -> str:
+    try:
+        said = json.loads(os.pread(fd, 4096, 0))
+        since = time.strftime("%H:%M:%S", time.localtime(int(said["since"])))
+        return f"process {int(said['pid'])} (hold {said['command']}) since {since}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

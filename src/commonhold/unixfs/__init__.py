@@ -1,0 +1,1 @@
+"""UnixFS trees as pure plans over blocks: what to make of bytes, and which blocks to ask for."""

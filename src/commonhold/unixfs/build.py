@@ -1,0 +1,105 @@
+"""Files into blocks: leaves in, interior nodes out, a layer at a time. The balanced layout: all leaves equally deep.
+
+Source: UnixFS specification, "balanced" in IPIP-0499.
+"""
+
+from typing import NamedTuple
+
+from commonhold.api import Block
+from commonhold.formats import dagpb, unixfs, varint
+from commonhold.formats.cid import Cid
+from commonhold.formats.unixfs import Data, Mtime, Type
+from commonhold.unixfs.profile import Profile
+
+
+class Built(NamedTuple):
+    """What came of a file or tree: its CID, its content's bytes, and the bytes of all its blocks."""
+
+    cid: Cid
+    size: int
+    tsize: int
+
+
+def leaf_wrapping(profile: Profile, payload_size: int) -> tuple[bytes, bytes]:
+    """Return what goes before and after a payload to make it a leaf's block: nothing for raw leaves."""
+    if profile.raw_leaves:
+        return b"", b""
+    size = varint.encode(payload_size)
+    data = b"\x12" + size if payload_size else b""
+    suffix = b"\x18" + size
+    inner = 2 + len(data) + payload_size + len(suffix)
+    return b"\x0a" + varint.encode(inner) + b"\x08\x02" + data, suffix
+
+
+class _Layer:
+    """Children of one unfinished node."""
+
+    __slots__ = ("last", "links", "sizes", "tsize")
+
+    def __init__(self) -> None:
+        self.links: list[bytes] = []
+        self.sizes: list[int] = []
+        self.tsize = 0
+        self.last: Built | None = None
+
+
+class FileBuilder:
+    """Takes leaves in order; memory is one unfinished node a layer."""
+
+    def __init__(self, profile: Profile, *, mode: int | None = None, mtime: Mtime | None = None) -> None:
+        self._profile = profile
+        self._mode = mode
+        self._mtime = mtime
+        self._layers: list[_Layer] = [_Layer()]
+
+    def leaf(self, digest: bytes, payload_size: int, block_size: int) -> list[Block]:
+        """Take the next leaf by its block's sha2-256 digest; the interior blocks that are complete now."""
+        return self._take(0, Built(self._profile.leaf_cid(digest), payload_size, block_size))
+
+    def _take(self, depth: int, child: Built) -> list[Block]:
+        done: list[Block] = []
+        if depth == len(self._layers):
+            self._layers.append(_Layer())
+        layer = self._layers[depth]
+        if len(layer.links) == self._profile.width:
+            built, block = self._node(layer)
+            done.append(block)
+            self._layers[depth] = layer = _Layer()
+            done += self._take(depth + 1, built)
+        layer.links.append(dagpb.encode_link(child.cid, b"", child.tsize))
+        layer.sizes.append(child.size)
+        layer.tsize += child.tsize
+        layer.last = child
+        return done
+
+    def _node(self, layer: _Layer, mode: int | None = None, mtime: Mtime | None = None) -> tuple[Built, Block]:
+        size = sum(layer.sizes)
+        data = Data(Type.FILE, filesize=size, blocksizes=tuple(layer.sizes), mode=mode, mtime=mtime)
+        block = b"".join(layer.links) + dagpb.encode_data(unixfs.encode(data))
+        cid = self._profile.cid(block)
+        return Built(cid, size, layer.tsize + len(block)), Block(cid, block)
+
+    def finish(self) -> tuple[Built, list[Block]]:
+        """Return the root, and the interior blocks that were still open, the root's last."""
+        blocks: list[Block] = []
+        first = self._layers[0]
+        if len(self._layers) == 1 and len(first.links) == 1 and first.last is not None:
+            return first.last, blocks
+        depth = 0
+        while True:
+            layer = self._layers[depth]
+            top = depth == len(self._layers) - 1
+            built, block = self._node(layer, *((self._mode, self._mtime) if top else (None, None)))
+            blocks.append(block)
+            if top:
+                return built, blocks
+            blocks += self._take(depth + 1, built)
+            depth += 1
+
+
+def build_symlink(profile: Profile, target: bytes, mtime: Mtime | None = None) -> tuple[Built, Block]:
+    """Return a symbolic link's node."""
+    data = unixfs.encode(Data(Type.SYMLINK, data=target, mtime=mtime))
+    block = dagpb.encode_data(data)
+    cid = profile.cid(block)
+    return Built(cid, len(target), len(block)), Block(cid, block)

@@ -1,0 +1,49 @@
+"""Directories into blocks: one block, or a HAMT when that would be too large."""
+
+from collections.abc import Generator, Sequence
+
+from commonhold.api import Block
+from commonhold.errors import HoldError, Kind
+from commonhold.formats import dagpb, unixfs
+from commonhold.formats.unixfs import Data, Mtime, Type
+from commonhold.unixfs import hamt
+from commonhold.unixfs.build import Built
+from commonhold.unixfs.hamt import Entry
+from commonhold.unixfs.profile import Estimate, Profile
+
+__all__ = ["Entry", "bad_name", "build_directory", "estimate"]
+
+
+def bad_name(name: str) -> bool:
+    """Whether a name cannot be one in a file system, so that nothing may be made under it."""
+    return name in ("", ".", "..") or "/" in name or "\0" in name
+
+
+def estimate(profile: Profile, entries: Sequence[Entry], data: bytes) -> int:
+    """Return a directory's size in bytes as its profile estimates it, given its UnixFS message."""
+    if profile.estimate is Estimate.LINKS_BYTES:
+        return sum(len(entry.name.encode()) + len(entry.cid) for entry in entries)
+    links = sum(dagpb.link_size(len(entry.cid), len(entry.name.encode()), entry.tsize) for entry in entries)
+    return links + len(dagpb.encode_data(data))
+
+
+def build_directory(
+    profile: Profile, entries: Sequence[Entry], *, mode: int | None = None, mtime: Mtime | None = None
+) -> Generator[Block, None, Built]:
+    """Yield a directory's blocks, its root last; what was built. Sizes are of what its entries' blocks hold."""
+    ordered = sorted(entries, key=lambda entry: entry.name.encode())
+    for before, entry in zip([None, *ordered], ordered, strict=False):
+        if bad_name(entry.name):
+            raise HoldError("add", Kind.INVALID, repr(entry.name)[:80], "cannot be a name in a directory")
+        if before is not None and before.name == entry.name:
+            raise HoldError("add", Kind.EXISTS, repr(entry.name)[:80], "twice in one directory")
+    data = unixfs.encode(Data(Type.DIRECTORY, mode=mode, mtime=mtime))
+    below = sum(entry.tsize for entry in ordered)
+    if estimate(profile, ordered, data) > profile.threshold:
+        cid, total = yield from hamt.build(profile, ordered, mode, mtime)
+        return Built(cid, below, total)
+    links = [dagpb.encode_link(entry.cid, entry.name.encode(), entry.tsize) for entry in ordered]
+    block = b"".join(links) + dagpb.encode_data(data)
+    cid = profile.cid(block)
+    yield Block(cid, block)
+    return Built(cid, below, below + len(block))
