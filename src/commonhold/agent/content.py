@@ -62,9 +62,10 @@ class Content:
 
     def _add_serial(self, fd: int, size: int, name: str, builder: FileBuilder, chunk: int) -> None:
         at = 0
+        only = builder.attributes if size <= chunk else (None, None)
         while True:
             length = min(chunk, size - at)
-            prefix, suffix = leaf_wrapping(self._profile, length)
+            prefix, suffix = leaf_wrapping(self._profile, length, *only)
             slot = self._session.reserve(len(prefix) + length + len(suffix), wait=True)
             assert slot is not None
             try:
@@ -124,7 +125,7 @@ class Content:
     def _finish_stream(self, source: BinaryIO, builder: FileBuilder) -> Built:
         held = bytearray()
         at_end = False
-        any_leaf = False
+        total = 0
         while not at_end:
             data = source.read(_READ)
             at_end = not data
@@ -132,16 +133,18 @@ class Content:
             used = 0
             with memoryview(held) as view:
                 for length in self._chunker.cut(view, at_end):
-                    self._put_leaf(builder, view[used : used + length])
+                    only = at_end and not total and length == len(held)
+                    self._put_leaf(builder, view[used : used + length], only=only)
                     used += length
-                    any_leaf = True
+                    total += length
             del held[:used]
-        if not any_leaf:
-            self._put_leaf(builder, memoryview(b""))
+        if not total:
+            self._put_leaf(builder, memoryview(b""), only=True)
         return self._finish(builder)
 
-    def _put_leaf(self, builder: FileBuilder, payload: memoryview) -> None:
-        prefix, suffix = leaf_wrapping(self._profile, len(payload))
+    def _put_leaf(self, builder: FileBuilder, payload: memoryview, *, only: bool) -> None:
+        attributes = builder.attributes if only else (None, None)
+        prefix, suffix = leaf_wrapping(self._profile, len(payload), *attributes)
         with payload:
             block = b"".join((prefix, payload, suffix)) if prefix or suffix else bytes(payload)
             length = len(payload)

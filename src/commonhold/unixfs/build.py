@@ -20,13 +20,18 @@ class Built(NamedTuple):
     tsize: int
 
 
-def leaf_wrapping(profile: Profile, payload_size: int) -> tuple[bytes, bytes]:
-    """Return what goes before and after a payload to make it a leaf's block: nothing for raw leaves."""
+def leaf_wrapping(
+    profile: Profile, payload_size: int, mode: int | None = None, mtime: Mtime | None = None
+) -> tuple[bytes, bytes]:
+    """Return what goes before and after a payload to make it a leaf's block: nothing for raw leaves.
+
+    A file's attributes are in its root: give them here for the only leaf of a file, which is its root.
+    """
     if profile.raw_leaves:
         return b"", b""
     size = varint.encode(payload_size)
     data = b"\x12" + size if payload_size else b""
-    suffix = b"\x18" + size
+    suffix = b"\x18" + size + unixfs.encode(Data(Type.FILE, mode=mode, mtime=mtime))[2:]
     inner = 2 + len(data) + payload_size + len(suffix)
     return b"\x0a" + varint.encode(inner) + b"\x08\x02" + data, suffix
 
@@ -48,8 +53,7 @@ class FileBuilder:
 
     def __init__(self, profile: Profile, *, mode: int | None = None, mtime: Mtime | None = None) -> None:
         self._profile = profile
-        self._mode = mode
-        self._mtime = mtime
+        self.attributes = (mode, mtime)
         self._layers: list[_Layer] = [_Layer()]
 
     def leaf(self, digest: bytes, payload_size: int, block_size: int) -> list[Block]:
@@ -89,7 +93,7 @@ class FileBuilder:
         while True:
             layer = self._layers[depth]
             top = depth == len(self._layers) - 1
-            built, block = self._node(layer, *((self._mode, self._mtime) if top else (None, None)))
+            built, block = self._node(layer, *(self.attributes if top else (None, None)))
             blocks.append(block)
             if top:
                 return built, blocks

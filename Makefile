@@ -1,0 +1,47 @@
+# The two commands of the README are `make demo` and `make test`; each works alone on a fresh machine.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+VENV := .venv
+BIN := $(VENV)/bin
+DEV := $(VENV)/.installed-dev
+RUN := $(VENV)/.installed-run
+
+.PHONY: help demo check test soak fuzz bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+$(RUN): pyproject.toml packaging/bootstrap
+	@packaging/bootstrap $(VENV) .
+	@touch $@
+
+$(DEV): pyproject.toml packaging/bootstrap
+	@packaging/bootstrap $(VENV) '.[dev]'
+	@touch $@ $(RUN)
+
+demo: $(RUN) ## add a real directory (DIR=…), read it back, compare, break a block, find it
+	@packaging/demo $(BIN)/hold $(DIR)
+
+check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -m "not slow and not root and not soak" -n auto
+
+test: $(DEV) ## everything but the long runs; root for the tests that need it
+	@packaging/test-needs
+	@$(BIN)/pytest -m "not soak" -n auto --dist loadfile
+
+soak: $(DEV) ## the crash tests at length: 200 kills, 20 power cuts
+	@packaging/test-needs
+	@HOLD_SOAK=1 $(BIN)/pytest tests/system -m "slow or root or soak"
+
+fuzz: $(DEV) ## every decoder against made-up input for FUZZ_SECONDS (300)
+	@$(BIN)/python -m tests.fuzz.run $${FUZZ_SECONDS:-300}
+
+bench: $(RUN) ## the table of ratios against dd, cp, restic, borg
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean: ## remove what was made here
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
