@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 
 from commonhold.agent.content import Content
 from commonhold.agent.ignoring import Rules
-from commonhold.agent.reuse import Reuse, Seen
+from commonhold.agent.reuse import Reuse, Seen, Signature
 from commonhold.api import Session
 from commonhold.errors import HoldError, Kind, from_os
 from commonhold.formats.unixfs import Mtime
@@ -61,7 +61,47 @@ class Adder:
         self._options = options
         self._watcher = watcher
         self._reuse = reuse
+        self._signature = Signature()
         self._content = Content(session, options.profile, options.chunker, watcher.bytes)
+
+    def unchanged(self, path: str) -> Built | None:
+        """What a path was added as before, if its notes say that nothing in it has changed. Nothing is read."""
+        if self._reuse is None:
+            return None
+        signature = Signature()
+        try:
+            if not os.path.isdir(path):
+                signature.take("", Seen.of(os.stat(path)))
+            else:
+                self._look(path, signature)
+        except OSError as error:
+            raise from_os("add", shown(path), error) from error
+        return self._reuse.tree(path, signature)
+
+    def _look(self, root: str, signature: Signature) -> None:
+        """Take the signature of a directory as an add of it would."""
+        stack = [_Open(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), root, Rules.none())]
+        signature.take("", Seen.of(os.fstat(stack[0].fd)))
+        try:
+            while stack:
+                here = stack[-1]
+                if here.todo is None:
+                    self._list(here)
+                assert here.todo is not None
+                while here.todo:
+                    name = here.todo.pop()
+                    status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
+                    signature.take(name, Seen.of(status))
+                    if stat.S_ISDIR(status.st_mode):
+                        fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=here.fd)
+                        stack.append(_Open(fd, f"{here.path}/{name}", here.rules))
+                        break
+                else:
+                    signature.leave()
+                    os.close(stack.pop().fd)
+        finally:
+            for left in stack:
+                os.close(left.fd)
 
     def close(self) -> None:
         """End what runs beside it."""
@@ -69,8 +109,16 @@ class Adder:
 
     def add(self, path: str) -> Built:
         """Add what a path names; a symbolic link given by its own name is followed."""
+        self._signature = Signature()
+        built = self._add(path)
+        if self._reuse:
+            self._reuse.note_tree(path, self._signature, built)
+        return built
+
+    def _add(self, path: str) -> Built:
         try:
             status = os.stat(path)
+            self._signature.take("", Seen.of(status))
             if stat.S_ISDIR(status.st_mode):
                 if not self._options.recursive:
                     raise HoldError("add", Kind.USAGE, shown(path), "is a directory", hint=f"hold add -r {shown(path)}")
@@ -78,7 +126,8 @@ class Adder:
                 return self._directory(fd, path, Rules.none())
             if not stat.S_ISREG(status.st_mode):
                 raise HoldError("add", Kind.UNSUPPORTED, shown(path), "is neither a file nor a directory")
-            return self._file(os.open(path, os.O_RDONLY | os.O_CLOEXEC), path)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return self._file(fd, path, os.fstat(fd))
         except OSError as error:
             raise from_os("add", shown(path), error) from error
 
@@ -92,9 +141,8 @@ class Adder:
 
     # ── kinds of things ──
 
-    def _file(self, fd: int, path: str) -> Built:
+    def _file(self, fd: int, path: str, before: os.stat_result) -> Built:
         try:
-            before = os.fstat(fd)
             seen = Seen.of(before)
             known = self._reuse.file(path, seen) if self._reuse else None
             if known is not None:
@@ -140,6 +188,7 @@ class Adder:
                     self._step(stack, here, here.todo.pop())
                     continue
                 built = self._leave(here)
+                self._signature.leave()
                 stack.pop()
                 os.close(here.fd)
                 if not stack:
@@ -172,9 +221,11 @@ class Adder:
         except OSError as error:
             self._unopened(here, name, path, error)
             return
-        kind = os.fstat(fd).st_mode
+        status = os.fstat(fd)
+        kind = status.st_mode
+        self._signature.take(name, Seen.of(status))
         if stat.S_ISREG(kind):
-            built = self._file(fd, path)
+            built = self._file(fd, path, status)
             here.entries.append(Entry(name, built.cid, built.tsize))
         elif stat.S_ISDIR(kind):
             stack.append(_Open(fd, path, here.rules))
@@ -185,6 +236,7 @@ class Adder:
     def _unopened(self, here: "_Open", name: str, path: str, error: OSError) -> None:
         """A symbolic link, a special file, or something that cannot be read."""
         status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
+        self._signature.take(name, Seen.of(status))
         if stat.S_ISLNK(status.st_mode):
             built = self._link(os.readlink(name, dir_fd=here.fd), path, status)
             here.entries.append(Entry(name, built.cid, built.tsize))

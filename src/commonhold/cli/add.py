@@ -146,6 +146,12 @@ def _add_all(
         reuse = _reuse(args, options, repository, session)
         adder = Adder(session, options, watch, reuse)
         try:
+            if args.reuse and not args.wrap and repository is not None:
+                known = adder.unchanged(group[0]) if group[0] != "-" else None
+                pin = repository.store.pin(args.name or str(known.cid)) if known else None
+                if known is not None and pin is not None and pin.root == known.cid:
+                    added.append((shown(group[0]), known))
+                    continue
             parts = [(path, adder.add_stream(sys.stdin.buffer) if path == "-" else adder.add(path)) for path in group]
             if args.wrap:
                 built = adder.wrap([(_name(path), one) for path, one in parts])
