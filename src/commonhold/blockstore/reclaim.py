@@ -85,7 +85,7 @@ class _Move:
         self._done = done
         self._was: dict[Multihash, Place] = {}
         self._frame: Frame | None = None
-        self._here: dict[Multihash, Row] = {}
+        self._here: set[Multihash] = set()
 
     def take(self, key: Multihash, row: Row, data: bytes) -> None:
         """Write a block again."""
@@ -113,7 +113,7 @@ class _Move:
         for key, row in rows:
             now = self._store.index.row(key)
             if now is not None and now.place == self._was[key]:
-                self._here[key] = now
+                self._here.add(key)
                 gone.append(Gone(key, now.place, row.place))
             else:
                 gone.append(Gone(key, row.place, None))
@@ -123,7 +123,9 @@ class _Move:
     def enter(self, txn: Any, rows: list[tuple[Multihash, Row]]) -> None:
         """See `writer.Owner`."""
         for key, row in rows:
-            now = self._here.pop(key, None)
+            # Read again: references are counted outside the mutex, only places are not changed.
+            now = self._store.index.row(key, txn) if key in self._here else None
+            self._here.discard(key)
             if now is not None:
                 self._store.index.put(txn, key, now._replace(place=row.place))
                 self._done.moved += 1

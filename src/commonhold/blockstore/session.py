@@ -34,7 +34,8 @@ class StoreSession:
         self.kept_now: set[Multihash] = set()  # found and not yet counted in the index; `gc` spares them
         self.new_blocks = 0
         self.new_bytes = 0
-        store.sessions.add(self)
+        with store.mutex:
+            store.sessions.add(self)
 
     # ── blocks ──
 
@@ -252,7 +253,8 @@ class StoreSession:
                 self._store.undo_set(self._set)
                 self._set = None
         finally:
-            self._store.sessions.discard(self)
+            with self._store.mutex:
+                self._store.sessions.discard(self)
 
 
 def check_name(name: str) -> None:

@@ -1,0 +1,24 @@
+"""kill -9 at random points of a concurrent add, unpin, delete, gc and compaction: 200 of them."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from commonhold.blockstore.store import create
+from tests.system.crashing import Model, Stop, reopen, run_for
+
+_ROUNDS = 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("series", range(20))
+def test_kill_9_loses_nothing_acknowledged_and_brings_back_nothing_deleted(tmp_path: Path, series: int) -> None:
+    rng = random.Random(series)
+    store = tmp_path / "store"
+    create(store)
+    model = Model()
+    for round_number in range(_ROUNDS):
+        run_for(store, series * 1000 + round_number, rng.random() * 0.4, model, Stop())
+        with reopen(store, rng) as opened:
+            model.check(opened)

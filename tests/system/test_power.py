@@ -1,0 +1,96 @@
+"""A power cut at 20 points: ext4's shutdown ioctl on a loop device of the test's own. What was not synced is gone."""
+
+import fcntl
+import os
+import random
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commonhold.blockstore.store import create
+from tests.system.crashing import Model, Stop, reopen, run_for
+
+_EXT4_IOC_SHUTDOWN = 0x8004587D
+_NO_LOG_FLUSH = 2
+_POINTS = 20
+_SIZE = 1 << 30
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+
+class Disk:
+    """A file system of our own that can lose its power."""
+
+    def __init__(self, directory: Path) -> None:
+        self.image = directory / "image"
+        self.mounted_at = directory / "mounted"
+        self.mounted_at.mkdir()
+        with open(self.image, "wb") as image:
+            image.truncate(_SIZE)
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(self.image)], check=True)
+
+    def mount(self) -> None:
+        subprocess.run(["mount", "-o", "loop", str(self.image), str(self.mounted_at)], check=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", str(self.mounted_at)], check=True)
+
+    def cut(self) -> None:
+        """From now on nothing reaches the device, not even what the journal had."""
+        fd = os.open(self.mounted_at, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+        finally:
+            os.close(fd)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    made = Disk(tmp_path)
+    made.mount()
+    try:
+        yield made
+    finally:
+        if os.path.ismount(made.mounted_at):
+            made.unmount()
+
+
+class PowerCut(Stop):
+    """Cut first, then kill what notices."""
+
+    noisy = True
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def __call__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._disk.cut()
+        process.kill()
+
+
+def test_the_cut_is_real(disk: Disk) -> None:
+    victim = disk.mounted_at / "not-synced"
+    victim.write_bytes(b"x" * 100_000)
+    disk.cut()
+    disk.unmount()
+    disk.mount()
+    assert not victim.exists() or victim.stat().st_size == 0
+
+
+def test_a_power_cut_loses_nothing_acknowledged_and_brings_back_nothing_deleted(disk: Disk) -> None:
+    rng = random.Random(7)
+    store = disk.mounted_at / "store"
+    create(store)
+    os.sync()
+    model = Model()
+    for point in range(_POINTS):
+        run_for(store, point, 0.05 + rng.random() * 0.6, model, PowerCut(disk))
+        disk.unmount()
+        disk.mount()
+        with reopen(store, rng) as opened:
+            model.check(opened)
