@@ -75,7 +75,8 @@ class Model:
             counts.update(store.pin_keys(name))
         for key, row in store.index.rows():
             assert row.refs == counts[key]
-        assert verify(store).damage == []
+        damage = verify(store).damage
+        assert damage == [], damage
 
 
 def run_for(store: Path, seed: int, seconds: float, model: Model, stop: "Stop") -> None:

@@ -19,6 +19,7 @@ _BATCH = 10_000
 
 def recover(segments: Segments, catalog: Catalog, index: Index) -> list[str]:
     """Bring the index level with the files and the files' tails in order; what was found to be said."""
+    segments.drop_unborn()
     mark = index.mark()
     if mark is None:
         return _rebuild(segments, catalog, index)

@@ -58,6 +58,12 @@ class Segments:
         """Where the next frame goes."""
         return Place(self._number, self._end)
 
+    def drop_unborn(self) -> None:
+        """Delete a last segment whose making was cut short: its first page is synced before any frame is written."""
+        numbers = self.numbers()
+        if numbers and self.key_in(numbers[-1]) is None and next(self.frames(numbers[-1]), None) is None:
+            self.retire(numbers[-1])
+
     # ── writing ──
 
     def resume(self, number: int, end: int) -> None:

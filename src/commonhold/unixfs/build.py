@@ -3,17 +3,23 @@
 Source: UnixFS specification, "balanced" in IPIP-0499.
 """
 
+import hashlib
 from typing import NamedTuple
 
-from commonhold.api import Block
+from commonhold.api import MAX_BLOCK, Block
+from commonhold.errors import HoldError, Kind
 from commonhold.formats import dagpb, unixfs, varint
 from commonhold.formats.cid import Cid
 from commonhold.formats.unixfs import Data, Mtime, Type
-from commonhold.unixfs.profile import Profile
+from commonhold.unixfs.profile import Profile, cid_for
 
 
 class Built(NamedTuple):
-    """What came of a file or tree: its CID, its content's bytes, and the bytes of all its blocks."""
+    """What came of a file or tree: its CID, its content's bytes, and the bytes of all its blocks.
+
+    A directory's `size` is the sum of its entries' `tsize`: their contents' bytes are not known where it is built.
+    A block that is met twice counts twice.
+    """
 
     cid: Cid
     size: int
@@ -27,6 +33,7 @@ def leaf_wrapping(
 
     A file's attributes are in its root: give them here for the only leaf of a file, which is its root.
     """
+    mode = mode or None
     if profile.raw_leaves:
         return b"", b""
     size = varint.encode(payload_size)
@@ -49,9 +56,15 @@ class _Layer:
 
 
 class FileBuilder:
-    """Takes leaves in order; memory is one unfinished node a layer."""
+    """Takes leaves in order; memory is one unfinished node a layer.
+
+    A file with attributes needs dag-pb leaves (`effective_profile`), else it is USAGE. A mode of 0 is none, as in Kubo.
+    """
 
     def __init__(self, profile: Profile, *, mode: int | None = None, mtime: Mtime | None = None) -> None:
+        mode = mode or None
+        if profile.raw_leaves and (mode is not None or mtime is not None):
+            raise HoldError("add", Kind.USAGE, profile.name, "raw leaves cannot carry a mode or modification time")
         self._profile = profile
         self.attributes = (mode, mtime)
         self._layers: list[_Layer] = [_Layer()]
@@ -80,15 +93,28 @@ class FileBuilder:
         size = sum(layer.sizes)
         data = Data(Type.FILE, filesize=size, blocksizes=tuple(layer.sizes), mode=mode, mtime=mtime)
         block = b"".join(layer.links) + dagpb.encode_data(unixfs.encode(data))
-        cid = self._profile.cid(block)
+        cid = cid_for(self._profile, block)
         return Built(cid, size, layer.tsize + len(block)), Block(cid, block)
 
+    def _empty(self) -> tuple[Built, list[Block]]:
+        block = b"".join(leaf_wrapping(self._profile, 0, *self.attributes))
+        cid = self._profile.leaf_cid(hashlib.sha256(block).digest())
+        return Built(cid, 0, len(block)), [Block(cid, block)]
+
+    def _single(self, leaf: Built) -> tuple[Built, list[Block]]:
+        prefix, suffix = leaf_wrapping(self._profile, leaf.size, *self.attributes)
+        if leaf.tsize != len(prefix) + leaf.size + len(suffix):
+            raise ValueError("the only leaf of a file is its root, and has to be wrapped with the file's attributes")
+        return leaf, []
+
     def finish(self) -> tuple[Built, list[Block]]:
-        """Return the root, and the interior blocks that were still open, the root's last."""
-        blocks: list[Block] = []
+        """Return the root, and the blocks that were still open, the root's last. Without leaves, the empty file's."""
         first = self._layers[0]
+        if not first.links:
+            return self._empty()
         if len(self._layers) == 1 and len(first.links) == 1 and first.last is not None:
-            return first.last, blocks
+            return self._single(first.last)
+        blocks: list[Block] = []
         depth = 0
         while True:
             layer = self._layers[depth]
@@ -101,9 +127,16 @@ class FileBuilder:
             depth += 1
 
 
-def build_symlink(profile: Profile, target: bytes, mtime: Mtime | None = None) -> tuple[Built, Block]:
-    """Return a symbolic link's node."""
+def build_symlink(profile: Profile, target: bytes | str, mtime: Mtime | None = None) -> tuple[Built, Block]:
+    """Return a symbolic link's node. A target that is not UTF-8, or too long for a block, is INVALID."""
+    try:
+        target = target.encode() if isinstance(target, str) else target
+        target.decode()
+    except UnicodeError as error:
+        raise HoldError("add", Kind.INVALID, repr(target)[:80], "the target of a link is not UTF-8") from error
     data = unixfs.encode(Data(Type.SYMLINK, data=target, mtime=mtime))
     block = dagpb.encode_data(data)
-    cid = profile.cid(block)
+    if len(block) > MAX_BLOCK:
+        raise HoldError("add", Kind.INVALID, repr(target[:60]), f"a link's target of {len(target)} bytes")
+    cid = cid_for(profile, block)
     return Built(cid, len(target), len(block)), Block(cid, block)

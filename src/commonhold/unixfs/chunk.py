@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pyfastcdc import FastCDC
 
@@ -9,7 +10,11 @@ from commonhold.api import MAX_BLOCK
 from commonhold.errors import HoldError, Kind
 
 MAX_CHUNK = MAX_BLOCK - 64  # room for what a dag-pb leaf wraps around it
-_MIN_CHUNK = 64
+# What FastCDC can do.
+_CDC_MINIMUM = (64, 1 << 20)
+_CDC_AVERAGE = (256, MAX_CHUNK)
+_CDC_MAXIMUM = (1024, MAX_CHUNK)
+_MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +23,10 @@ class FixedChunker:
 
     size: int
 
-    def cut(self, buffer: memoryview, at_end: bool) -> Iterator[int]:
-        """Yield the lengths of the chunks that more data cannot change."""
+    def cut(self, buffer: memoryview | bytes, at_end: bool) -> list[int]:
+        """Return the lengths of the chunks that more data cannot change; all of them `at_end`."""
         whole, rest = divmod(len(buffer), self.size)
-        for _ in range(whole):
-            yield self.size
-        if at_end and rest:
-            yield rest
+        return [self.size] * whole + ([rest] if at_end and rest else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +37,47 @@ class CdcChunker:
     average: int
     maximum: int
 
-    def cut(self, buffer: memoryview, at_end: bool) -> Iterator[int]:
-        """Yield the lengths of the chunks that more data cannot change."""
+    def cut(self, buffer: memoryview | bytes, at_end: bool) -> list[int]:
+        """Return the lengths of the chunks that more data cannot change; all of them `at_end`."""
         if not buffer:
-            return
+            return []
         cutter = FastCDC(avg_size=self.average, min_size=self.minimum, max_size=self.maximum)
-        lengths = [chunk.length for chunk in cutter.cut_buf(buffer)]
+        final: list[int] = []
         left = len(buffer)
-        for length in lengths:
+        for chunk in cutter.cut_buf(buffer):
             if not at_end and left < self.maximum:  # the cut may have been made by the buffer's end
-                return
-            yield length
-            left -= length
+                break
+            final.append(chunk.length)
+            left -= chunk.length
+        return final
 
 
-def parse_chunker(text: str) -> FixedChunker | CdcChunker:
-    """Return the chunker of `size-N` or `cdc-MIN-AVG-MAX`."""
+Chunker: TypeAlias = FixedChunker | CdcChunker
+
+
+def fixed(size: int, chunk_size: int) -> Iterator[int]:
+    """Yield the lengths of a file's fixed chunks; none for an empty file."""
+    for at in range(0, size, chunk_size):
+        yield min(chunk_size, size - at)
+
+
+def parse_chunker(text: str) -> Chunker:
+    """Return the chunker of `size-N` or `cdc-MIN-AVG-MAX`; USAGE says what is allowed."""
     kind, *numbers = text.split("-")
-    try:
-        sizes = [int(number) for number in numbers]
-    except ValueError:
-        sizes = []
+    plain = all(part.isascii() and part.isdigit() and len(part) <= _MAX_DIGITS for part in numbers)
+    sizes = [int(part) for part in numbers] if plain else []
     if kind == "size" and len(sizes) == 1 and 1 <= sizes[0] <= MAX_CHUNK:
         return FixedChunker(sizes[0])
-    if kind == "cdc" and len(sizes) == 3 and _MIN_CHUNK <= sizes[0] <= sizes[1] <= sizes[2] <= MAX_CHUNK:
-        try:
-            FastCDC(avg_size=sizes[1], min_size=sizes[0], max_size=sizes[2])
-        except ValueError as error:
-            raise HoldError("add", Kind.USAGE, repr(text)[:80], str(error)) from error
+    if kind == "cdc" and len(sizes) == 3 and _allowed(*sizes):
         return CdcChunker(*sizes)
-    raise HoldError(
-        "add",
-        Kind.USAGE,
-        repr(text)[:80],
-        f"a chunker is size-N (1 to {MAX_CHUNK}) or cdc-MIN-AVG-MAX ({_MIN_CHUNK} ≤ MIN ≤ AVG ≤ MAX ≤ {MAX_CHUNK})",
+    ranges = ", ".join(
+        f"{name} {low} to {high}"
+        for name, (low, high) in (("MIN", _CDC_MINIMUM), ("AVG", _CDC_AVERAGE), ("MAX", _CDC_MAXIMUM))
     )
+    why = f"a chunker is size-N (1 to {MAX_CHUNK}) or cdc-MIN-AVG-MAX (MIN ≤ AVG ≤ MAX; {ranges})"
+    raise HoldError("add", Kind.USAGE, repr(text)[:80], why)
+
+
+def _allowed(minimum: int, average: int, maximum: int) -> bool:
+    within = zip((minimum, average, maximum), (_CDC_MINIMUM, _CDC_AVERAGE, _CDC_MAXIMUM), strict=True)
+    return minimum <= average <= maximum and all(low <= size <= high for size, (low, high) in within)

@@ -30,20 +30,37 @@ def estimate(profile: Profile, entries: Sequence[Entry], data: bytes) -> int:
 def build_directory(
     profile: Profile, entries: Sequence[Entry], *, mode: int | None = None, mtime: Mtime | None = None
 ) -> Generator[Block, None, Built]:
-    """Yield a directory's blocks, its root last; what was built. Sizes are of what its entries' blocks hold."""
-    ordered = sorted(entries, key=lambda entry: entry.name.encode())
-    for before, entry in zip([None, *ordered], ordered, strict=False):
-        if bad_name(entry.name):
-            raise HoldError("add", Kind.INVALID, repr(entry.name)[:80], "cannot be a name in a directory")
-        if before is not None and before.name == entry.name:
-            raise HoldError("add", Kind.EXISTS, repr(entry.name)[:80], "twice in one directory")
+    """Yield a directory's blocks, its root last; what was built. INVALID for a name that is bad or comes twice."""
+    ordered = _in_order(entries)
     data = unixfs.encode(Data(Type.DIRECTORY, mode=mode, mtime=mtime))
     below = sum(entry.tsize for entry in ordered)
     if estimate(profile, ordered, data) > profile.threshold:
         cid, total = yield from hamt.build(profile, ordered, mode, mtime)
         return Built(cid, below, total)
     links = [dagpb.encode_link(entry.cid, entry.name.encode(), entry.tsize) for entry in ordered]
-    block = b"".join(links) + dagpb.encode_data(data)
-    cid = profile.cid(block)
-    yield Block(cid, block)
-    return Built(cid, below, below + len(block))
+    made = hamt.directory_block(profile, links, data)
+    yield made
+    return Built(made.cid, below, below + len(made.data))
+
+
+def _in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """Sort by the bytes of the names, which are checked."""
+    # Code points sort as their UTF-8 does.
+    ordered = sorted(entries)
+    last = None
+    for entry in ordered:
+        if bad_name(entry.name) or not _is_utf8(entry.name):
+            raise HoldError("add", Kind.INVALID, repr(entry.name)[:80], "cannot be a name in a directory")
+        if entry.name == last:
+            raise HoldError("add", Kind.INVALID, repr(entry.name)[:80], "twice in one directory")
+        last = entry.name
+    return ordered
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name has no surrogates, which is what bytes that are not UTF-8 become when Python reads them."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

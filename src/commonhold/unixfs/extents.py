@@ -8,10 +8,12 @@ from commonhold.formats import cid as cids
 from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.unixfs import Type
-from commonhold.unixfs.nodes import Node, fetch_all, fetch_one, open_node
+from commonhold.unixfs.nodes import Node, fetch_all, fetch_one, file_size, open_node
 
 _BATCH = 32
 _MAX_DEPTH = 64
+_MAX_HELD = 64 << 20  # bytes of blocks read ahead; beyond it they are asked for one at a time
+_MAX_WAITING = 1 << 19  # subtrees not yet opened: a few of the widest nodes that a block can hold
 
 
 class Extent(NamedTuple):
@@ -40,7 +42,11 @@ class _Todo(NamedTuple):
 
 
 def extents(cid: Cid, start: int = 0, stop: int | None = None) -> Stream[Extent]:
-    """Stream: the extents of [start, stop) of a file, in order."""
+    """Stream: the extents of [start, stop) of a file, in order; what is beyond its end is left out.
+
+    Raw leaves are named, not fetched: whoever fetches one has to compare its length with `whole`. Malformed where
+    nodes contradict each other; IS_A_DIRECTORY or INVALID where there is no file.
+    """
     if start < 0 or (stop is not None and stop < start):
         raise HoldError("read", Kind.USAGE, str(cid), f"no range from {start} to {stop}")
     if cid.codec == cids.RAW and cid.inline is None and start == 0 and stop is None:
@@ -50,36 +56,36 @@ def extents(cid: Cid, start: int = 0, stop: int | None = None) -> Stream[Extent]
     if root.data.type not in (Type.FILE, Type.RAW):
         kind = Kind.IS_A_DIRECTORY if root.data.type in (Type.DIRECTORY, Type.HAMT) else Kind.INVALID
         raise HoldError("read", kind, str(cid), f"is a {root.data.type.name.lower()}, not a file")
-    size = _size(root)
+    size = file_size(root)
     end = size if stop is None else min(stop, size)
+    yield from _below(root, _Todo(cid, 0, size, 0), start, end)
+
+
+def _below(root: Node, top: _Todo, start: int, end: int) -> Stream[Extent]:
+    """Yield the extents of [start, end) of an opened root."""
     stack: list[_Todo] = []
-    yield from _open(root, _Todo(cid, 0, size, 0), start, end, stack)
+    held = 0
+    yield from _open(root, top, start, end, stack)
     while stack:
         todo = stack.pop()
         if todo.cid.codec == cids.RAW and todo.cid.inline is None:
             yield _cut(todo.offset, todo.size, start, end)._replace(cid=todo.cid, whole=todo.size)
         elif todo.block is not None:
+            held -= len(todo.block)
             yield from _open(open_node(todo.cid, todo.block), todo, start, end, stack)
         else:
-            batch = [todo, *_more(stack)]
+            batch = [todo, *_more(stack, _BATCH - 1 if held < _MAX_HELD else 0)]
             blocks = yield from fetch_all([one.cid for one in batch])
-            opened = [one._replace(block=block) for one, block in zip(batch, blocks, strict=True)]
-            stack += reversed(opened)
+            held += sum(map(len, blocks))
+            stack += reversed([one._replace(block=block) for one, block in zip(batch, blocks, strict=True)])
 
 
-def _more(stack: list[_Todo]) -> list[_Todo]:
+def _more(stack: list[_Todo], limit: int) -> list[_Todo]:
     """Take what follows and has to be opened too, to ask for it in one go."""
     batch: list[_Todo] = []
-    while stack and len(batch) < _BATCH - 1 and stack[-1].block is None and stack[-1].cid.codec != cids.RAW:
+    while stack and len(batch) < limit and stack[-1].block is None and stack[-1].cid.codec != cids.RAW:
         batch.append(stack.pop())
     return batch
-
-
-def _size(node: Node) -> int:
-    inner = len(node.data.data or b"") + sum(node.data.blocksizes)
-    if node.data.filesize is not None and node.data.filesize != inner:
-        raise Malformed("file node", f"says {node.data.filesize} bytes, its parts have {inner}")
-    return inner
 
 
 def _cut(offset: int, size: int, start: int, end: int) -> Extent:
@@ -90,22 +96,20 @@ def _cut(offset: int, size: int, start: int, end: int) -> Extent:
 
 def _open(node: Node, todo: _Todo, start: int, end: int, stack: list[_Todo]) -> Stream[Extent]:
     """Yield what a node holds itself, and put its children on the stack, the first on top."""
-    data = node.data
-    if data.type not in (Type.FILE, Type.RAW):
-        raise Malformed("file node", f"a child of type {data.type.name}")
-    if len(data.blocksizes) != len(node.links):
-        raise Malformed("file node", f"{len(node.links)} links and {len(data.blocksizes)} sizes")
-    if _size(node) != todo.size:
-        raise Malformed("file node", f"{_size(node)} bytes, its parent says {todo.size}")
+    size = file_size(node)
+    if size != todo.size:
+        raise Malformed("file node", f"{size} bytes, its parent says {todo.size}")
     if todo.depth > _MAX_DEPTH:
         raise Malformed("file", f"deeper than {_MAX_DEPTH} nodes")
-    own = data.data or b""
+    own = node.data.data or b""
     if own and todo.offset < end and todo.offset + len(own) > start:
         yield _cut(todo.offset, len(own), start, end)._replace(data=own)
     offset = todo.offset + len(own)
     below = []
-    for link, size in zip(node.links, data.blocksizes, strict=True):
-        if offset < end and offset + size > start:
-            below.append(_Todo(link.cid, offset, size, todo.depth + 1))
-        offset += size
+    for link, part in zip(node.links, node.data.blocksizes, strict=True):
+        if part and offset < end and offset + part > start:
+            below.append(_Todo(link.cid, offset, part, todo.depth + 1))
+        offset += part
+    if len(stack) + len(below) > _MAX_WAITING:
+        raise Malformed("file", f"more than {_MAX_WAITING} nodes side by side")
     stack += reversed(below)

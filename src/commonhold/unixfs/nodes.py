@@ -46,12 +46,35 @@ def children(cid: Cid, block: bytes) -> list[Cid]:
     raise Unsupported("block", f"codec {cids.codec_name(codec)}: its links are not known")
 
 
+def file_size(node: Node) -> int:
+    """Return the bytes of content that a file's node stands for. Malformed if the node contradicts itself."""
+    data = node.data
+    if data.type not in (Type.FILE, Type.RAW):
+        raise Malformed("file node", f"a node of type {data.type.name}")
+    if len(data.blocksizes) != len(node.links):
+        raise Malformed("file node", f"{len(node.links)} links and {len(data.blocksizes)} sizes")
+    if any(link.name for link in node.links):
+        raise Malformed("file node", "a link with a name")
+    size = len(data.data or b"") + sum(data.blocksizes)
+    if size != (data.filesize or 0) or size > unixfs.MAX_SIZE:
+        raise Malformed("file node", f"says {data.filesize or 0} bytes, its parts have {size}")
+    return size
+
+
 def fetch_all(wanted: Sequence[Cid]) -> Generator[Want, Sequence[bytes], list[bytes]]:
-    """Plan: the blocks of these CIDs; what is inline is not asked for."""
-    inline = [cid.inline for cid in wanted]
-    asked = tuple(cid for cid, held in zip(wanted, inline, strict=True) if held is None)
-    answers = iter((yield Want(asked)) if asked else ())
-    return [held if held is not None else next(answers) for held in inline]
+    """Plan: the blocks of these CIDs. What is inline is not asked for, and nothing is asked for twice."""
+    found: dict[Cid, bytes] = {}
+    missing: dict[Cid, None] = {}
+    for cid in wanted:
+        inline = cid.inline
+        if inline is None:
+            missing[cid] = None
+        else:
+            found[cid] = inline
+    if missing:
+        asked = tuple(missing)
+        found.update(zip(asked, (yield Want(asked)), strict=True))
+    return [found[cid] for cid in wanted]
 
 
 def fetch_one(cid: Cid) -> Plan[bytes]:

@@ -7,6 +7,7 @@ from commonhold.errors import HoldError, Kind
 from commonhold.formats import cid as cids
 from commonhold.formats import multihash
 from commonhold.formats.cid import Cid
+from commonhold.formats.unixfs import Mtime
 
 
 class Estimate(Enum):
@@ -28,11 +29,6 @@ class Profile:
     fanout: int
     threshold: int
     estimate: Estimate
-
-    def cid(self, block: bytes) -> Cid:
-        """The CID of a dag-pb block."""
-        hashed = multihash.sha2_256(block)
-        return cids.make_v0(hashed) if self.cid_version == 0 else cids.make_v1(cids.DAG_PB, hashed)
 
     def leaf_cid(self, digest: bytes) -> Cid:
         """The CID of a leaf by its block's sha2-256 digest."""
@@ -57,6 +53,25 @@ def by_name(name: str) -> Profile:
         ) from None
 
 
+def cid_for(profile: Profile, data: bytes) -> Cid:
+    """Return the CID of a dag-pb block in the profile's version."""
+    hashed = multihash.sha2_256(data)
+    return cids.make_v0(hashed) if profile.cid_version == 0 else cids.make_v1(cids.DAG_PB, hashed)
+
+
+def with_chunk_size(profile: Profile, size: int) -> Profile:
+    """Return the profile cutting files into other fixed chunks, of `size` bytes."""
+    return replace(profile, chunk_size=size)
+
+
 def with_attributes(profile: Profile) -> Profile:
-    """Return the profile for files that carry a mode or time: a raw leaf has no place for them."""
+    """Return the profile for files that carry a mode or time: a raw leaf has no place for them.
+
+    Kubo does the same for every file of such an add, whatever its size, and so must whoever wants its CIDs.
+    """
     return replace(profile, raw_leaves=False)
+
+
+def effective_profile(profile: Profile, mode: int | None, mtime: Mtime | None) -> Profile:
+    """Return the profile that a file with these attributes is built by."""
+    return profile if mode is None and mtime is None else with_attributes(profile)

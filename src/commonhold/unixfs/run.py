@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def run(plan: Plan[T], fetch: Fetch) -> T:
-    """Return a plan's answer."""
+    """Return a plan's answer. What the fetcher raises ends the plan."""
     try:
         want = next(plan)
         while True:
@@ -17,20 +17,22 @@ def run(plan: Plan[T], fetch: Fetch) -> T:
     except StopIteration as end:
         answer: T = end.value
         return answer
+    finally:
+        plan.close()
 
 
 def items(stream: Stream[T], fetch: Fetch) -> Iterator[T]:
-    """Yield a stream's items."""
-    answer: Sequence[bytes] = ()
-    started = False
-    while True:
-        try:
-            step = stream.send(answer) if started else next(stream)
-        except StopIteration:
-            return
-        started = True
-        if isinstance(step, Want):
-            answer = list(fetch(step.cids))
-        else:
-            answer = ()
-            yield step
+    """Yield a stream's items, each as soon as it is known. What the fetcher raises ends the stream."""
+    try:
+        step = next(stream)
+        while True:
+            answer: Sequence[bytes] = ()
+            if isinstance(step, Want):
+                answer = list(fetch(step.cids))
+            else:
+                yield step
+            step = stream.send(answer)
+    except StopIteration:
+        return
+    finally:
+        stream.close()
