@@ -58,12 +58,16 @@ class Blocks:
     def keep_graph(self, session: Session, root: Cid) -> int:
         """Have a session keep every block of a graph; how many. NOT_FOUND names the first that is missing."""
         count = 0
-        for visited in self.walk(root):
-            if visited.cid.inline is None and not session.keep(visited.cid.multihash):
-                raise HoldError(
-                    "pin", Kind.NOT_FOUND, str(root), f"incomplete: block {visited.cid} is not in this store"
-                )
-            count += 1
+        try:
+            for visited in self.walk(root):
+                if visited.cid.inline is None and not session.keep(visited.cid.multihash):
+                    raise HoldError("get", Kind.NOT_FOUND, str(visited.cid), "not in this store")
+                count += 1
+        except HoldError as error:
+            if error.kind is not Kind.NOT_FOUND:
+                raise
+            why = f"incomplete: block {error.subject} is not in this store"
+            raise HoldError("pin", Kind.NOT_FOUND, str(root), why) from error
         return count
 
     def keep_if_whole(self, session: Session, root: Cid) -> bool:

@@ -125,7 +125,10 @@ def unpack_rename(body: bytes) -> tuple[int, str]:
     """Return the set and its new name."""
     if len(body) <= _SET.size:
         raise Malformed("record", "a rename without a name")
-    return _SET.unpack_from(body)[0], body[_SET.size :].decode()
+    try:
+        return _SET.unpack_from(body)[0], body[_SET.size :].decode()
+    except UnicodeDecodeError as error:
+        raise Malformed("record", "a name that is not UTF-8") from error
 
 
 _NOWHERE = Place(0, 0)

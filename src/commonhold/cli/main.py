@@ -92,6 +92,9 @@ def command_parser(name: str) -> argparse.ArgumentParser:
     )
     module.arguments(parser)
     _common(parser, argparse.SUPPRESS)
+    for action in parser._actions:
+        for verb in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            _common(verb, argparse.SUPPRESS)
     parser.set_defaults(run=module.run)
     return parser
 

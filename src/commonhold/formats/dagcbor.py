@@ -14,7 +14,7 @@ from commonhold.formats import cid as cids
 from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Malformed
 
-MAX_DEPTH = 512
+MAX_DEPTH = 128
 
 
 class _RawCid:

@@ -10,29 +10,32 @@ T = TypeVar("T")
 
 def run(plan: Plan[T], fetch: Fetch) -> T:
     """Return a plan's answer. What the fetcher raises ends the plan."""
+    blocks: Sequence[bytes] | None = None
     try:
-        want = next(plan)
         while True:
-            want = plan.send(list(fetch(want.cids)))
-    except StopIteration as end:
-        answer: T = end.value
-        return answer
+            try:
+                want = next(plan) if blocks is None else plan.send(blocks)
+            except StopIteration as end:
+                answer: T = end.value
+                return answer
+            blocks = list(fetch(want.cids))
     finally:
         plan.close()
 
 
 def items(stream: Stream[T], fetch: Fetch) -> Iterator[T]:
     """Yield a stream's items, each as soon as it is known. What the fetcher raises ends the stream."""
+    answer: Sequence[bytes] | None = None
     try:
-        step = next(stream)
         while True:
-            answer: Sequence[bytes] = ()
+            try:
+                step = next(stream) if answer is None else stream.send(answer)
+            except StopIteration:
+                return
+            answer = ()
             if isinstance(step, Want):
                 answer = list(fetch(step.cids))
             else:
                 yield step
-            step = stream.send(answer)
-    except StopIteration:
-        return
     finally:
         stream.close()

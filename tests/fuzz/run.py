@@ -1,0 +1,74 @@
+"""`make fuzz`: every target for a share of the time, on mutations of the vectors. A bug is written down and ends it."""
+
+import base64
+import hashlib
+import random
+import sys
+import time
+from pathlib import Path
+
+from tests import vectors
+from tests.fuzz.targets import TARGETS
+
+CRASHES = Path(__file__).parent / "crashes"
+
+
+def seeds() -> list[bytes]:
+    """Sound inputs to start from."""
+    found = [b"", b"\0", b"size-1", b"cdc-64-128-256"]
+    found += [bytes.fromhex(case["hex"]) for name in ("dagpb", "dagcbor") for case in vectors.cases(name)]
+    found += [case["json"].encode() for case in vectors.cases("dagcbor")]
+    found += [base64.b64decode(case["car"]) for case in vectors.cases("car")]
+    found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
+    return found
+
+
+def mutate(rng: random.Random, data: bytes, corpus: list[bytes]) -> bytes:
+    """A few edits of the kinds that decoders get wrong: flips, lengths, cuts, splices, repeats."""
+    out = bytearray(data)
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randrange(len(out) + 1)
+        kind = rng.randrange(6)
+        if kind == 0 and out:
+            out[at % len(out)] ^= 1 << rng.randrange(8)
+        elif kind == 1 and out:
+            out[at % len(out)] = rng.choice([0, 1, 0x7F, 0x80, 0xFF])
+        elif kind == 2:
+            out[at:at] = rng.randbytes(rng.randint(1, 9))
+        elif kind == 3:
+            del out[at : at + rng.randint(1, 16)]
+        elif kind == 4:
+            other = rng.choice(corpus)
+            out[at:at] = other[rng.randrange(len(other) + 1) :][:200]
+        else:
+            out[at:at] = out[at : at + rng.randint(1, 40)] * rng.choice([1, 2, 50])
+    return bytes(out[:100_000])
+
+
+def main() -> int:
+    """Fuzz; 1 if a bug was found."""
+    share = float(sys.argv[1]) / len(TARGETS)
+    seed = int(time.time())
+    rng = random.Random(seed)
+    corpus = seeds()
+    sys.stdout.write(f"seed {seed}, {share:.0f} s a target\n")
+    for name, target in TARGETS.items():
+        end, runs = time.monotonic() + share, 0
+        while time.monotonic() < end:
+            data = mutate(rng, rng.choice(corpus), corpus)
+            runs += 1
+            try:
+                target(data)
+            except BaseException as error:  # noqa: BLE001  (whatever else comes is the bug that is looked for)
+                CRASHES.mkdir(exist_ok=True)
+                path = CRASHES / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}"
+                path.write_bytes(data)
+                sys.stdout.write(f"{name}: {type(error).__name__}: {error}: {path}\n")
+                return 1
+        sys.stdout.write(f"{name}: {runs} runs\n")
+    sys.stdout.write("no bug found\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""The house keeps its own rules: no floor without a contract, no promise without a file."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_floor_is_named_in_the_import_contracts() -> None:
+    contracts = (ROOT / ".importlinter").read_text()
+    floors = {
+        path.stem
+        for path in (ROOT / "src/commonhold").iterdir()
+        if path.name[0] not in "_." and path.suffix in ("", ".py")
+    }
+    layers = contracts.split("layers =")[1].split("[")[0]
+    assert {f"commonhold.{floor}" for floor in floors} == set(re.findall(r"commonhold\.\w+", layers))
+
+
+def test_every_command_is_in_the_readme() -> None:
+    from commonhold.cli.main import COMMANDS
+
+    readme = (ROOT / "README.md").read_text()
+    for name in COMMANDS:
+        assert f"`{name}" in readme or f"hold {name}" in readme
+
+
+def test_the_exit_codes_of_the_help_are_those_of_the_table() -> None:
+    from commonhold.cli.main import EXIT_CODES
+    from commonhold.errors import Kind
+
+    listed = {int(number) for number in re.findall(r"\b(\d+) [a-z]", EXIT_CODES)}
+    assert listed == {0} | {kind.value.exit for kind in Kind}
