@@ -63,10 +63,10 @@ def _measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
     """Measure every row asked for, in groups that share their sources; lines in order of the rows."""
     lines: list[Line] = []
     wanted = rows | {2} if memory_rows.ROWS & rows else rows
+    if tree_rows.ROWS & rows:  # before anything is removed: see Stage.retire
+        lines += tree_rows.measure(stage, rows)
     if file_rows.ROWS & wanted:
         lines += file_rows.measure(stage, wanted)
-    if tree_rows.ROWS & rows:
-        lines += tree_rows.measure(stage, rows)
     if start_rows.ROWS & rows:
         lines += start_rows.measure(stage, rows)
     if memory_rows.ROWS & rows:

@@ -54,7 +54,7 @@ class _TreeRun:
         output = self._stage.directory / "tree.out"
         self._stage.prepare(self._stage.hold(self._repository, "get", self._cid, "-o", str(output)))
         self._stage.verify(output, self._source)
-        self._stage.clear(output)
+        self._stage.retire(output)
 
     def close(self) -> None:
         """Take the repository away."""
@@ -77,7 +77,7 @@ def measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
             run.add_again(REUSE, "--reuse")
         run.verify()
         run.close()
-    stage.clear(source)
+    stage.retire(source)
     return _lines(stage, rows)
 
 

@@ -1,6 +1,6 @@
 """The yardsticks: other programs that do the same work, or the part of it that nobody can avoid. Never durable by luck.
 
-Each measures itself under its own name and leaves nothing behind.
+Each measures itself under its own name, and puts away what it wrote.
 """
 
 import os
@@ -27,7 +27,7 @@ def copy_tree(stage: Stage, name: str, source: Path) -> None:
     """Copy by cp -r, which syncs nothing."""
     target = stage.directory / "cp.out"
     stage.measure(name, ["cp", "-r", str(source), str(target)])
-    stage.clear(target)
+    stage.retire(target)
 
 
 def copy_tree_synced(stage: Stage, name: str, source: Path) -> None:
@@ -35,7 +35,7 @@ def copy_tree_synced(stage: Stage, name: str, source: Path) -> None:
     target = stage.directory / "cp.out"
     script = 'cp -r "$1" "$2" && sync -f "$2"'
     stage.measure(name, ["sh", "-c", script, "sh", str(source), str(target)])
-    stage.clear(target)
+    stage.retire(target)
 
 
 def restic(stage: Stage, name: str, source: Path) -> None:
