@@ -16,6 +16,13 @@ def cases(name: str) -> list[dict[str, Any]]:
     return found
 
 
+def bad_cids() -> list[str]:
+    """Texts that no tool takes for a CID."""
+    found: list[str] = json.loads((ROOT / "cid-kubo.json").read_text())["bad"]
+    assert found
+    return found
+
+
 def content(recipe: dict[str, Any]) -> bytes:
     """The bytes of a file's recipe."""
     if "text" in recipe:
