@@ -33,9 +33,9 @@ test: $(DEV) ## everything but the long runs; root for the tests that need it
 	@packaging/test-needs
 	@$(BIN)/pytest -m "not soak" -n auto --dist loadfile
 
-soak: $(DEV) ## the crash tests at length: 200 kills, 20 power cuts
+soak: $(DEV) ## the crash tests at length: 2000 kills, 200 power cuts
 	@packaging/test-needs
-	@HOLD_SOAK=1 $(BIN)/pytest tests/system -m "slow or root or soak"
+	@HOLD_SOAK=1 $(BIN)/pytest tests/system -n auto
 
 fuzz: $(DEV) ## every decoder against made-up input for FUZZ_SECONDS (300)
 	@$(BIN)/python -m tests.fuzz.run $${FUZZ_SECONDS:-300}

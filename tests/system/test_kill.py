@@ -1,5 +1,6 @@
 """kill -9 at random points of a concurrent add, unpin, delete, gc and compaction: 200 of them."""
 
+import os
 import random
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from commonhold.blockstore.store import create
 from tests.system.crashing import Model, Stop, reopen, run_for
 
 _ROUNDS = 10
+_SERIES = 200 if os.environ.get("HOLD_SOAK") else 20
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("series", range(20))
+@pytest.mark.parametrize("series", range(_SERIES))
 def test_kill_9_loses_nothing_acknowledged_and_brings_back_nothing_deleted(tmp_path: Path, series: int) -> None:
     rng = random.Random(series)
     store = tmp_path / "store"
