@@ -19,6 +19,7 @@ GET = "hold get, the file, cold"
 CAT = "hold cat, the file, cold"
 _DD, _RESTIC, _BORG, _SHA = "dd direct+fsync", "restic", "borg", "sha256, all cores"
 _READ_ONE, _READ_ALL = "read + sha256, one thread, cold", "read + sha256, all cores, cold"
+_READ_DIRECT = "direct read + sha256, one thread, cold"
 
 
 class _FileRun:
@@ -122,6 +123,7 @@ def _reads(stage: Stage, run: _FileRun, source: Path) -> list[Step]:
     return [
         functools.partial(yardsticks.sha256, stage, _READ_ONE, source, threads=1),
         run.get,
+        functools.partial(yardsticks.sha256_direct, stage, _READ_DIRECT, source),
         functools.partial(yardsticks.sha256, stage, _READ_ALL, source),
         run.cat,
     ]
@@ -140,8 +142,10 @@ def _lines(stage: Stage, rows: frozenset[int]) -> list[Line]:
         lines += [line(1, what, ADD, _DD, 0.7), line(1, what, ADD, _RESTIC, 3.0)]
         lines += [line(1, what, ADD, _BORG), line(1, what, ADD, _SHA)]
     if 2 in rows:
-        lines += [line(2, f"get of {size}, cold", GET, _READ_ONE, 0.7), line(2, "the same", GET, _READ_ALL)]
-        lines += [line(2, f"cat of {size}, cold", CAT, _READ_ONE), line(2, "the same", CAT, _READ_ALL)]
+        for what, ours, at_least in (("get", GET, 0.7), ("cat", CAT, None)):
+            what = f"{what} of {size}, cold"
+            lines += [line(2, what, ours, _READ_ONE, at_least), line(2, what, ours, _READ_DIRECT)]
+            lines += [line(2, what, ours, _READ_ALL)]
     if 4 in rows:
         lines += [line(4, "add of the unchanged file", AGAIN, ADD)]
         lines += [line(4, "add --reuse of the unchanged file", REUSE, ADD, 5.0)]

@@ -65,6 +65,11 @@ def sha256(stage: Stage, name: str, source: Path, *, threads: int | None = None)
     stage.measure(name, [sys.executable, "-I", "-S", _HASHING, str(source), str(count)])
 
 
+def sha256_direct(stage: Stage, name: str, source: Path) -> None:
+    """Read past the page cache and hash, in one thread."""
+    stage.measure(name, [sys.executable, "-I", "-S", _HASHING, str(source), "1", "direct"])
+
+
 def interpreter(stage: Stage, name: str) -> None:
     """Start Python and end it."""
     stage.measure(name, [sys.executable, "-I", "-c", "pass"])

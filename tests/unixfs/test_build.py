@@ -92,6 +92,11 @@ def test_raw_leaves_and_attributes_exclude_each_other() -> None:
     assert profile.effective_profile(profile.V1_2025, None, None) is profile.V1_2025
 
 
+def test_a_mode_of_0_is_none_in_a_file_of_any_size() -> None:
+    for size in (1, 5):
+        assert Memory().file(profile.V0_2015, bytes(size), 2, 0) == Memory().file(profile.V0_2015, bytes(size), 2)
+
+
 def test_an_only_leaf_wrapped_without_its_attributes_is_noticed() -> None:
     builder = FileBuilder(profile.V0_2015, mtime=MTIME)
     prefix, suffix = leaf_wrapping(profile.V0_2015, 1)

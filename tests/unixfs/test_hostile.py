@@ -110,14 +110,22 @@ def test_blocks_read_ahead_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(extents, "_MAX_HELD", 1000)
     memory.wants.clear()
     assert memory.bytes_of(cid) == whole
-    assert sorted({len(want) for want in memory.wants[:6]}) == [1, 32]
+    assert [len(want) for want in memory.wants[:6]] == [1, 32, 1, 1, 1, 1]
+    # What was used makes room again.
+    wide = memory.file(profile.V0_2015, bytes(i % 251 for i in range(10_000)), 100).cid
+    monkeypatch.setattr(extents, "_MAX_HELD", 5000)
+    memory.wants.clear()
+    memory.bytes_of(wide)
+    assert [len(want) for want in memory.wants] == [1, 32, 32, 32, 4]
 
 
 def test_empty_chunks_are_never_opened() -> None:
     memory = Memory()
-    missing = cids.make_v1(cids.DAG_PB, multihash.sha2_256(b"nowhere"))
-    root = memory.node(Data(FILE, None, 2, (0, 2, 0)), [(missing, ""), (memory.raw(b"ab"), ""), (missing, "")])
-    assert memory.bytes_of(root) == b"ab"
+    missing, leaf = cids.make_v1(cids.DAG_PB, multihash.sha2_256(b"nowhere")), memory.raw(b"x")
+    root = memory.node(
+        Data(FILE, None, 2, (0, 1, 0, 1, 0)), [(missing, ""), (leaf, ""), (missing, ""), (leaf, ""), (missing, "")]
+    )
+    assert memory.bytes_of(root) == b"xx"
 
 
 def test_a_link_with_children_or_a_target_that_is_no_text_is_malformed() -> None:

@@ -17,6 +17,8 @@ from commonhold.unixfs.directory import Entry, build_directory
 from commonhold.unixfs.profile import Profile
 from tests import vectors
 
+MAX_WANTS = 100_000
+
 
 class Memory:
     """Blocks by CID, and a list of what was asked for."""
@@ -31,6 +33,7 @@ class Memory:
 
     def fetch(self, cids: Sequence[Cid]) -> Iterable[bytes]:
         self.wants.append(tuple(cids))
+        assert len(self.wants) < MAX_WANTS, "a plan that asks without end"
         return [self.blocks[cid] for cid in cids]
 
     # ── building ──

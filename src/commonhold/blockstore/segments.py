@@ -3,6 +3,7 @@
 A segment is synced before the next one is begun, so only the last can have a torn tail.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -80,8 +81,7 @@ class Segments:
         start = self._end
         if size >= _LARGE_FRAME and start + size > self._reserved:
             step = max(min(_RESERVE_STEP, SEGMENT_SIZE - start), size)
-            disk.reserve(self._fd, start, step)
-            self._reserved = start + step
+            self._reserved = start + self._reserve(start, step, size)
         try:
             disk.write_all(self._fd, parts, start)
         except OSError:
@@ -89,6 +89,19 @@ class Segments:
             raise
         self._end = start + size
         return Place(self._number, start)
+
+    def _reserve(self, start: int, step: int, least: int) -> int:
+        """Reserve a step, or the least if the disk has no room for that; what a failed try took is given back."""
+        for size in (step, least):
+            try:
+                disk.reserve(self._fd, start, size)
+            except OSError as error:
+                os.ftruncate(self._fd, start)
+                if error.errno != errno.ENOSPC or size == least:
+                    raise
+            else:
+                return size
+        raise AssertionError("the last try returns or raises")
 
     def _begin(self, number: int) -> None:
         self.finish()

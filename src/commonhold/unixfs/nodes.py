@@ -56,7 +56,7 @@ def file_size(node: Node) -> int:
     if any(link.name for link in node.links):
         raise Malformed("file node", "a link with a name")
     size = len(data.data or b"") + sum(data.blocksizes)
-    if size != (data.filesize or 0) or size > unixfs.MAX_SIZE:
+    if size != (data.filesize or 0):
         raise Malformed("file node", f"says {data.filesize or 0} bytes, its parts have {size}")
     return size
 
