@@ -81,13 +81,14 @@ def _bench(args: argparse.Namespace, directory: Path) -> str:
     stage = Stage(directory, args.hold.absolute(), scale, args.runs, machine.ensure_tools(yardsticks.PACKAGES))
     stage.prepare(stage.version())
     version = stage.last_line()
+    described = machine.describe(directory)  # before our own load
     lines = _measure(stage, args.rows)
     caches = "dropped" if machine.can_drop() else "only the data's own, as this was not run by root"
     floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return (
         f"### {today}, `{version}`, scale {scale.name}, {args.runs} runs\n\n"
-        f"{machine.describe(directory)}. Cold: caches {caches}. Peaks below {floor} MiB are the harness's own.\n\n"
+        f"{described}. Cold: caches {caches}. Peaks below {floor} MiB are the harness's own.\n\n"
         f"{report.table(lines, judged=scale.name == 'full')}"
     )
 
