@@ -4,6 +4,7 @@ A parts list: reads the words, makes the stage, runs the rows asked for, prints 
 """
 
 import argparse
+import contextlib
 import datetime
 import os
 import resource
@@ -93,6 +94,13 @@ def _bench(args: argparse.Namespace, directory: Path) -> str:
     )
 
 
+def _remove(directory: Path) -> None:
+    """Remove a tree, also while somebody else is removing it."""
+    while directory.exists():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -119,7 +127,7 @@ def main() -> int:
     finally:
         if directory is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second ^C must not leave gigabytes behind
-            shutil.rmtree(directory)
+            _remove(directory)
     print(text, end="")
     if args.write:
         report.append(_HERE / "README.md", text)
