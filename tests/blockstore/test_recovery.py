@@ -9,20 +9,7 @@ import pytest
 from commonhold.blockstore.store import Store, create
 from commonhold.blockstore.verify import verify
 from commonhold.errors import HoldError, Kind
-from commonhold.formats import cid as cids
-from commonhold.formats import multihash
-from commonhold.formats.multihash import Multihash
-
-
-def key_of(data: bytes) -> Multihash:
-    return multihash.sha2_256(data)
-
-
-def pin(store: Store, name: str, *blocks: bytes) -> None:
-    session = store.session()
-    for data in blocks:
-        session.put(key_of(data), data)
-    session.commit(name, cids.make_v1(cids.RAW, key_of(blocks[0])))
+from tests.suites.blockstore import keep, key_of
 
 
 @pytest.fixture
@@ -37,8 +24,8 @@ def segment(place: Path) -> Path:
 
 def test_a_lost_index_is_made_anew_with_blocks_pins_and_counts(place: Path) -> None:
     with Store(place) as store:
-        pin(store, "a", b"one", b"two" * 30_000)
-        pin(store, "b", b"two" * 30_000, b"three")
+        keep(store, "a", b"one", b"two" * 30_000)
+        keep(store, "b", b"two" * 30_000, b"three")
         store.rename_pin("b", "c")
     shutil.rmtree(place / "index")
     with Store(place) as store:
@@ -51,7 +38,7 @@ def test_a_lost_index_is_made_anew_with_blocks_pins_and_counts(place: Path) -> N
 
 def test_an_index_that_is_garbage_is_made_anew(place: Path) -> None:
     with Store(place) as store:
-        pin(store, "a", b"one")
+        keep(store, "a", b"one")
     (place / "index" / "data.mdb").write_bytes(b"garbage" * 10_000)
     with Store(place) as store:
         assert store.get(key_of(b"one")) == b"one"
@@ -63,54 +50,54 @@ def test_what_was_deleted_stays_deleted_when_the_index_is_lost(place: Path) -> N
         session.put(key_of(b"gone"), b"gone")
         session.close()
         store.delete(key_of(b"gone"))
-        pin(store, "a", b"one")
+        keep(store, "a", b"one")
     shutil.rmtree(place / "index")
     with Store(place) as store:
         assert not store.has(key_of(b"gone")) and store.has(key_of(b"one"))
 
 
-@pytest.mark.parametrize("keep", range(0, 13_000, 397))
-def test_a_segment_cut_short_opens_without_half_a_block(place: Path, keep: int) -> None:
+@pytest.mark.parametrize("left", range(0, 13_000, 397))
+def test_a_segment_cut_short_opens_without_half_a_block(place: Path, left: int) -> None:
     with Store(place) as store:
-        pin(store, "a", b"x" * 5_000, b"y" * 100)
+        keep(store, "a", b"x" * 5_000, b"y" * 100)
     path = segment(place)
     with path.open("r+b") as file:
-        file.truncate(min(keep, path.stat().st_size))
+        file.truncate(min(left, path.stat().st_size))
     shutil.rmtree(place / "index")
     with Store(place) as store:
         for key in list(store.keys()):
             store.get(key)
-        pin(store, "b", b"new")
+        keep(store, "b", b"new")
         assert store.get(key_of(b"new")) == b"new"
 
 
 def test_rubbish_after_the_last_frame_is_cut_off(place: Path) -> None:
     with Store(place) as store:
-        pin(store, "a", b"one")
+        keep(store, "a", b"one")
     with segment(place).open("ab") as file:
         file.write(b"HrEc" + b"\0" * 9_000)
     with Store(place) as store:
-        pin(store, "b", b"two")
+        keep(store, "b", b"two")
         assert verify(store).damage == []
 
 
 def test_a_segment_whose_making_was_cut_short_is_no_damage(place: Path) -> None:
     with Store(place) as store:
-        pin(store, "a", b"one")
+        keep(store, "a", b"one")
     (place / "segments" / "00000002.seg").write_bytes(b"")
     with Store(place) as store:
-        pin(store, "b", b"two")
+        keep(store, "b", b"two")
         assert verify(store).damage == []
 
 
 def test_a_payload_that_looks_like_a_frame_is_not_taken_for_one(place: Path) -> None:
     with Store(place) as store:
-        pin(store, "a", b"victim")
+        keep(store, "a", b"victim")
     forged = bytes(4096) + segment(place).read_bytes()[4096:] * 20  # a whole sound frame, inside a block
     other = place.parent / "other"
     create(other)
     with Store(other) as store:
-        pin(store, "b", forged)
+        keep(store, "b", forged)
     damaged = bytearray(segment(other).read_bytes())
     damaged[4096:4100] = b"oops"  # the real frame's head is lost: what is searched for now is in the payload
     segment(other).write_bytes(damaged)

@@ -16,7 +16,7 @@ from commonhold.errors import HoldError, Kind, from_os
 from commonhold.formats.unixfs import Mtime
 from commonhold.unixfs.build import Built, build_symlink
 from commonhold.unixfs.chunk import CdcChunker, FixedChunker
-from commonhold.unixfs.directory import Entry, build_directory
+from commonhold.unixfs.directory import Entry, build_directory, is_utf8
 from commonhold.unixfs.profile import Profile
 
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -85,11 +85,9 @@ class Adder:
         try:
             while stack:
                 here = stack[-1]
-                if here.todo is None:
-                    self._list(here)
-                assert here.todo is not None
-                while here.todo:
-                    name = here.todo.pop()
+                todo = self._todo(here)
+                while todo:
+                    name = todo.pop()
                     status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
                     signature.take(name, Seen.of(status))
                     if stat.S_ISDIR(status.st_mode):
@@ -181,11 +179,9 @@ class Adder:
         try:
             while True:
                 here = stack[-1]
-                if here.todo is None:
-                    self._list(here)
-                assert here.todo is not None
-                if here.todo:
-                    self._step(stack, here, here.todo.pop())
+                todo = self._todo(here)
+                if todo:
+                    self._step(stack, here, todo.pop())
                     continue
                 built = self._leave(here)
                 self._signature.leave()
@@ -200,7 +196,13 @@ class Adder:
             for left in stack:
                 os.close(left.fd)
 
-    def _list(self, here: "_Open") -> None:
+    def _todo(self, here: "_Open") -> list[str]:
+        """The names still to add, last first; a directory is listed when it is first asked."""
+        if here.todo is None:
+            here.todo = self._list(here)
+        return here.todo
+
+    def _list(self, here: "_Open") -> list[str]:
         with os.scandir(here.fd) as found:
             names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
         here.rules = here.rules.within(here.fd, here.path)
@@ -208,11 +210,11 @@ class Adder:
             names = [item for item in names if not item[0].startswith(".")]
         if here.rules.any:
             names = [item for item in names if not here.rules.ignores(f"{here.path}/{item[0]}", is_directory=item[1])]
-        here.todo = sorted((name for name, _ in names), key=os.fsencode, reverse=True)
+        return sorted((name for name, _ in names), key=os.fsencode, reverse=True)
 
     def _step(self, stack: list["_Open"], here: "_Open", name: str) -> None:
         path = f"{here.path}/{name}"
-        if not _is_utf8(name):
+        if not is_utf8(name):
             raise HoldError(
                 "add", Kind.INVALID, shown(path), "the name is not UTF-8", hint="rename it, or list it in .holdignore"
             )
@@ -273,14 +275,6 @@ class _Open:
         self.rules = rules
         self.todo: list[str] | None = None  # names still to add, last first
         self.entries: list[Entry] = []
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _what(mode: int) -> str:

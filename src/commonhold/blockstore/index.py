@@ -214,14 +214,6 @@ class Index:
         """Forget one run of a set's keys."""
         txn.delete(row, db=self._members)
 
-    def set_state(self, set_id: int) -> tuple[State, Pin | None] | None:
-        """How far a set is, and its pin once it is whole."""
-        with self._env.begin(self._sets) as txn:
-            value = txn.get(_number(set_id))
-        if value is None:
-            return None
-        return State(value[0]), layout.unpack_pin(value[1:])[1] if len(value) > 1 else None
-
     def complete_set(self, txn: Any, set_id: int, pin: Pin) -> int | None:
         """Make a set whole under its name; the number of the set that had the name and is leaving now."""
         txn.put(_number(set_id), bytes((State.WHOLE,)) + layout.pack_pin(set_id, pin), db=self._sets)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from commonhold.blockstore.store import Store
 
 _KEPT_LIMIT = 1 << 16
-_CATALOG_RUN = 1 << 20
 
 
 class StoreSession:

@@ -49,7 +49,7 @@ def _in_order(entries: Sequence[Entry]) -> list[Entry]:
     ordered = sorted(entries)
     last = None
     for entry in ordered:
-        if bad_name(entry.name) or not _is_utf8(entry.name):
+        if bad_name(entry.name) or not is_utf8(entry.name):
             raise HoldError("add", Kind.INVALID, repr(entry.name)[:80], "cannot be a name in a directory")
         if entry.name == last:
             raise HoldError("add", Kind.INVALID, repr(entry.name)[:80], "twice in one directory")
@@ -57,7 +57,7 @@ def _in_order(entries: Sequence[Entry]) -> list[Entry]:
     return ordered
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
     """Whether a name has no surrogates, which is what bytes that are not UTF-8 become when Python reads them."""
     try:
         name.encode()
