@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.blockstore.store import create
+from commonhold.blockstore.store import Store, create
 from tests.system.crashing import Model, Stop, reopen, run_for
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
@@ -93,4 +93,24 @@ def test_a_power_cut_loses_nothing_acknowledged_and_brings_back_nothing_deleted(
         disk.unmount()
         disk.mount()
         with reopen(store, rng) as opened:
+            model.check(opened)
+
+
+def test_what_was_taken_up_after_a_kill_survives_a_power_cut(disk: Disk) -> None:
+    """A killed process leaves frames and records that the kernel has and the disk may not."""
+    rng = random.Random(11)
+    store = disk.mounted_at / "store"
+    create(store)
+    os.sync()
+    model = Model()
+    for point in range(_POINTS):
+        run_for(store, point, 0.05 + rng.random() * 0.2, model, Stop())
+        with reopen(store, rng) as opened:
+            model.check(opened)
+            before = set(opened.keys())
+        disk.cut()
+        disk.unmount()
+        disk.mount()
+        with Store(store) as opened:
+            assert before <= set(opened.keys())
             model.check(opened)

@@ -36,6 +36,7 @@ def _follow_catalog(catalog: Catalog, index: Index, mark: Mark) -> list[str]:
     start = mark.catalog if generation == mark.generation else checkpoint
     if start == catalog.end and generation == mark.generation:
         return []
+    catalog.sync()  # a killed process may have left records that the kernel has and the disk has not
     with index.write() as txn:
         for kind, body in catalog.replay(start):
             if kind is RecordKind.COMMIT:
@@ -74,12 +75,14 @@ def _follow_segments(segments: Segments, catalog: Catalog, index: Index, mark: M
         end = max(start, 4096)
         if size <= end:
             continue
+        segments.sync_whole(number)
         for found in segments.frames(number, start):
             blocks += _adopt(segments, catalog, index, number, found)
             end = found.end
     segments.resume(last, end)
-    with index.write() as txn:
-        index.update_mark(txn, segment=last, end=end, catalog=catalog.end)
+    if (last, end, catalog.end) != (mark.segment, mark.end, mark.catalog):
+        with index.write() as txn:
+            index.update_mark(txn, segment=last, end=end, catalog=catalog.end)
     return [f"took up {blocks} blocks written before the last stop"] if blocks else []
 
 
@@ -145,6 +148,9 @@ def _rebuild(segments: Segments, catalog: Catalog, index: Index) -> list[str]:
     for kind, body in catalog.replay():
         sets.take(kind, body)
     numbers = segments.numbers()
+    catalog.sync()
+    if numbers:
+        segments.sync_whole(numbers[-1])
     blocks = 0
     for number in numbers:
         for found in segments.frames(number):

@@ -68,13 +68,15 @@ class Segments:
     # ── writing ──
 
     def resume(self, number: int, end: int) -> None:
-        """Go on writing a segment at an offset; what is after it is cut off."""
-        self._fd, _ = disk.open_direct(str(self.path(number)), os.O_RDWR)
-        self._number, self._end = number, end
-        if os.fstat(self._fd).st_size != end:
-            os.ftruncate(self._fd, end)
-            os.fsync(self._fd)
-        self._reserved = end
+        """Go on writing a segment at an offset when there is something to write; what is after it is cut off now."""
+        if self.path(number).stat().st_size != end:
+            fd = os.open(self.path(number), os.O_RDWR | os.O_CLOEXEC)
+            try:
+                os.ftruncate(fd, end)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        self._number, self._end, self._reserved = number, end, end
 
     def append(self, parts: Sequence[memoryview], size: int) -> Place:
         """Write a frame of whole pages, after `make_room` for it; where it starts. Not durable before `sync`."""
@@ -126,6 +128,14 @@ class Segments:
         """Make every appended frame durable."""
         if self._fd >= 0:
             os.fdatasync(self._fd)
+
+    def sync_whole(self, number: int) -> None:
+        """Make durable what a process that died may have written to a segment and not synced."""
+        fd = os.open(self.path(number), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def finish(self) -> None:
         """Sync and close the segment being written, and give back what it reserved and did not use."""
@@ -213,9 +223,11 @@ class Segments:
         return records.file_key(self._secret, self.path(self._number).name)
 
     def make_room(self, size: int) -> None:
-        """Begin the next segment if this one has no room for a frame of that size."""
-        if self._fd < 0 or self._end + size > SEGMENT_SIZE:
+        """Open the segment to write to: the next one if this one has no room for a frame of that size."""
+        if not self._number or self._end + size > SEGMENT_SIZE:
             self._begin(max([self._number, *self.numbers()]) + 1)
+        elif self._fd < 0:
+            self._fd, _ = disk.open_direct(str(self.path(self._number)), os.O_RDWR)
 
     def frame_at(self, number: int, key: bytes, start: int) -> Found | None:
         """Return the frame that starts at an offset, or None if there is no sound one."""
