@@ -35,9 +35,9 @@ def _opening(stage: Stage) -> list[Line]:
     many = _filled(stage, "many.hold", stage.scale.blocks, IMPORT)
     few = _filled(stage, "few.hold", 1, None)
     tries = stage.runs * _TRIES_PER_RUN
-    for number in range(tries):
-        cid = sources.block_cid(number * stage.scale.blocks // tries)
-        for suffix in ("", _COLD):
+    for suffix in ("", _COLD):  # all warm ones first: what follows a cold one would not be warm
+        for number in range(tries):
+            cid = sources.block_cid(number * stage.scale.blocks // tries)
             for name, argv in (
                 (_VERSION, stage.version()),
                 (_MANY, stage.hold(many, "block", "stat", cid)),

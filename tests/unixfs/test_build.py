@@ -72,7 +72,7 @@ def test_the_builder_holds_no_more_than_a_node_a_layer() -> None:
     builder = FileBuilder(narrow)
     for _ in range(5000):
         builder.leaf(bytes(32), 1, 1)
-    assert sum(len(layer.links) for layer in builder._layers) <= 4 * 7
+    assert sum(len(layer) for layer in builder._layers) <= 4 * 7
 
 
 @BOTH

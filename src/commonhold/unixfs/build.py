@@ -43,18 +43,6 @@ def leaf_wrapping(
     return b"\x0a" + varint.encode(inner) + b"\x08\x02" + data, suffix
 
 
-class _Layer:
-    """Children of one unfinished node."""
-
-    __slots__ = ("last", "links", "sizes", "tsize")
-
-    def __init__(self) -> None:
-        self.links: list[bytes] = []
-        self.sizes: list[int] = []
-        self.tsize = 0
-        self.last: Built | None = None
-
-
 class FileBuilder:
     """Takes leaves in order; memory is one unfinished node a layer.
 
@@ -67,7 +55,7 @@ class FileBuilder:
             raise HoldError("add", Kind.USAGE, profile.name, "raw leaves cannot carry a mode or modification time")
         self._profile = profile
         self.attributes = (mode, mtime)
-        self._layers: list[_Layer] = [_Layer()]
+        self._layers: list[list[Built]] = [[]]  # the children of each unfinished node, leaves first
 
     def leaf(self, digest: bytes, payload_size: int, block_size: int) -> list[Block]:
         """Take the next leaf by its block's sha2-256 digest; the interior blocks that are complete now."""
@@ -76,25 +64,23 @@ class FileBuilder:
     def _take(self, depth: int, child: Built) -> list[Block]:
         done: list[Block] = []
         if depth == len(self._layers):
-            self._layers.append(_Layer())
+            self._layers.append([])
         layer = self._layers[depth]
-        if len(layer.links) == self._profile.width:
+        if len(layer) == self._profile.width:
             built, block = self._node(layer)
             done.append(block)
-            self._layers[depth] = layer = _Layer()
+            self._layers[depth] = layer = []
             done += self._take(depth + 1, built)
-        layer.links.append(dagpb.encode_link(child.cid, b"", child.tsize))
-        layer.sizes.append(child.size)
-        layer.tsize += child.tsize
-        layer.last = child
+        layer.append(child)
         return done
 
-    def _node(self, layer: _Layer, mode: int | None = None, mtime: Mtime | None = None) -> tuple[Built, Block]:
-        size = sum(layer.sizes)
-        data = Data(Type.FILE, filesize=size, blocksizes=tuple(layer.sizes), mode=mode, mtime=mtime)
-        block = b"".join(layer.links) + dagpb.encode_data(unixfs.encode(data))
+    def _node(self, layer: list[Built], mode: int | None = None, mtime: Mtime | None = None) -> tuple[Built, Block]:
+        sizes = tuple([child.size for child in layer])
+        data = Data(Type.FILE, filesize=sum(sizes), blocksizes=sizes, mode=mode, mtime=mtime)
+        links = [dagpb.encode_link(child.cid, b"", child.tsize) for child in layer]
+        block = b"".join(links) + dagpb.encode_data(unixfs.encode(data))
         cid = cid_for(self._profile, block)
-        return Built(cid, size, layer.tsize + len(block)), Block(cid, block)
+        return Built(cid, sum(sizes), sum(child.tsize for child in layer) + len(block)), Block(cid, block)
 
     def _empty(self) -> tuple[Built, list[Block]]:
         block = b"".join(leaf_wrapping(self._profile, 0, *self.attributes))
@@ -110,10 +96,10 @@ class FileBuilder:
     def finish(self) -> tuple[Built, list[Block]]:
         """Return the root, and the blocks that were still open, the root's last. Without leaves, the empty file's."""
         first = self._layers[0]
-        if not first.links:
+        if not first:
             return self._empty()
-        if len(self._layers) == 1 and len(first.links) == 1 and first.last is not None:
-            return self._single(first.last)
+        if len(self._layers) == 1 and len(first) == 1:
+            return self._single(first[0])
         blocks: list[Block] = []
         depth = 0
         while True:
