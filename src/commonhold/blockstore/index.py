@@ -312,7 +312,8 @@ def _open(directory: Path) -> Any:
         "max_dbs": 8,
         "mode": 0o600,
         "max_readers": 256,
-        "max_spare_txns": 8, "readahead": False,
+        "max_spare_txns": 8,
+        "readahead": False,
     }
     try:
         return lmdb.open(str(directory), **options)

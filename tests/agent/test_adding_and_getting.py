@@ -1,0 +1,143 @@
+"""What happens while an add or a get is under way: files that change, an end that comes early, rules within rules."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from commonhold.agent.adding import Adder, Options
+from commonhold.agent.blocks import Blocks
+from commonhold.agent.getting import Getter
+from commonhold.blockstore import reclaim
+from commonhold.blockstore.store import Store, create
+from commonhold.errors import HoldError, Kind
+from commonhold.formats.cid import Cid
+from commonhold.unixfs.build import Built
+from commonhold.unixfs.chunk import FixedChunker
+from commonhold.unixfs.profile import by_name
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    create(tmp_path / "store")
+    with Store(tmp_path / "store") as opened:
+        yield opened
+
+
+class Watch:
+    """Does something once, when the first bytes have gone by."""
+
+    def __init__(self, first: Callable[[], None] = lambda: None) -> None:
+        self._first: Callable[[], None] | None = first
+        self.paths: list[str] = []
+
+    def bytes(self, count: int) -> None:
+        if self._first is not None:
+            act, self._first = self._first, None
+            act()
+
+    def file(self, path: str, built: Built | None = None) -> None:
+        self.paths.append(path)
+
+    def skipped(self, path: str, why: str) -> None:
+        self.paths.append(f"skipped {path}")
+
+
+def add(store: Store, path: Path, watch: Watch) -> Cid:
+    session = store.session()
+    adder = Adder(session, Options(by_name("unixfs-v1-2025"), FixedChunker(MIB), recursive=True), watch)
+    try:
+        built = adder.add(str(path))
+        session.commit("it", built.cid)
+        return built.cid
+    finally:
+        adder.close()
+        session.close()
+
+
+def get(store: Store, cid: Cid, target: Path, watch: Watch) -> None:
+    getter = Getter(Blocks(store), watch)
+    try:
+        getter.get(cid, str(target))
+    finally:
+        getter.close()
+
+
+def _grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def _shrink(path: Path) -> None:
+    os.truncate(path, 10)
+
+
+def _rewrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"other")
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - 5_000_000_000))  # ctime tells all the same
+
+
+@pytest.mark.parametrize("change", [_grow, _shrink, _rewrite])
+@pytest.mark.parametrize("size", [40 * MIB, 70_000])
+def test_a_file_that_changes_while_it_is_added_is_refused(
+    store: Store, tmp_path: Path, change: Callable[[Path], None], size: int
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(size))
+    with pytest.raises(HoldError) as caught:
+        add(store, path, Watch(lambda: change(path)))
+    assert caught.value.kind is Kind.CHANGED and str(path) in caught.value.subject
+    assert store.pins() == [] and store.sessions == set()
+
+
+def test_an_add_that_is_interrupted_keeps_nothing_and_gc_takes_the_rest(store: Store, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(20 * MIB))
+    with pytest.raises(KeyboardInterrupt):
+        add(store, path, Watch(interrupt))
+    assert store.pins() == [] and store.sessions == set()
+    reclaim.collect(store)
+    assert store.usage().blocks == 0
+    assert get_back(store, add(store, path, Watch()), tmp_path / "back") == path.read_bytes()
+
+
+def get_back(store: Store, cid: Cid, target: Path) -> bytes:
+    get(store, cid, target, Watch())
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize("size", [100 * MIB, 3 * MIB, 10])
+def test_a_get_that_is_interrupted_leaves_nothing_behind(store: Store, tmp_path: Path, size: int) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    source, out = tmp_path / "tree", tmp_path / "out"
+    source.mkdir()
+    out.mkdir()
+    (source / "file").write_bytes(bytes(range(256)) * (size // 256 + 1))
+    cid = add(store, source, Watch())
+    with pytest.raises(KeyboardInterrupt):
+        get(store, cid, out / "it", Watch(interrupt))
+    assert list(out.iterdir()) == []
+
+
+def test_the_deepest_holdignore_that_has_an_opinion_decides(store: Store, tmp_path: Path) -> None:
+    names = ["a.log", "keep.log", "sub/b.log", "sub/c.txt", "sub/deep/d.log", "sub/deep/only/here/e.txt", "build/f"]
+    for name in names:
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "tree/.holdignore").write_text("*.log\n!keep.log\n/build/\n")
+    (tmp_path / "tree/sub/.holdignore").write_text("!b.log\n*.txt\n")
+    (tmp_path / "tree/sub/deep/.holdignore").write_text("!*.log\n!/only/here/*.txt\n")
+    get(store, add(store, tmp_path / "tree", Watch()), tmp_path / "out", Watch())
+    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert found == {"keep.log", "sub/b.log", "sub/deep/d.log", "sub/deep/only/here/e.txt"}
