@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.blockstore import reclaim, segments
-from commonhold.blockstore.store import Store, create
+from commonhold.blockstore.store import Store, create, discard_index
 from commonhold.blockstore.verify import verify
 from commonhold.errors import HoldError, Kind
 from tests.suites.blockstore import keep, key_of
@@ -131,3 +131,18 @@ def test_the_catalogue_is_checkpointed_and_says_the_same(place: Path, monkeypatc
     with Store(place) as store:
         assert [pin.name for pin in store.pins()] == ["again", "stays"]
         assert store.get(key_of(b"99")) == b"99" and not store.has(key_of(b"5"))
+
+
+def test_verify_finds_a_wrong_count_and_a_rebuilt_index_has_it_right(place: Path) -> None:
+    with Store(place) as store:
+        keep(store, "one", b"a" * 100, b"b" * 100)
+        keep(store, "two", b"b" * 100)
+        with store.index.write() as txn:
+            store.index.add_refs(txn, [key_of(b"a" * 100)], 1)
+        assert [damage.what for damage in verify(store).damage] == [
+            "counts of references in the index do not agree with the pins"
+        ]
+    discard_index(place)
+    with Store(place) as store:
+        assert verify(store).damage == []
+        assert sorted(row.refs for _, row in store.index.rows()) == [1, 2]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from commonhold.blockstore.store import Store
+
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 HELLO = "bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4"
@@ -305,3 +307,24 @@ def test_reuse_gives_the_same_root_and_sees_changes(hold: Run, tree: Path) -> No
     hold("gc")
     assert last(hold("add", "-r", "--reuse", "tree")) == second
     assert hold("cat", f"{second}/hello").stdout == b"changed\n"
+
+
+def test_an_index_of_rubbish_is_made_anew_at_once(hold: Run, tree: Path, tmp_path: Path) -> None:
+    hold("add", "-r", "tree")
+    index = tmp_path / "repo" / "index" / "data.mdb"
+    pages = bytearray(index.read_bytes())
+    for at in range(2 * 4096, len(pages), 4096):  # every page but the two that say where the rest is
+        pages[at + 16 : at + 4096] = bytes(4080)
+    index.write_bytes(pages)
+    done = hold("verify")
+    assert b"made the index anew" in done.stderr and b"all sound" in done.stdout
+
+
+def test_an_index_that_lies_is_found_and_made_anew(hold: Run, tree: Path, tmp_path: Path) -> None:
+    hold("add", "-r", "tree")
+    with Store(tmp_path / "repo") as store, store.index.write() as txn:
+        store.index.add_refs(txn, [next(iter(store.keys()))], 1)
+    assert b"counts of references" in hold("verify", code=16).stdout
+    done = hold("verify", "--rebuild-index")
+    assert b"made the index anew" in done.stderr and b"all sound" in done.stdout
+    assert b"all sound" in hold("verify").stdout

@@ -54,22 +54,25 @@ class Index:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
-        self._env = _open(directory)
-        self._blocks = self._env.open_db(b"blocks")
-        self._sets = self._env.open_db(b"sets")
-        self._names = self._env.open_db(b"names")
-        self._members = self._env.open_db(b"members")
-        self._meta = self._env.open_db(b"meta")
-        self._damaged = self._env.open_db(b"damaged")
+        self._env, dbs = _open(directory)
+        self._blocks, self._sets, self._names, self._members, self._meta, self._damaged = dbs
         self.commits = 0  # grows with every change of blocks; a reader's snapshot is stale when it has moved
 
     def close(self) -> None:
         """Close the environment."""
         self._env.close()
 
-    def read(self) -> Any:
-        """A read transaction on a snapshot."""
+    def snapshot(self) -> Any:
+        """A read transaction, for `row`. Whoever asked for it aborts it before long: it keeps old pages from reuse."""
         return self._env.begin()
+
+    @contextlib.contextmanager
+    def _read(self, db: Any = None) -> Iterator[Any]:
+        try:
+            with self._env.begin(db) as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise _translated(error) from error
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Any]:
@@ -78,19 +81,21 @@ class Index:
             with self._env.begin(write=True) as txn:
                 yield txn
         except lmdb.Error as error:
-            full = isinstance(error, lmdb.MapFullError | lmdb.DiskError) or "No space" in str(error)
-            raise HoldError("index", Kind.DISK_FULL if full else Kind.FAILED, "", str(error)) from error
+            raise _translated(error) from error
         self.commits += 1
 
     # ── blocks ──
 
     def row(self, key: bytes, txn: Any = None) -> Row | None:
         """What is known of a block."""
-        if txn is None:
-            with self._env.begin(self._blocks) as fresh:
-                value = fresh.get(key)
-        else:
-            value = txn.get(key, db=self._blocks)
+        try:
+            if txn is None:
+                with self._env.begin(self._blocks) as fresh:
+                    value = fresh.get(key)
+            else:
+                value = txn.get(key, db=self._blocks)
+        except lmdb.Error as error:
+            raise _translated(error) from error
         if value is None:
             return None
         segment, length, offset, refs = _ROW.unpack(value)
@@ -128,7 +133,7 @@ class Index:
     def scan(self, after: bytes = b"", limit: int = 10_000) -> list[tuple[Multihash, Row]]:
         """The rows after a key, in key order."""
         found = []
-        with self._env.begin(self._blocks) as txn, txn.cursor() as cursor:
+        with self._read(self._blocks) as txn, txn.cursor() as cursor:
             if not cursor.set_range(after + b"\0" if after else b"\0"):
                 return []
             for key, value in cursor.iternext():
@@ -147,7 +152,7 @@ class Index:
 
     def block_count(self) -> int:
         """How many blocks there are."""
-        with self._env.begin() as txn:
+        with self._read() as txn:
             return int(txn.stat(self._blocks)["entries"])
 
     def _count_bytes(self, txn: Any, change: int) -> None:
@@ -156,7 +161,7 @@ class Index:
 
     def byte_count(self) -> int:
         """Bytes of payload of all blocks."""
-        with self._env.begin(self._meta) as txn:
+        with self._read(self._meta) as txn:
             return int.from_bytes(txn.get(b"bytes") or b"", "little")
 
     def set_damaged(self, keys: Iterable[Multihash]) -> None:
@@ -172,7 +177,7 @@ class Index:
 
     def damaged(self) -> set[Multihash]:
         """The blocks that are known to be wrong on disk."""
-        with self._env.begin(self._damaged) as txn, txn.cursor() as cursor:
+        with self._read(self._damaged) as txn, txn.cursor() as cursor:
             return {Multihash(key) for key, _ in cursor}
 
     def clear(self) -> None:
@@ -203,12 +208,27 @@ class Index:
         """Yield (row's key, packed keys) of a set, each from a fresh snapshot."""
         at = _number(set_id)
         while True:
-            with self._env.begin(self._members) as txn, txn.cursor() as cursor:
+            with self._read(self._members) as txn, txn.cursor() as cursor:
                 if not cursor.set_range(at) or cursor.key()[:8] != _number(set_id):
                     return
                 key, packed = cursor.item()
             yield key, packed
             at = key + b"\0"
+
+    def imbalance(self) -> int:
+        """0 if every count of references is what the sets' members add up to; else, all but surely, another number.
+
+        Both sides are added up in one snapshot, each key weighted by its own digest: no list of all keys is needed.
+        """
+        total = 0
+        with self._read() as txn:
+            with txn.cursor(self._blocks) as blocks:
+                for key, value in blocks:
+                    total += _weight(key) * int(_ROW.unpack(value)[3])
+            with txn.cursor(self._members) as members:
+                for _, packed in members:
+                    total -= sum(map(_weight, layout.unpack_keys(packed)))
+        return total
 
     def remove_members(self, txn: Any, row: bytes) -> None:
         """Forget one run of a set's keys."""
@@ -254,7 +274,7 @@ class Index:
     def sets(self) -> list[tuple[int, State, Pin | None]]:
         """Every set, oldest first."""
         found = []
-        with self._env.begin(self._sets) as txn, txn.cursor() as cursor:
+        with self._read(self._sets) as txn, txn.cursor() as cursor:
             for key, value in cursor:
                 pin = layout.unpack_pin(value[1:])[1] if len(value) > 1 else None
                 found.append((int.from_bytes(key, "big"), State(value[0]), pin))
@@ -262,7 +282,7 @@ class Index:
 
     def set_named(self, name: str) -> tuple[int, Pin] | None:
         """The whole set of a name."""
-        with self._env.begin(self._names) as txn:
+        with self._read(self._names) as txn:
             number = txn.get(name.encode())
             if number is None:
                 return None
@@ -272,7 +292,7 @@ class Index:
     def pins(self) -> list[Pin]:
         """Every whole set, by name."""
         found = []
-        with self._env.begin(self._names) as txn, txn.cursor() as cursor:
+        with self._read(self._names) as txn, txn.cursor() as cursor:
             for _, number in cursor:
                 found.append(layout.unpack_pin(bytes(txn.get(number, db=self._sets))[1:])[1])
         return found
@@ -286,7 +306,7 @@ class Index:
 
     def mark(self) -> Mark | None:
         """The last mark; None in a new index, or one that was not finished being made."""
-        with self._env.begin(self._meta) as txn:
+        with self._read(self._meta) as txn:
             value = txn.get(b"mark")
             version = txn.get(b"version")
         if version is not None and version != bytes((_VERSION,)):
@@ -305,21 +325,44 @@ class Index:
         self.set_mark(txn, mark._replace(**changed))
 
 
-def _open(directory: Path) -> Any:
-    """Open the environment; one that LMDB does not recognise is set aside, to be made anew."""
-    options: dict[str, Any] = {
-        "map_size": _MAP_SIZE,
-        "max_dbs": 8,
-        "mode": 0o600,
-        "max_readers": 256,
-        "max_spare_txns": 8,
-        "readahead": False,
-    }
+_DATABASES = (b"blocks", b"sets", b"names", b"members", b"meta", b"damaged")
+
+
+def _open(directory: Path) -> tuple[Any, list[Any]]:
+    """Open the environment and its databases; one that LMDB does not recognise is set aside, to be made anew."""
     try:
-        return lmdb.open(str(directory), **options)
+        return _environment(directory)
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.PanicError):
         (directory / "data.mdb").replace(directory / "damaged.mdb")
-        return lmdb.open(str(directory), **options)
+        return _environment(directory)
+
+
+def _environment(directory: Path) -> tuple[Any, list[Any]]:
+    # Rows lie in no order that reading ahead could guess.
+    env = lmdb.open(
+        str(directory),
+        map_size=_MAP_SIZE,
+        max_dbs=len(_DATABASES),
+        mode=0o600,
+        max_readers=256,
+        max_spare_txns=8,
+        readahead=False,
+    )
+    try:
+        return env, [env.open_db(name) for name in _DATABASES]
+    except lmdb.Error:
+        env.close()
+        raise
+
+
+def _translated(error: lmdb.Error) -> HoldError:
+    if isinstance(error, lmdb.MapFullError | lmdb.DiskError) or "No space" in str(error):
+        return HoldError("index", Kind.DISK_FULL, "", str(error))
+    return HoldError("index", Kind.CORRUPT, "", str(error), hint="hold verify --rebuild-index")
+
+
+def _weight(key: bytes) -> int:
+    return int.from_bytes(key[-8:], "little") | 1
 
 
 def _number(set_id: int) -> bytes:

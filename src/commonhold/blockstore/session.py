@@ -72,7 +72,7 @@ class StoreSession:
         if self._txn is None or self._seen != index.commits:
             self._end_snapshot()
             self._seen = index.commits
-            self._txn = index.read()
+            self._txn = index.snapshot()
         return index.row(key, self._txn) is not None
 
     def _end_snapshot(self) -> None:
@@ -232,7 +232,7 @@ class StoreSession:
         count = size = 0
         for _, packed in self._store.index.members(set_id):
             self._store.catalog.append(RecordKind.MEMBERS, layout.pack_members(set_id, packed))
-            with self._store.index.read() as txn:
+            with self._store.index.snapshot() as txn:
                 for key in layout.unpack_keys(packed):
                     row = self._store.index.row(key, txn)
                     count += 1

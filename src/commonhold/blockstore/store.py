@@ -1,8 +1,10 @@
 """The local block store: reads, and the parts that write, brought together. See `api.BlockStore`."""
 
+import contextlib
 import errno
 import json
 import secrets
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ from commonhold.host.disk import PAGE, round_up
 
 FORMAT = 1
 FORMAT_NAME = "format.json"
+INDEX_NAME = "index"
 _DIRECT_FROM = 64 << 10
 
 
@@ -37,6 +40,12 @@ def create(directory: Path) -> None:
         (directory / "segments").mkdir(mode=0o700)
         text = json.dumps({"format": FORMAT, "secret": secrets.token_hex(32)}, indent=1) + "\n"
         disk.replace_file(str(directory / FORMAT_NAME), text.encode())
+
+
+def discard_index(directory: Path) -> None:
+    """Remove the index of a store that nobody has open: the next to open it makes it anew from the files."""
+    with os_errors("rebuild", str(directory)), contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(directory / INDEX_NAME)
 
 
 def _read_format(directory: Path) -> bytes:
@@ -70,7 +79,7 @@ class Store:
         self.sessions: set[StoreSession] = set()
         self.segments = Segments(directory / "segments", secret)
         self.catalog = Catalog(directory, secret)
-        self.index = Index(directory / "index")
+        self.index = Index(directory / INDEX_NAME)
         self.notes = recovery.recover(self.segments, self.catalog, self.index)
         for set_id, state, _ in self.index.sets():
             if state != state.WHOLE:

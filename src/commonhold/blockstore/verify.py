@@ -1,4 +1,6 @@
-"""Verifying: every block is read and hashed, every frame's table, the catalogue and each pin's blocks are checked."""
+"""Verifying: every block is read and hashed; every frame's table, the catalogue, the counts of references and each
+pin's blocks are checked.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,6 +45,8 @@ def verify(store: Store, tell: Tell = lambda done: None) -> Report:
         report.damage.append(Damage(f"segment {number} with {blocks} blocks is missing", None))
         _verify_rows(store, number, report, bad)
     _verify_catalog(store, report)
+    if store.index.imbalance():
+        report.damage.append(Damage("counts of references in the index do not agree with the pins", None))
     _name_pins(store, report, bad)
     with store.mutex:
         store.index.set_damaged(bad)

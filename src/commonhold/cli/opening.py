@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +21,8 @@ def choose(args: argparse.Namespace) -> Choice:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, out: Output) -> Iterator["Opened"]:
-    """The repository's store, for as long as the block runs."""
+def opened(args: argparse.Namespace, out: Output, before: Callable[[Path], None] | None = None) -> Iterator["Opened"]:
+    """The repository's store, for as long as the block runs. `before` is done under the lock, before it opens."""
     from commonhold.blockstore.store import Store
 
     choice = choose(args)
@@ -30,6 +30,8 @@ def opened(args: argparse.Namespace, out: Output) -> Iterator["Opened"]:
         out.remark(f"note: passed over {path}: {why}")
     lock = Lock(choice.path, " ".join(args.argv)[:200])
     try:
+        if before is not None:
+            before(choice.path)
         with Store(choice.path) as store:
             for note in store.notes:
                 out.remark(f"note: {note}")

@@ -11,14 +11,20 @@ from commonhold.errors import Kind
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """No words after `verify`."""
+    """The words after `verify`."""
+    parser.add_argument(
+        "--rebuild-index",
+        action="store_true",
+        help="first make the index anew from the segments and the catalogue, which are the truth",
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Check."""
+    from commonhold.blockstore.store import discard_index
     from commonhold.blockstore.verify import verify
 
-    with opened(args, out) as repository:
+    with opened(args, out, before=discard_index if args.rebuild_index else None) as repository:
         progress = out.progress("checked", repository.store.usage().bytes)
         report = verify(repository.store, lambda done: progress.bytes(done - progress.done))
         progress.close()
