@@ -41,14 +41,23 @@ Stream: TypeAlias = Generator[Want | T, Sequence[bytes], None]
 # ── The block store ────────────────────────────────────────────────────────────────────────────────
 
 
+PUBLIC = 0xFFFFFFFE  # as a reader: everybody
+OWNERLESS = 0xFFFFFFFF  # as an owner: a store of one user asks for none
+
+
 class Pin(NamedTuple):
-    """A retain set as its owner sees it. `root` is what it was made for; `blocks` counts what it keeps."""
+    """A retain set as its owner sees it. `root` is what it was made for; `blocks` counts what it keeps.
+
+    Owners and readers are uids of this host.
+    """
 
     name: str
     root: Cid
     blocks: int
     bytes: int
     made: float  # seconds since 1970
+    owner: int = OWNERLESS
+    readers: tuple[int, ...] = ()
 
 
 class Usage(NamedTuple):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.blockstore import reclaim, segments
+from commonhold.blockstore.holders import NOBODYS
 from commonhold.blockstore.store import Store, create, discard_index
 from commonhold.blockstore.verify import verify
 from commonhold.errors import HoldError, Kind
@@ -138,7 +139,7 @@ def test_verify_finds_a_wrong_count_and_a_rebuilt_index_has_it_right(place: Path
         keep(store, "one", b"a" * 100, b"b" * 100)
         keep(store, "two", b"b" * 100)
         with store.index.write() as txn:
-            store.index.add_refs(txn, [key_of(b"a" * 100)], 1)
+            store.index.add_refs(txn, [key_of(b"a" * 100)], 1, NOBODYS)
         assert [damage.what for damage in verify(store).damage] == [
             "counts of references in the index do not agree with the pins"
         ]
@@ -146,3 +147,18 @@ def test_verify_finds_a_wrong_count_and_a_rebuilt_index_has_it_right(place: Path
     with Store(place) as store:
         assert verify(store).damage == []
         assert sorted(row.refs for _, row in store.index.rows()) == [1, 2]
+
+
+def test_the_last_segment_stays_so_that_its_number_never_comes_again(place: Path) -> None:
+    with Store(place) as store:
+        keep(store, "gone", b"a" * 100_000)
+        store.unpin("gone")
+    discard_index(place)
+    with Store(place) as store:
+        before = store.segments.numbers()
+        reclaim.collect(store)
+        assert store.usage().blocks == 0 and store.segments.numbers() == before
+        keep(store, "new", b"b")
+        assert store.segments.numbers()[-1] > before[-1]
+        reclaim.collect(store)
+        assert store.get(key_of(b"b")) == b"b" and before[-1] not in store.segments.numbers()

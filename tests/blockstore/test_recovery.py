@@ -1,15 +1,19 @@
 """Opening after anything: torn tails, lost indexes, files cut short, stores of another version."""
 
 import json
+import random
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from commonhold.blockstore.store import Store, create
+from commonhold.blockstore.store import FORMAT, Store, create
 from commonhold.blockstore.verify import verify
 from commonhold.errors import HoldError, Kind
 from tests.suites.blockstore import keep, key_of
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.fixture
@@ -120,3 +124,20 @@ def test_an_unreadable_format_is_corrupt(place: Path, text: str) -> None:
     with pytest.raises(HoldError) as caught:
         Store(place)
     assert caught.value.kind is Kind.CORRUPT
+
+
+def test_a_store_of_format_1_keeps_its_data(tmp_path: Path) -> None:
+    with tarfile.open(FIXTURES / "store-format-1.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    place = tmp_path / "format-1"
+    rng = random.Random(1)
+    blocks = [rng.randbytes(size) for size in (1, 40, 900, 5000, 40000)]
+    with Store(place) as store:
+        assert [(pin.name, pin.blocks) for pin in store.pins()] == [("first", 5), ("renamed", 3)]
+        assert [store.get(key_of(data)) for data in blocks] == blocks
+        assert store.get(key_of(b"kept by nobody")) == b"kept by nobody" and not store.has(key_of(b"deleted"))
+        keep(store, "first", b"new")
+        assert verify(store).damage == []
+    assert json.loads((place / "format.json").read_text())["format"] == FORMAT
+    with Store(place) as store:
+        assert [pin.name for pin in store.pins()] == ["first", "renamed"] and verify(store).damage == []

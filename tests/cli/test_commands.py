@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from commonhold.blockstore.holders import NOBODYS
 from commonhold.blockstore.store import Store
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -323,7 +324,7 @@ def test_an_index_of_rubbish_is_made_anew_at_once(hold: Run, tree: Path, tmp_pat
 def test_an_index_that_lies_is_found_and_made_anew(hold: Run, tree: Path, tmp_path: Path) -> None:
     hold("add", "-r", "tree")
     with Store(tmp_path / "repo") as store, store.index.write() as txn:
-        store.index.add_refs(txn, [next(iter(store.keys()))], 1)
+        store.index.add_refs(txn, [next(iter(store.keys()))], 1, NOBODYS)
     assert b"counts of references" in hold("verify", code=16).stdout
     done = hold("verify", "--rebuild-index")
     assert b"made the index anew" in done.stderr and b"all sound" in done.stdout

@@ -7,37 +7,49 @@ import contextlib
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lmdb
 
-from commonhold.api import Pin
-from commonhold.blockstore import layout
+from commonhold.api import OWNERLESS
+from commonhold.blockstore import holders, layout, sets
+from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.layout import Place
+from commonhold.blockstore.sets import Sets
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.multihash import Multihash
 
 _ROW = struct.Struct("<IIQQ")
+_ACCOUNT = struct.Struct("<QQ")
 _MAP_SIZE = 1 << 40  # address space, not disk
-_VERSION = 1
+_VERSION = 2  # an older index is made anew
 
 
 class Row(NamedTuple):
-    """What the index knows of a block. `refs` counts how often sets keep it; 0 is what `gc` takes."""
+    """What the index knows of a block. `refs` counts how often sets keep it; `gc` takes what has none and no holder."""
 
     place: Place
     length: int
     refs: int
+    holders: bytes = b""  # see `holders`
+
+    @classmethod
+    def unpack(cls, value: bytes) -> "Row":
+        """The row in an index's value."""
+        segment, length, offset, refs = _ROW.unpack_from(value)
+        return cls(Place(segment, offset), length, refs, value[_ROW.size :])
+
+    def pack(self) -> bytes:
+        """The index's value."""
+        return _ROW.pack(self.place.segment, self.length, self.place.offset, self.refs) + self.holders
 
 
-class State(IntEnum):
-    """How far a retain set is."""
+class Account(NamedTuple):
+    """What an owner is charged for."""
 
-    STAGED = 0  # being filled; undone when its process dies
-    WHOLE = 1
-    LEAVING = 2  # dropped; its references are being undone
+    blocks: int
+    bytes: int
 
 
 class Mark(NamedTuple):
@@ -54,8 +66,10 @@ class Index:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
-        self._env, dbs = _open(directory)
-        self._blocks, self._sets, self._names, self._members, self._meta, self._damaged = dbs
+        self._env, self._all = _open(directory)
+        self._blocks, self._meta, self._damaged, self._accounts = (self._all[name] for name in _OWN)
+        self._members = self._all[b"members"]
+        self.sets = Sets([self._all[name] for name in sets.DATABASES], self._read)
         self.commits = 0  # grows with every change of blocks; a reader's snapshot is stale when it has moved
 
     def close(self) -> None:
@@ -98,37 +112,61 @@ class Index:
             raise _translated(error) from error
         if value is None:
             return None
-        segment, length, offset, refs = _ROW.unpack(value)
-        return Row(Place(segment, offset), length, refs)
+        return Row.unpack(value)
 
     def put_new(self, txn: Any, rows: Iterable[tuple[Multihash, Row]]) -> None:
         """Enter blocks that were not there."""
-        items = sorted((key, _ROW.pack(row.place.segment, row.length, row.place.offset, row.refs)) for key, row in rows)
+        items = []
+        size = 0
+        for key, row in rows:
+            items.append((key, row.pack()))
+            size += row.length
         with txn.cursor(self._blocks) as cursor:
-            cursor.putmulti(items)
-        self._count_bytes(txn, sum(_ROW.unpack(value)[1] for _, value in items))
+            cursor.putmulti(sorted(items))
+        self._count_bytes(txn, size)
 
     def put(self, txn: Any, key: Multihash, row: Row) -> None:
         """Change a block's row."""
-        txn.put(key, _ROW.pack(row.place.segment, row.length, row.place.offset, row.refs), db=self._blocks)
+        txn.put(key, row.pack(), db=self._blocks)
 
     def remove(self, txn: Any, key: Multihash) -> None:
-        """Forget a block."""
+        """Forget a block; whoever held it is charged for it no longer."""
         row = self.row(key, txn)
         if row is not None:
             txn.delete(key, db=self._blocks)
             self._count_bytes(txn, -row.length)
+            for who in holders.charged(row.holders):
+                self.charge(txn, who, -1, -row.length)
 
-    def add_refs(self, txn: Any, keys: Iterable[Multihash], sign: int) -> None:
-        """Count each key's references up or down by how often it is named."""
+    def add_refs(self, txn: Any, keys: Iterable[Multihash], sign: int, holding: Holding) -> int:
+        """Count each key's references up or down by how often it is named, on somebody's behalf; bytes charged anew."""
         counts = Counter(keys)
         changed = []
+        blocks = size = 0
         with txn.cursor(self._blocks) as cursor:
             for key, value in cursor.getmulti(sorted(counts)):
-                segment, length, offset, refs = _ROW.unpack(value)
-                refs = max(0, refs + sign * counts[key])
-                changed.append((key, _ROW.pack(segment, length, offset, refs)))
+                row = Row.unpack(value)
+                times = sign * counts[key]
+                held, charged = holders.change(row.holders, holding, times)
+                blocks += charged
+                size += charged * row.length
+                changed.append((key, row._replace(refs=max(0, row.refs + times), holders=held).pack()))
             cursor.putmulti(changed)
+        self.charge(txn, holding.owner, blocks, size)
+        return size
+
+    def charge(self, txn: Any, owner: int, blocks: int, size: int) -> None:
+        """Charge an owner for blocks, or no longer."""
+        if owner == OWNERLESS or not (blocks or size):
+            return
+        now = _account(txn.get(_owner(owner), db=self._accounts))
+        value = _ACCOUNT.pack(max(0, now.blocks + blocks), max(0, now.bytes + size))
+        txn.put(_owner(owner), value, db=self._accounts)
+
+    def account(self, owner: int) -> Account:
+        """What an owner is charged for."""
+        with self._read(self._accounts) as txn:
+            return _account(txn.get(_owner(owner)))
 
     def scan(self, after: bytes = b"", limit: int = 10_000) -> list[tuple[Multihash, Row]]:
         """The rows after a key, in key order."""
@@ -137,8 +175,7 @@ class Index:
             if not cursor.set_range(after + b"\0" if after else b"\0"):
                 return []
             for key, value in cursor.iternext():
-                segment, length, offset, refs = _ROW.unpack(value)
-                found.append((Multihash(key), Row(Place(segment, offset), length, refs)))
+                found.append((Multihash(key), Row.unpack(value)))
                 if len(found) == limit:
                     break
         return found
@@ -183,124 +220,35 @@ class Index:
     def clear(self) -> None:
         """Forget everything, before it is made anew."""
         with self.write() as txn:
-            for db in (self._blocks, self._sets, self._names, self._members, self._meta, self._damaged):
+            for db in self._all.values():
                 txn.drop(db, delete=False)
 
-    # ── retain sets ──
+    # ── what adds up ──
 
-    def new_set(self, txn: Any) -> int:
-        """Begin a set; its number is never used again."""
-        number = int.from_bytes(txn.get(b"next-set", db=self._meta) or b"\1", "little")
-        txn.put(b"next-set", (number + 1).to_bytes(8, "little"), db=self._meta)
-        txn.put(_number(number), bytes((State.STAGED,)), db=self._sets)
-        return number
+    def audit(self) -> list[str]:
+        """What does not add up: references against the sets' members, accounts against what their owners hold.
 
-    def add_members(self, txn: Any, set_id: int, packed: bytes) -> None:
-        """Add a packed run of keys to what a set keeps. The references are counted apart."""
-        with txn.cursor(self._members) as cursor:
-            last = -1
-            moved = cursor.prev() if cursor.set_range(_number(set_id + 1)) else cursor.last()
-            if moved and cursor.key()[:8] == _number(set_id):
-                last = int.from_bytes(cursor.key()[8:], "big")
-        txn.put(_number(set_id) + (last + 1).to_bytes(4, "big"), packed, db=self._members)
-
-    def members(self, set_id: int) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (row's key, packed keys) of a set, each from a fresh snapshot."""
-        at = _number(set_id)
-        while True:
-            with self._read(self._members) as txn, txn.cursor() as cursor:
-                if not cursor.set_range(at) or cursor.key()[:8] != _number(set_id):
-                    return
-                key, packed = cursor.item()
-            yield key, packed
-            at = key + b"\0"
-
-    def imbalance(self) -> int:
-        """0 if every count of references is what the sets' members add up to; else, all but surely, another number.
-
-        Both sides are added up in one snapshot, each key weighted by its own digest: no list of all keys is needed.
+        All in one snapshot. Each key is weighted by its own digest, so that no list of all keys is needed: a wrong
+        count of references is missed with a chance of 2⁻⁶⁴.
         """
-        total = 0
+        balance = 0
+        accounts: Counter[int] = Counter()
         with self._read() as txn:
             with txn.cursor(self._blocks) as blocks:
                 for key, value in blocks:
-                    total += _weight(key) * int(_ROW.unpack(value)[3])
+                    row = Row.unpack(value)
+                    balance += _weight(key) * row.refs
+                    for who in holders.charged(row.holders):
+                        accounts[who] += row.length
             with txn.cursor(self._members) as members:
                 for _, packed in members:
-                    total -= sum(map(_weight, layout.unpack_keys(packed)))
-        return total
-
-    def remove_members(self, txn: Any, row: bytes) -> None:
-        """Forget one run of a set's keys."""
-        txn.delete(row, db=self._members)
-
-    def complete_set(self, txn: Any, set_id: int, pin: Pin) -> int | None:
-        """Make a set whole under its name; the number of the set that had the name and is leaving now."""
-        txn.put(_number(set_id), bytes((State.WHOLE,)) + layout.pack_pin(set_id, pin), db=self._sets)
-        name = pin.name.encode()
-        before = txn.get(name, db=self._names)
-        txn.put(name, _number(set_id), db=self._names)
-        if before is None or before == _number(set_id):
-            return None
-        old = int.from_bytes(before, "big")
-        txn.put(before, bytes((State.LEAVING,)), db=self._sets)
-        return old
-
-    def leave(self, txn: Any, set_id: int) -> None:
-        """Mark a set as leaving, and free its name."""
-        value = txn.get(_number(set_id), db=self._sets)
-        if value is None:
-            return
-        if len(value) > 1:
-            name = layout.unpack_pin(value[1:])[1].name.encode()
-            if txn.get(name, db=self._names) == _number(set_id):
-                txn.delete(name, db=self._names)
-        txn.put(_number(set_id), bytes((State.LEAVING,)), db=self._sets)
-
-    def rename_set(self, txn: Any, set_id: int, name: str) -> None:
-        """Give a whole set another name."""
-        value = txn.get(_number(set_id), db=self._sets)
-        if value is None or len(value) < 2:
-            return
-        pin = layout.unpack_pin(value[1:])[1]
-        if txn.get(pin.name.encode(), db=self._names) == _number(set_id):
-            txn.delete(pin.name.encode(), db=self._names)
-        self.complete_set(txn, set_id, pin._replace(name=name))
-
-    def forget_set(self, txn: Any, set_id: int) -> None:
-        """Forget a set whose references are undone."""
-        txn.delete(_number(set_id), db=self._sets)
-
-    def sets(self) -> list[tuple[int, State, Pin | None]]:
-        """Every set, oldest first."""
-        found = []
-        with self._read(self._sets) as txn, txn.cursor() as cursor:
-            for key, value in cursor:
-                pin = layout.unpack_pin(value[1:])[1] if len(value) > 1 else None
-                found.append((int.from_bytes(key, "big"), State(value[0]), pin))
-        return found
-
-    def set_named(self, name: str) -> tuple[int, Pin] | None:
-        """The whole set of a name."""
-        with self._read(self._names) as txn:
-            number = txn.get(name.encode())
-            if number is None:
-                return None
-            value = bytes(txn.get(number, db=self._sets))
-        return int.from_bytes(number, "big"), layout.unpack_pin(value[1:])[1]
-
-    def pins(self) -> list[Pin]:
-        """Every whole set, by name."""
-        found = []
-        with self._read(self._names) as txn, txn.cursor() as cursor:
-            for _, number in cursor:
-                found.append(layout.unpack_pin(bytes(txn.get(number, db=self._sets))[1:])[1])
-        return found
-
-    def reserve_sets(self, txn: Any, above: int) -> None:
-        """Never use set numbers up to this one."""
-        number = int.from_bytes(txn.get(b"next-set", db=self._meta) or b"\1", "little")
-        txn.put(b"next-set", max(number, above + 1).to_bytes(8, "little"), db=self._meta)
+                    balance -= sum(map(_weight, layout.unpack_keys(packed)))
+            with txn.cursor(self._accounts) as charged:
+                for owner, value in charged:
+                    accounts[int.from_bytes(owner, "big")] -= _account(value).bytes
+        found = ["counts of references in the index do not agree with the pins"] if balance else []
+        wrong = sorted(owner for owner, difference in accounts.items() if difference)
+        return found + [f"uid {owner} is charged for other than what they hold" for owner in wrong]
 
     # ── how far the files were followed ──
 
@@ -309,9 +257,9 @@ class Index:
         with self._read(self._meta) as txn:
             value = txn.get(b"mark")
             version = txn.get(b"version")
-        if version is not None and version != bytes((_VERSION,)):
+        if version is not None and version[0] > _VERSION:
             raise HoldError("open", Kind.VERSION, "index", f"version {version[0]}, this program knows {_VERSION}")
-        return None if value is None else Mark(*struct.unpack("<IQQQ", value))
+        return None if value is None or version != bytes((_VERSION,)) else Mark(*struct.unpack("<IQQQ", value))
 
     def set_mark(self, txn: Any, mark: Mark) -> None:
         """Say how far the files were followed."""
@@ -325,10 +273,11 @@ class Index:
         self.set_mark(txn, mark._replace(**changed))
 
 
-_DATABASES = (b"blocks", b"sets", b"names", b"members", b"meta", b"damaged")
+_OWN = (b"blocks", b"meta", b"damaged", b"accounts")
+_DATABASES = sorted({*_OWN, *sets.DATABASES})
 
 
-def _open(directory: Path) -> tuple[Any, list[Any]]:
+def _open(directory: Path) -> tuple[Any, dict[bytes, Any]]:
     """Open the environment and its databases; one that LMDB does not recognise is set aside, to be made anew."""
     try:
         return _environment(directory)
@@ -337,7 +286,7 @@ def _open(directory: Path) -> tuple[Any, list[Any]]:
         return _environment(directory)
 
 
-def _environment(directory: Path) -> tuple[Any, list[Any]]:
+def _environment(directory: Path) -> tuple[Any, dict[bytes, Any]]:
     # Rows lie in no order that reading ahead could guess.
     env = lmdb.open(
         str(directory),
@@ -349,7 +298,7 @@ def _environment(directory: Path) -> tuple[Any, list[Any]]:
         readahead=False,
     )
     try:
-        return env, [env.open_db(name) for name in _DATABASES]
+        return env, {name: env.open_db(name) for name in _DATABASES}
     except lmdb.Error:
         env.close()
         raise
@@ -365,5 +314,9 @@ def _weight(key: bytes) -> int:
     return int.from_bytes(key[-8:], "little") | 1
 
 
-def _number(set_id: int) -> bytes:
-    return set_id.to_bytes(8, "big")
+def _account(value: bytes | None) -> Account:
+    return Account(*_ACCOUNT.unpack(value)) if value else Account(0, 0)
+
+
+def _owner(owner: int) -> bytes:
+    return owner.to_bytes(4, "big")

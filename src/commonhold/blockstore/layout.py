@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from commonhold.api import MAX_BLOCK, Pin
+from commonhold.blockstore.holders import NOBODYS, Holding
+from commonhold.blockstore.records import RecordKind
 from commonhold.formats import cid as cids
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash
@@ -16,6 +18,7 @@ _ENTRY = struct.Struct("<II")
 _PLACE = struct.Struct("<IQ")
 _SET = struct.Struct("<Q")
 _PIN = struct.Struct("<QQQdH")
+_HOLDING = struct.Struct("<IB")
 MAX_NAME = 255
 
 
@@ -85,14 +88,58 @@ def unpack_keys(packed: bytes) -> Iterator[Multihash]:
         yield key
 
 
+MAX_READERS = 255
+
+
+def pack_holding(holding: Holding) -> bytes:
+    """Return on whose behalf a set is, and who may read."""
+    readers = holding.readers
+    return _HOLDING.pack(holding.owner, len(readers)) + struct.pack(f"<{len(readers)}I", *readers)
+
+
+def unpack_holding(body: bytes) -> tuple[Holding, bytes]:
+    """Return on whose behalf a set is, and the rest of the body."""
+    if len(body) < _HOLDING.size:
+        raise Malformed("record", "an owner is cut short")
+    owner, count = _HOLDING.unpack_from(body)
+    end = _HOLDING.size + 4 * count
+    if len(body) < end:
+        raise Malformed("record", "readers are cut short")
+    return Holding(owner, struct.unpack_from(f"<{count}I", body, _HOLDING.size)), body[end:]
+
+
+def pack_owned(set_id: int, pin: Pin) -> bytes:
+    """Return the index's row of a whole set."""
+    return pack_holding(Holding(pin.owner, pin.readers)) + pack_pin(set_id, pin)
+
+
+def unpack_owned(body: bytes) -> tuple[int, Pin]:
+    """Return the set and what its owner sees of it."""
+    holding, rest = unpack_holding(body)
+    set_id, pin = unpack_pin(rest)
+    return set_id, pin._replace(owner=holding.owner, readers=holding.readers)
+
+
+def pack_commit(set_id: int, pin: Pin) -> tuple[RecordKind, bytes]:
+    """Return the record that makes a set whole. One that nobody owns is written as format 1 did."""
+    if (pin.owner, pin.readers) == NOBODYS:
+        return RecordKind.COMMIT, pack_pin(set_id, pin)
+    return RecordKind.OWNED, pack_owned(set_id, pin)
+
+
+def unpack_commit(kind: RecordKind, body: bytes) -> tuple[int, Pin]:
+    """Return the set that became whole and what its owner sees of it."""
+    return unpack_owned(body) if kind is RecordKind.OWNED else unpack_pin(body)
+
+
 def pack_pin(set_id: int, pin: Pin) -> bytes:
-    """Return the body of a commit: also the index's row of a set."""
+    """Return a pin without its owner and readers."""
     name = pin.name.encode()
     return _PIN.pack(set_id, pin.blocks, pin.bytes, pin.made, len(name)) + name + pin.root
 
 
 def unpack_pin(body: bytes) -> tuple[int, Pin]:
-    """Return the set and what its owner sees of it."""
+    """Return the set and a pin that nobody owns."""
     if len(body) < _PIN.size:
         raise Malformed("record", "a pin is cut short")
     set_id, blocks, size, made, length = _PIN.unpack_from(body)

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from commonhold.blockstore import layout
+from commonhold.blockstore import holders, layout
 from commonhold.blockstore.frame import Frame
-from commonhold.blockstore.index import Row, State
+from commonhold.blockstore.index import Row
 from commonhold.blockstore.layout import Gone, Place
 from commonhold.blockstore.records import RecordKind
-from commonhold.blockstore.store import Store
+from commonhold.blockstore.sets import State
+from commonhold.blockstore.store import Store, describe
+from commonhold.errors import HoldError, Kind
 from commonhold.formats import multihash
 from commonhold.formats.multihash import Multihash
 
@@ -33,11 +35,14 @@ class Reclaimed:
     disk: int = 0
 
 
-def collect(store: Store, tell: Tell = lambda what, count: None) -> Reclaimed:
-    """Delete every block that no set and no session holds, then give back the disk space."""
+def collect(store: Store, tell: Tell = lambda what, count: None, owner: int | None = None) -> Reclaimed:
+    """Let go of what is put and not kept by a set, delete what nobody holds, then give back the disk space.
+
+    With an owner only what that one put is let go of.
+    """
     done = Reclaimed()
     before = store.usage().disk
-    live = _delete_dead(store, done, tell)
+    live = _delete_dead(store, owner, done, tell)
     emptied = [number for number in _worth_rewriting(store, live) if _rewrite(store, number, done, tell)]
     _retire(store, emptied, done)
     _checkpoint(store)
@@ -45,17 +50,21 @@ def collect(store: Store, tell: Tell = lambda what, count: None) -> Reclaimed:
     return done
 
 
-def _delete_dead(store: Store, done: Reclaimed, tell: Tell) -> dict[int, int]:
+def _delete_dead(store: Store, owner: int | None, done: Reclaimed, tell: Tell) -> dict[int, int]:
     """Delete; the bytes that live in each segment."""
     live: dict[int, int] = {}
     last = b""
     while page := store.index.scan(last, _BATCH):
         last = page[-1][0]
+        idle = [key for key, row in page if _idle(row, owner)]
+        if idle:
+            with store.mutex:
+                _let_go(store, [key for key in idle if not store.held(key)], owner)
         dead = [key for key, row in page if row.refs == 0]
         if dead:
             with store.mutex:
                 rows = [(key, store.index.row(key)) for key in dead if not store.held(key)]
-                gone = [(key, row) for key, row in rows if row is not None and row.refs == 0]
+                gone = [(key, row) for key, row in rows if row is not None and row.refs == 0 and not row.holders]
                 if gone:
                     store.forget(gone)
             done.blocks += len(gone)
@@ -67,9 +76,44 @@ def _delete_dead(store: Store, done: Reclaimed, tell: Tell) -> dict[int, int]:
     return live
 
 
+def _idle(row: Row, owner: int | None) -> list[int]:
+    """Who is charged for a block without a set that keeps it, if it is their turn."""
+    return [who for who in holders.idle(row.holders) if owner is None or who == owner]
+
+
+def _let_go(store: Store, keys: list[Multihash], owner: int | None) -> None:
+    """Charge nobody any longer for what none of their sets keeps. Under the mutex: no session finds it meanwhile."""
+    freed: list[tuple[int, int]] = []
+    with store.index.write() as txn:
+        for key in keys:
+            row = store.index.row(key, txn)
+            for who in _idle(row, owner) if row is not None else ():
+                assert row is not None
+                row = row._replace(holders=holders.without(row.holders, who))
+                store.index.put(txn, key, row)
+                store.index.charge(txn, who, -1, -row.length)
+                freed.append((who, row.length))
+    for who, size in freed:
+        store.ledgers.charged(who, (), -size)
+
+
+def let_go_of(store: Store, key: Multihash, owner: int) -> None:
+    """Charge an owner no longer for a block that none of their sets keeps, and delete it if nobody else holds it."""
+    with store.mutex:
+        if store.held(key):
+            raise HoldError("delete", Kind.BUSY, f"block {describe(key)}", "kept by an add under way")
+        _let_go(store, [key], owner)
+        row = store.index.row(key)
+        if row is not None and row.refs == 0 and not row.holders:
+            store.forget([(key, row)])
+
+
 def _worth_rewriting(store: Store, live: dict[int, int]) -> Iterator[int]:
-    """Segments of whose disk space less than half lives; never the one being written."""
-    for number in store.segments.numbers():
+    """Segments of whose disk space less than half lives.
+
+    Never the last: it is being written, or is about to be, and its number must not come again.
+    """
+    for number in store.segments.numbers()[:-1]:
         if number == store.segments.tail.segment:
             continue
         taken = store.segments.path(number).stat().st_blocks * 512
@@ -119,6 +163,9 @@ class _Move:
                 gone.append(Gone(key, row.place, None))
         self._store.catalog.append(RecordKind.GONE, layout.pack_gone(gone))
         self._store.catalog.sync()
+
+    def entered(self, rows: list[tuple[Multihash, Row]]) -> None:
+        """See `writer.Owner`. Nobody's account changes by a move."""
 
     def enter(self, txn: Any, rows: list[tuple[Multihash, Row]]) -> None:
         """See `writer.Owner`."""
@@ -177,11 +224,11 @@ def _checkpoint(store: Store) -> None:
 
 def _catalogue(store: Store) -> Iterator[tuple[RecordKind, bytes]]:
     """All that a new catalogue has to say."""
-    for set_id, state, pin in store.index.sets():
+    for set_id, state, pin in store.index.sets.all():
         if state is State.WHOLE and pin is not None:
-            for _, packed in store.index.members(set_id):
+            for _, packed in store.index.sets.members(set_id):
                 yield RecordKind.MEMBERS, layout.pack_members(set_id, packed)
-            yield RecordKind.COMMIT, layout.pack_pin(set_id, pin)
+            yield layout.pack_commit(set_id, pin)
     numbers = set(store.segments.numbers())
     for kind, body, _ in store.catalog.scan():
         if kind is RecordKind.GONE:

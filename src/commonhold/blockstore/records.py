@@ -31,6 +31,7 @@ class RecordKind(IntEnum):
     DROP = 5  # a retain set is gone
     GONE = 6  # blocks are no longer where they were: deleted, or moved
     RENAME = 7  # a retain set has another name
+    OWNED = 8  # a COMMIT of a set that has an owner or readers; since format 2
 
 
 class Header(NamedTuple):

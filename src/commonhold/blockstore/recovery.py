@@ -7,6 +7,7 @@ index says, or named by a GONE record.
 from commonhold.api import Pin
 from commonhold.blockstore import layout
 from commonhold.blockstore.catalog import Catalog
+from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.index import Index, Mark, Row
 from commonhold.blockstore.layout import Gone, Place
 from commonhold.blockstore.records import RecordKind
@@ -39,13 +40,12 @@ def _follow_catalog(catalog: Catalog, index: Index, mark: Mark) -> list[str]:
     catalog.sync()  # a killed process may have left records that the kernel has and the disk has not
     with index.write() as txn:
         for kind, body in catalog.replay(start):
-            if kind is RecordKind.COMMIT:
-                set_id, pin = layout.unpack_pin(body)
-                index.complete_set(txn, set_id, pin)
+            if kind in (RecordKind.COMMIT, RecordKind.OWNED):
+                index.sets.complete(txn, *layout.unpack_commit(kind, body))
             elif kind is RecordKind.DROP:
-                index.leave(txn, layout.unpack_drop(body))
+                index.sets.leave(txn, layout.unpack_drop(body))
             elif kind is RecordKind.RENAME:
-                index.rename_set(txn, *layout.unpack_rename(body))
+                index.sets.rename(txn, *layout.unpack_rename(body))
             elif kind is RecordKind.GONE:
                 for gone in layout.unpack_gone(body):
                     _follow_gone(index, txn, gone)
@@ -125,8 +125,8 @@ class _Sets:
     def take(self, kind: RecordKind, body: bytes) -> None:
         if kind is RecordKind.MEMBERS:
             self.highest = max(self.highest, layout.unpack_members(body)[0])
-        elif kind is RecordKind.COMMIT:
-            set_id, pin = layout.unpack_pin(body)
+        elif kind in (RecordKind.COMMIT, RecordKind.OWNED):
+            set_id, pin = layout.unpack_commit(kind, body)
             self.highest = max(self.highest, set_id)
             self.whole[set_id] = pin
         elif kind is RecordKind.DROP:
@@ -160,15 +160,16 @@ def _rebuild(segments: Segments, catalog: Catalog, index: Index) -> list[str]:
         if kind is RecordKind.MEMBERS:
             set_id, packed = layout.unpack_members(body)
             if set_id in live:
+                holding = Holding(live[set_id].owner, live[set_id].readers)
                 with index.write() as txn:
-                    index.add_refs(txn, layout.unpack_keys(packed), 1)
-                    index.add_members(txn, set_id, packed)
+                    index.add_refs(txn, layout.unpack_keys(packed), 1, holding)
+                    index.sets.add_members(txn, set_id, packed)
     # Nothing is cut off here: a damaged frame at the end may be what an owner wants to look at. A new segment follows.
     tail = Place(numbers[-1], segments.path(numbers[-1]).stat().st_size) if numbers else Place(0, 0)
     with index.write() as txn:
-        index.reserve_sets(txn, sets.highest)
+        index.sets.reserve(txn, sets.highest)
         for set_id, pin in sorted(live.items()):
-            index.complete_set(txn, set_id, pin)
+            index.sets.complete(txn, set_id, pin)
         index.set_mark(txn, Mark(tail.segment, tail.offset, catalog.generation()[0], catalog.end))
     return [f"made the index anew: {blocks} blocks, {len(live)} pins"] if numbers or live else []
 

@@ -3,11 +3,13 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from commonhold.api import MAX_BLOCK, Pin, Slot
-from commonhold.blockstore import layout
+from commonhold.api import MAX_BLOCK, OWNERLESS, Pin, Slot
+from commonhold.blockstore import holders, layout
 from commonhold.blockstore.frame import Frame
+from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.index import Row
 from commonhold.blockstore.layout import Gone
+from commonhold.blockstore.quota import Claims
 from commonhold.blockstore.records import RecordKind
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.cid import Cid
@@ -22,8 +24,11 @@ _KEPT_LIMIT = 1 << 16
 class StoreSession:
     """A session of the local store. See `api.Session`."""
 
-    def __init__(self, store: "Store") -> None:
+    def __init__(self, store: "Store", holding: Holding, quota: int | None) -> None:
         self._store = store
+        self._holding = holding
+        self._claims = Claims(store.ledgers, holding.owner, quota)
+        self._charged = 0  # by the index since it was last said to the ledger
         self._frame: Frame | None = None
         self._open = 0  # slots reserved and not yet settled
         self._set: int | None = None
@@ -40,8 +45,9 @@ class StoreSession:
 
     def put(self, key: Multihash, data: bytes | memoryview) -> bool:
         """See `api.Session.put`."""
-        if self.keep(key):
+        if self._take(key, len(data)):
             return False
+        self._claims.claim(key, len(data))
         slot = self.reserve(len(data), wait=True)
         if slot is None:
             raise HoldError("put", Kind.FAILED, "session", "every frame has open slots")
@@ -50,7 +56,15 @@ class StoreSession:
         return True
 
     def keep(self, key: Multihash) -> bool:
-        """See `api.Session.keep`."""
+        """See `api.Session.keep`. What the owner may not read is not there for them."""
+        row = self._store.index.row(key)
+        owner = self._holding.owner
+        if owner != OWNERLESS and (row is None or not holders.may_read(row.holders, owner)):
+            return False
+        return self._take(key, row.length if row is not None else 0)
+
+    def _take(self, key: Multihash, length: int) -> bool:
+        """Count a block as one of this session's if it is here, whoever put it."""
         if not self._known(key):
             return False
         with self._store.mutex:  # gc looks at kept_now under it: either it sees this, or we see it gone
@@ -58,6 +72,12 @@ class StoreSession:
                 return False
             self._kept.append(key)
             self.kept_now.add(key)
+        try:
+            self._claims.claim(key, length)
+        except HoldError:
+            self._kept.pop()
+            self.kept_now.discard(key)
+            raise
         if len(self._kept) >= _KEPT_LIMIT:
             self._count_kept()
         return True
@@ -97,11 +117,18 @@ class StoreSession:
 
     def settle(self, slot: Slot, key: Multihash) -> bool:
         """See `api.Session.settle`."""
-        if self.keep(key):
+        try:
+            known = self._take(key, len(slot.into))
+            if not known:
+                self._claims.claim(key, len(slot.into))
+        except HoldError:
             self.abandon(slot)
-            return False
-        self._place(slot, key)
-        return True
+            raise
+        if known:
+            self.abandon(slot)
+        else:
+            self._place(slot, key)
+        return not known
 
     def abandon(self, slot: Slot) -> None:
         """See `api.Session.abandon`."""
@@ -154,23 +181,35 @@ class StoreSession:
     def enter(self, txn: Any, rows: list[tuple[Multihash, Row]]) -> None:
         """See `writer.Owner`."""
         index, damaged = self._store.index, self._store.damaged
-        new = rows
-        if damaged:
-            new = [item for item in rows if item[0] not in damaged]
-            for key, row in rows:
-                if key in damaged:
-                    old = index.row(key, txn)
-                    index.put(txn, key, row._replace(refs=(old.refs if old else 0) + 1))
-                    index.clear_damaged(txn, key)
-                    damaged.discard(key)
+        first = holders.first(self._holding)
+        new = [(key, row._replace(holders=first)) for key, row in rows if key not in damaged]
         index.put_new(txn, new)
-        index.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key, _ in rows]))
+        size = sum(row.length for _, row in new)
+        index.charge(txn, self._holding.owner, len(new), size)
+        self._charged += size
+        for key, row in rows if damaged else ():
+            if key in damaged:
+                self._mend(txn, key, row)
+        index.sets.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key, _ in rows]))
+
+    def _mend(self, txn: Any, key: Multihash, row: Row) -> None:
+        index = self._store.index
+        old = index.row(key, txn)
+        index.put(txn, key, row._replace(refs=0) if old is None else old._replace(place=row.place, length=row.length))
+        self._charged += index.add_refs(txn, [key], 1, self._holding)
+        index.clear_damaged(txn, key)
+        self._store.damaged.discard(key)
+
+    def entered(self, rows: list[tuple[Multihash, Row]]) -> None:
+        """See `writer.Owner`."""
+        size, self._charged = self._charged, 0
+        self._claims.charged([key for key, _ in rows], size)
 
     # ── ends ──
 
     def _set_id(self, txn: Any) -> int:
         if self._set is None:
-            self._set = self._store.index.new_set(txn)
+            self._set = self._store.index.sets.new(txn, self._holding)
         return self._set
 
     def _count_kept(self) -> None:
@@ -181,8 +220,9 @@ class StoreSession:
         index = self._store.index
         with self._store.mutex:
             with index.write() as txn:
-                index.add_refs(txn, self._kept, 1)
-                index.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key in self._kept]))
+                size = index.add_refs(txn, self._kept, 1, self._holding)
+                index.sets.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key in self._kept]))
+            self._claims.charged(self._kept, size)
             self._kept.clear()
             self.kept_now.clear()
 
@@ -202,8 +242,9 @@ class StoreSession:
         check_name(name)
         self._send()
         store, index = self._store, self._store.index
-        before = index.set_named(name)
-        if before is not None and before[1].root == root and self._set is None:
+        before = index.sets.named(name, self._holding.owner)
+        same = before is not None and (before[1].root, before[1].readers) == (root, self._holding.readers)
+        if before is not None and same and self._set is None:
             self.close()
             return before[1]
         self._count_kept()
@@ -213,13 +254,13 @@ class StoreSession:
                     self._set_id(txn)
             assert self._set is not None
             blocks, size = self._write_members(self._set)
-            pin = Pin(name, root, blocks, size, time.time())
-            store.catalog.append(RecordKind.COMMIT, layout.pack_pin(self._set, pin))
+            pin = Pin(name, root, blocks, size, time.time(), *self._holding)
+            store.catalog.append(*layout.pack_commit(self._set, pin))
             if before is not None:
                 store.catalog.append(RecordKind.DROP, layout.pack_drop(before[0]))
             store.catalog.sync()
             with index.write() as txn:
-                old = index.complete_set(txn, self._set, pin)
+                old = index.sets.complete(txn, self._set, pin)
                 index.update_mark(txn, catalog=store.catalog.end)
         self._set = None
         self.close()
@@ -230,7 +271,7 @@ class StoreSession:
     def _write_members(self, set_id: int) -> tuple[int, int]:
         """Copy the set's keys to the catalogue; how many, and their bytes."""
         count = size = 0
-        for _, packed in self._store.index.members(set_id):
+        for _, packed in self._store.index.sets.members(set_id):
             self._store.catalog.append(RecordKind.MEMBERS, layout.pack_members(set_id, packed))
             with self._store.index.snapshot() as txn:
                 for key in layout.unpack_keys(packed):
@@ -252,6 +293,7 @@ class StoreSession:
                 self._store.undo_set(self._set)
                 self._set = None
         finally:
+            self._claims.close()
             with self._store.mutex:
                 self._store.sessions.discard(self)
 

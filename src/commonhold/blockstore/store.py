@@ -11,11 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from commonhold.api import Pin, Usage
-from commonhold.blockstore import layout, recovery
+from commonhold.api import OWNERLESS, Pin, Usage
+from commonhold.blockstore import holders, layout, recovery
 from commonhold.blockstore.catalog import Catalog
+from commonhold.blockstore.holders import NOBODYS, Holding
 from commonhold.blockstore.index import Index, Row
 from commonhold.blockstore.layout import Gone
+from commonhold.blockstore.quota import Ledgers
 from commonhold.blockstore.records import RecordKind
 from commonhold.blockstore.segments import Segments
 from commonhold.blockstore.session import StoreSession, check_name
@@ -27,7 +29,7 @@ from commonhold.formats.multihash import Multihash
 from commonhold.host import disk
 from commonhold.host.disk import PAGE, round_up
 
-FORMAT = 1
+FORMAT = 2  # 1 knew no owners; it is taken up as it is
 FORMAT_NAME = "format.json"
 INDEX_NAME = "index"
 _DIRECT_FROM = 64 << 10
@@ -38,8 +40,12 @@ def create(directory: Path) -> None:
     with os_errors("create", str(directory)):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (directory / "segments").mkdir(mode=0o700)
-        text = json.dumps({"format": FORMAT, "secret": secrets.token_hex(32)}, indent=1) + "\n"
-        disk.replace_file(str(directory / FORMAT_NAME), text.encode())
+        _write_format(directory, secrets.token_bytes(32))
+
+
+def _write_format(directory: Path, secret: bytes) -> None:
+    text = json.dumps({"format": FORMAT, "secret": secret.hex()}, indent=1) + "\n"
+    disk.replace_file(str(directory / FORMAT_NAME), text.encode())
 
 
 def discard_index(directory: Path) -> None:
@@ -59,7 +65,9 @@ def _read_format(directory: Path) -> bytes:
         raise HoldError("open", Kind.CORRUPT, str(path), f"cannot be read: {error}") from error
     except OSError as error:
         raise HoldError("open", Kind.DENIED, str(path), error.strerror or "cannot be read") from error
-    if version != FORMAT:
+    if version == 1:
+        _write_format(directory, secret)  # so that a program which knows no owners keeps away from now on
+    elif version != FORMAT:
         raise HoldError(
             "open",
             Kind.VERSION,
@@ -81,10 +89,11 @@ class Store:
         self.catalog = Catalog(directory, secret)
         self.index = Index(directory / INDEX_NAME)
         self.notes = recovery.recover(self.segments, self.catalog, self.index)
-        for set_id, state, _ in self.index.sets():
+        for set_id, state, _ in self.index.sets.all():
             if state != state.WHOLE:
                 self.undo_set(set_id)
         self.damaged = self.index.damaged()
+        self.ledgers = Ledgers(self.index)
         self.writer = Writer(self.segments, self.index, self.mutex)
 
     def __enter__(self) -> Self:
@@ -192,7 +201,7 @@ class Store:
     def _refuse_held(self, key: Multihash) -> None:
         row = self._row(key)
         if row.refs:
-            names = sorted(pin.name for pin in self.pins() if key in set(self.pin_keys(pin.name)))
+            names = sorted(pin.name for pin in self.index.sets.pins() if key in set(self.pin_keys(pin.name, pin.owner)))
             raise HoldError(
                 "delete",
                 Kind.BUSY,
@@ -217,6 +226,9 @@ class Store:
                 self.index.clear_damaged(txn, key)
             self.index.update_mark(txn, catalog=self.catalog.end)
         self.damaged.difference_update([key for key, _ in dead])
+        for _, row in dead:
+            for who in holders.charged(row.holders):
+                self.ledgers.charged(who, (), -row.length)
         self.segments.punch((row.place, row.length) for _, row in dead)
 
     def keys(self) -> Iterator[Multihash]:
@@ -225,72 +237,75 @@ class Store:
 
     # ── retain sets ──
 
-    def session(self) -> StoreSession:
-        """See `api.BlockStore`."""
-        return StoreSession(self)
+    def session(self, holding: Holding = NOBODYS, quota: int | None = None) -> StoreSession:
+        """See `api.BlockStore`. On whose behalf, and how many bytes they may be charged for in all."""
+        return StoreSession(self, holding, quota)
 
-    def pins(self) -> list[Pin]:
+    def pins(self, owner: int = OWNERLESS) -> list[Pin]:
         """See `api.BlockStore`."""
-        return self.index.pins()
+        return self.index.sets.pins(owner)
 
-    def pin(self, name: str) -> Pin | None:
+    def pin(self, name: str, owner: int = OWNERLESS) -> Pin | None:
         """See `api.BlockStore`."""
-        found = self.index.set_named(name)
+        found = self.index.sets.named(name, owner)
         return found[1] if found else None
 
-    def _set(self, name: str) -> int:
-        found = self.index.set_named(name)
+    def _set(self, name: str, owner: int) -> int:
+        found = self.index.sets.named(name, owner)
         if found is None:
             raise HoldError("pin", Kind.NOT_FOUND, repr(name), "no pin of that name", hint="hold pin ls")
         return found[0]
 
-    def pin_keys(self, name: str) -> Iterator[Multihash]:
+    def pin_keys(self, name: str, owner: int = OWNERLESS) -> Iterator[Multihash]:
         """See `api.BlockStore`."""
-        for _, packed in self.index.members(self._set(name)):
+        for _, packed in self.index.sets.members(self._set(name, owner)):
             yield from layout.unpack_keys(packed)
 
-    def unpin(self, name: str) -> None:
+    def unpin(self, name: str, owner: int = OWNERLESS) -> None:
         """See `api.BlockStore`."""
         with self.mutex:
-            set_id = self._set(name)
+            set_id = self._set(name, owner)
             self.catalog.append(RecordKind.DROP, layout.pack_drop(set_id))
             self.catalog.sync()
             with self.index.write() as txn:
-                self.index.leave(txn, set_id)
+                self.index.sets.leave(txn, set_id)
                 self.index.update_mark(txn, catalog=self.catalog.end)
         self.undo_set(set_id)
 
-    def rename_pin(self, old: str, new: str) -> None:
+    def rename_pin(self, old: str, new: str, owner: int = OWNERLESS) -> None:
         """See `api.BlockStore`."""
         check_name(new)
         with self.mutex:
-            set_id = self._set(old)
+            set_id = self._set(old, owner)
             if new == old:
                 return
-            if self.pin(new) is not None:
+            if self.pin(new, owner) is not None:
                 raise HoldError("pin", Kind.EXISTS, repr(new), "there is a pin of that name")
             self.catalog.append(RecordKind.RENAME, layout.pack_rename(set_id, new))
             self.catalog.sync()
             with self.index.write() as txn:
-                self.index.rename_set(txn, set_id, new)
+                self.index.sets.rename(txn, set_id, new)
                 self.index.update_mark(txn, catalog=self.catalog.end)
 
     def undo_set(self, set_id: int) -> None:
         """Undo the references of a set that is leaving or was never finished, a run at a time; then forget it."""
         with self.index.write() as txn:
-            self.index.leave(txn, set_id)
-        for row, packed in self.index.members(set_id):
+            self.index.sets.leave(txn, set_id)
+        holding = self.index.sets.holding(set_id)
+        for row, packed in self.index.sets.members(set_id):
             with self.index.write() as txn:
-                self.index.add_refs(txn, layout.unpack_keys(packed), -1)
-                self.index.remove_members(txn, row)
+                self.index.add_refs(txn, layout.unpack_keys(packed), -1, holding)
+                self.index.sets.remove_members(txn, row)
         with self.index.write() as txn:
-            self.index.forget_set(txn, set_id)
+            self.index.sets.forget(txn, set_id)
 
     def usage(self) -> Usage:
         """See `api.BlockStore`."""
         numbers = self.segments.numbers()
         disk_bytes = sum(self.segments.path(number).stat().st_blocks * 512 for number in numbers)
-        return Usage(self.index.block_count(), self.index.byte_count(), len(self.pins()), len(numbers), disk_bytes)
+        return Usage(
+            self.index.block_count(), self.index.byte_count(), len(self.index.sets.pins()), len(numbers), disk_bytes
+        )
 
 
 def describe(key: Multihash) -> str:

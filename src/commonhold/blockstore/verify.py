@@ -45,8 +45,7 @@ def verify(store: Store, tell: Tell = lambda done: None) -> Report:
         report.damage.append(Damage(f"segment {number} with {blocks} blocks is missing", None))
         _verify_rows(store, number, report, bad)
     _verify_catalog(store, report)
-    if store.index.imbalance():
-        report.damage.append(Damage("counts of references in the index do not agree with the pins", None))
+    report.damage += [Damage(what, None) for what in store.index.audit()]
     _name_pins(store, report, bad)
     with store.mutex:
         store.index.set_damaged(bad)
@@ -116,9 +115,9 @@ def _verify_catalog(store: Store, report: Report) -> None:
 def _name_pins(store: Store, report: Report, bad: dict[Multihash, str]) -> None:
     """Say which pins each damaged block touches, and which pins lack a block altogether."""
     touched: dict[Multihash, list[str]] = {key: [] for key in bad}
-    for pin in store.pins():
+    for pin in store.index.sets.pins():
         missing = 0
-        for key in store.pin_keys(pin.name):
+        for key in store.pin_keys(pin.name, pin.owner):
             if key in touched:
                 if not touched[key] or touched[key][-1] != pin.name:
                     touched[key].append(pin.name)

@@ -32,6 +32,10 @@ class Owner(Protocol):
         """Enter the blocks in the index."""
         ...
 
+    def entered(self, rows: list[tuple[Multihash, Row]]) -> None:
+        """The blocks are in the index, durably."""
+        ...
+
 
 @dataclass(slots=True)
 class _Group:
@@ -177,6 +181,7 @@ class Writer:
                 for owner, rows in group.blocks:
                     owner.enter(txn, rows)
                 self._index.update_mark(txn, segment=tail.segment, end=tail.offset)
-        for _, rows in group.blocks:
+        for owner, rows in group.blocks:
+            owner.entered(rows)
             self.pending.difference_update([key for key, _ in rows])
         self._group = _Group()

@@ -1,0 +1,110 @@
+"""One owner's part of a store: what they put, keep, were granted, or is public. The rest does not exist for them."""
+
+from collections.abc import Iterator
+
+from commonhold.api import Pin, Usage
+from commonhold.blockstore import holders, reclaim
+from commonhold.blockstore.holders import Holding
+from commonhold.blockstore.index import Row
+from commonhold.blockstore.reclaim import Reclaimed
+from commonhold.blockstore.session import StoreSession
+from commonhold.blockstore.store import Store, describe
+from commonhold.errors import HoldError, Kind
+from commonhold.formats.multihash import Multihash
+
+
+class OwnedStore:
+    """See `api.BlockStore`. `quota` is how many bytes the owner may be charged for; None: as many as there is room."""
+
+    def __init__(self, store: Store, owner: int, quota: int | None) -> None:
+        self._store = store
+        self.owner = owner
+        self.quota = quota
+
+    def close(self) -> None:
+        """Nothing of its own is open."""
+
+    # ── blocks ──
+
+    def _row(self, key: Multihash) -> Row | None:
+        row = self._store.index.row(key)
+        return row if row is not None and holders.may_read(row.holders, self.owner) else None
+
+    def _visible(self, key: Multihash) -> Row:
+        row = self._row(key)
+        if row is None:
+            raise HoldError("get", Kind.NOT_FOUND, f"block {describe(key)}", "not in this store")
+        return row
+
+    def has(self, key: Multihash) -> bool:
+        """See `api.BlockStore`."""
+        return self._row(key) is not None
+
+    def size(self, key: Multihash) -> int:
+        """See `api.BlockStore`."""
+        return self._visible(key).length
+
+    def get(self, key: Multihash) -> bytes:
+        """See `api.BlockStore`."""
+        self._visible(key)
+        return self._store.get(key)
+
+    def read_into(self, key: Multihash, into: memoryview) -> int:
+        """See `api.BlockStore`."""
+        self._visible(key)
+        return self._store.read_into(key, into)
+
+    def delete(self, key: Multihash) -> int:
+        """See `api.BlockStore`. Of a block that others hold too, only this owner's part goes."""
+        row = self._visible(key)
+        for who, count, _ in holders.entries(row.holders):
+            if who == self.owner and count > 0:
+                names = [pin.name for pin in self.pins() if key in set(self.pin_keys(pin.name))]
+                raise HoldError(
+                    "delete",
+                    Kind.BUSY,
+                    f"block {describe(key)}",
+                    "kept by pin " + ", ".join(map(repr, names[:5])) if names else "kept by an add under way",
+                    hint=f"hold pin rm {names[0]}" if names else None,
+                )
+        reclaim.let_go_of(self._store, key, self.owner)
+        return row.length
+
+    def keys(self) -> Iterator[Multihash]:
+        """See `api.BlockStore`."""
+        return (key for key, row in self._store.index.rows() if holders.may_read(row.holders, self.owner))
+
+    # ── retain sets ──
+
+    def session(self, readers: tuple[int, ...] = ()) -> StoreSession:
+        """See `api.BlockStore`. `readers` are let read what it commits."""
+        return self._store.session(Holding(self.owner, readers), self.quota)
+
+    def pins(self) -> list[Pin]:
+        """See `api.BlockStore`."""
+        return self._store.pins(self.owner)
+
+    def pin(self, name: str) -> Pin | None:
+        """See `api.BlockStore`."""
+        return self._store.pin(name, self.owner)
+
+    def pin_keys(self, name: str) -> Iterator[Multihash]:
+        """See `api.BlockStore`."""
+        return self._store.pin_keys(name, self.owner)
+
+    def unpin(self, name: str) -> None:
+        """See `api.BlockStore`."""
+        self._store.unpin(name, self.owner)
+
+    def rename_pin(self, old: str, new: str) -> None:
+        """See `api.BlockStore`."""
+        self._store.rename_pin(old, new, self.owner)
+
+    def collect(self) -> Reclaimed:
+        """Let go of what this owner put and none of their sets keeps."""
+        return reclaim.collect(self._store, owner=self.owner)
+
+    def usage(self) -> Usage:
+        """See `api.BlockStore`. What the owner is charged for; files are nobody's in particular."""
+        account = self._store.index.account(self.owner)
+        return Usage(account.blocks, account.bytes, len(self.pins()), 0, account.bytes)
