@@ -89,6 +89,10 @@ class Session(Protocol):
         or, if `wait` is off, until the disk has caught up."""
         ...
 
+    def digest(self, slot: Slot) -> bytes:
+        """The sha2-256 digest of what was read into a slot, which is not written to after that. From any thread."""
+        ...
+
     def settle(self, slot: Slot, key: Multihash) -> bool:
         """Say what a filled slot holds; False if that block was there, and the slot is not needed."""
         ...

@@ -1,20 +1,32 @@
 """Blocks for plans: answers a Want from a block store, and keeps or lists whole graphs."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
-from commonhold.api import BlockStore, Pin, Session
+from commonhold.api import Pin, Session
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import cid as cids
 from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Malformed, Unsupported
+from commonhold.formats.multihash import Multihash
 from commonhold.formats.unixfs import Type
 from commonhold.unixfs import read, run
+
+
+class Source(Protocol):
+    """The part of an `api.BlockStore` that reading needs."""
+
+    def size(self, key: Multihash) -> int: ...
+
+    def get(self, key: Multihash) -> bytes: ...
+
+    def read_into(self, key: Multihash, into: memoryview) -> int: ...
 
 
 class Blocks:
     """A store as the plans see it: `fetch` is an `api.Fetch`."""
 
-    def __init__(self, store: BlockStore) -> None:
+    def __init__(self, store: Source) -> None:
         self.store = store
 
     def fetch(self, cids: Sequence[Cid]) -> Iterable[bytes]:
@@ -80,9 +92,8 @@ class Blocks:
             return False
         return True
 
-    def pin(self, root: Cid, name: str) -> Pin:
-        """Pin a graph that is here, whole."""
-        session = self.store.session()
+    def pin(self, session: Session, root: Cid, name: str) -> Pin:
+        """Pin a graph that is here, whole, by a session of its own."""
         try:
             self.keep_graph(session, root)
             return session.commit(name, root)
@@ -115,8 +126,13 @@ def parse_path(text: str) -> tuple[Cid, list[str]]:
         cid = cids.parse_text(first)
     except Malformed as error:
         raise HoldError("read", Kind.USAGE, repr(text)[:120], str(error)) from error
-    path = [segment for segment in rest.split("/") if segment]
+    return cid, split_path(rest)
+
+
+def split_path(text: str) -> list[str]:
+    """Return the segments of a path below a root."""
+    path = [segment for segment in text.split("/") if segment]
     for segment in path:
         if segment in (".", "..") or "\0" in segment:
             raise HoldError("read", Kind.USAGE, repr(text)[:120], f"{segment!r} cannot be part of a path below a CID")
-    return cid, path
+    return path

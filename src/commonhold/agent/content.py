@@ -3,7 +3,6 @@
 Large files are read and hashed by a few threads at once, in pieces of a chunk; small ones in the caller's thread.
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable
@@ -69,7 +68,8 @@ class Content:
             slot = self._session.reserve(len(prefix) + length + len(suffix), wait=True)
             assert slot is not None
             try:
-                digest = _fill(fd, at, length, slot, prefix, suffix, name)
+                _fill(fd, at, length, slot, prefix, suffix, name)
+                digest = self._session.digest(slot)
             except BaseException:
                 self._session.abandon(slot)
                 raise
@@ -91,7 +91,7 @@ class Content:
                     slot = self._session.reserve(len(prefix) + length + len(suffix), wait=not under_way)
                     if slot is None:
                         break
-                    task = self._pool.submit(_fill, fd, at, length, slot, prefix, suffix, name)
+                    task = self._pool.submit(self._fill_and_hash, fd, at, length, slot, prefix, suffix, name)
                     under_way.append((task, slot, length))
                     at += length
                 task, slot, length = under_way[0]
@@ -104,6 +104,12 @@ class Content:
                     task.exception()
                 self._session.abandon(slot)
             raise
+
+    def _fill_and_hash(
+        self, fd: int, at: int, length: int, slot: Slot, prefix: bytes, suffix: bytes, name: str
+    ) -> bytes:
+        _fill(fd, at, length, slot, prefix, suffix, name)
+        return self._session.digest(slot)
 
     def _settle(self, builder: FileBuilder, slot: Slot, digest: bytes, length: int) -> None:
         block_size = len(slot.into)
@@ -146,16 +152,18 @@ class Content:
         attributes = builder.attributes if only else (None, None)
         prefix, suffix = leaf_wrapping(self._profile, len(payload), *attributes)
         with payload:
-            block = b"".join((prefix, payload, suffix)) if prefix or suffix else bytes(payload)
             length = len(payload)
-        digest = hashlib.sha256(block).digest()
-        self._session.put(from_sha2_256_digest(digest), block)
-        self._interior(builder.leaf(digest, length, len(block)))
-        self._tell(length)
+            slot = self._session.reserve(len(prefix) + length + len(suffix), wait=True)
+            assert slot is not None
+            start = len(prefix)
+            slot.into[:start] = prefix
+            slot.into[start : start + length] = payload
+            slot.into[start + length :] = suffix
+        self._settle(builder, slot, self._session.digest(slot), length)
 
 
-def _fill(fd: int, at: int, length: int, slot: Slot, prefix: bytes, suffix: bytes, name: str) -> bytes:
-    """Read a chunk into its place and hash the block there; the digest."""
+def _fill(fd: int, at: int, length: int, slot: Slot, prefix: bytes, suffix: bytes, name: str) -> None:
+    """Read a chunk into its place, and what goes around it."""
     into = slot.into
     start = len(prefix)
     if start:
@@ -169,4 +177,3 @@ def _fill(fd: int, at: int, length: int, slot: Slot, prefix: bytes, suffix: byte
         done += got
     if suffix:
         into[start + length :] = suffix
-    return hashlib.sha256(into).digest()

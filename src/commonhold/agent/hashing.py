@@ -1,5 +1,7 @@
 """A session that keeps nothing: `add --only-hash` runs the same code as an add and writes nowhere."""
 
+import hashlib
+
 from commonhold.api import Pin, Slot
 from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
@@ -11,6 +13,10 @@ class HashOnly:
     def reserve(self, length: int, *, wait: bool) -> Slot | None:
         """Plain memory."""
         return Slot(memoryview(bytearray(length)), 0, self)
+
+    def digest(self, slot: Slot) -> bytes:
+        """Hash it."""
+        return hashlib.sha256(slot.into).digest()
 
     def settle(self, slot: Slot, key: Multihash) -> bool:
         """Nothing is there, and nothing stays."""

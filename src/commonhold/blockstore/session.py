@@ -1,5 +1,6 @@
 """Sessions: one add under way. It knows which blocks are new and which were there, and ends as a retain set or not."""
 
+import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,10 @@ class StoreSession:
             assert slot is not None
         self._open += 1
         return slot
+
+    def digest(self, slot: Slot) -> bytes:
+        """See `api.Session.digest`."""
+        return hashlib.sha256(slot.into).digest()
 
     def settle(self, slot: Slot, key: Multihash) -> bool:
         """See `api.Session.settle`."""

@@ -2,6 +2,9 @@
 
 What is added is pinned under --name, or under its own CID. Names that begin with a dot, and what a .holdignore
 lists, are left out of directories.
+
+With --sealed nobody can read the blocks without the read capability, which is then the last line instead. Whoever has
+it can read all of it, and nobody can take it back. It is never part of a pin's name.
 """
 
 import argparse
@@ -10,18 +13,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from commonhold.cli.opening import opened
+from commonhold.cli.opening import choose, opened
 from commonhold.cli.output import Output, human
 from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
     from commonhold.agent.adding import Options
     from commonhold.agent.reuse import Reuse
+    from commonhold.agent.sealed import SealingSession
     from commonhold.api import Session
     from commonhold.cli.opening import Opened
+    from commonhold.formats.capability import ReadCapability
+    from commonhold.formats.cid import Cid
     from commonhold.unixfs.build import Built
+    from commonhold.unixfs.chunk import CdcChunker, FixedChunker
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +41,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hidden", action="store_true", help="also names that begin with a dot")
     parser.add_argument("--mode", action="store_true", help="keep permission bits")
     parser.add_argument("--mtime", action="store_true", help="keep modification times")
+    parser.add_argument("--sealed", action="store_true", help="encrypted: the last line is the read capability")
     parser.add_argument("--name", metavar="PINNAME", help="the pin's name; it replaces the pin of that name")
     parser.add_argument("-w", "--wrap", action="store_true", help="put all PATHs in one directory")
-    parser.add_argument("--reuse", action="store_true", help="trust size and times of files added before")
+    parser.add_argument(
+        "--reuse", action="store_true", help="trust size and times of files added before; not with --sealed"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for every file")
     parser.add_argument("-Q", "--quieter", action="store_true", help="print the root CID only")
 
@@ -49,15 +59,37 @@ def _options(args: argparse.Namespace) -> "Options":
     if args.mode or args.mtime:
         chosen = profile.with_attributes(chosen)
     chunker = chunk.parse_chunker(args.chunker) if args.chunker else chunk.FixedChunker(chosen.chunk_size)
+    if args.sealed:
+        _refuse_large_chunks(chunker)
     return Options(chosen, chunker, args.hidden, args.mode, args.mtime, args.recursive)
+
+
+def _refuse_large_chunks(chunker: "FixedChunker | CdcChunker") -> None:
+    from commonhold.sealing.block import MAX_LOAD
+    from commonhold.unixfs.chunk import FixedChunker
+
+    largest = chunker.size if isinstance(chunker, FixedChunker) else chunker.maximum
+    if largest > MAX_LOAD:
+        why = f"chunks of {largest} bytes cannot be sealed, {MAX_LOAD} is the most"
+        raise HoldError("add", Kind.TOO_LARGE, "--chunker", why, hint="--chunker size-1048576")
+
+
+class _Root(NamedTuple):
+    """What came of one root. `name` is its pin's, unless there is a --name."""
+
+    path: str
+    built: "Built"
+    cid: "Cid"
+    capability: "ReadCapability | None"
 
 
 class _Watch:
     """Tells the user how an add goes."""
 
-    def __init__(self, out: Output, *, verbose: bool) -> None:
+    def __init__(self, out: Output, *, verbose: bool, sealed: bool) -> None:
         self._out = out
         self._verbose = verbose
+        self._sealed = sealed  # then a file's own CID is the name of nothing that is there
         self._progress = out.progress("added")
         self.bytes = self._progress.bytes
         self.close = self._progress.close
@@ -75,9 +107,11 @@ class _Watch:
         if self._verbose:
             from commonhold.agent.adding import shown
 
-            self._out.result(
-                {"cid": str(built.cid), "path": shown(path), "size": built.size}, f"added {built.cid} {shown(path)}"
-            )
+            row: dict[str, object] = {"path": shown(path), "size": built.size}
+            if self._sealed:
+                self._out.result(row, f"sealed {shown(path)}")
+            else:
+                self._out.result({"cid": str(built.cid)} | row, f"added {built.cid} {shown(path)}")
 
     def skipped(self, path: str, why: str) -> None:
         """Something was left out."""
@@ -94,17 +128,20 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if args.quieter:
         out.quiet = True
     options = _options(args)
-    watch = _Watch(out, verbose=args.verbose and not args.quieter)
+    watch = _Watch(out, verbose=args.verbose and not args.quieter, sealed=args.sealed)
     try:
         with _target(args, out) as (repository, session_of):
             added = _add_all(args, options, watch, repository, session_of)
     finally:
         watch.close()
-    for path, built in added:
-        row = {"cid": str(built.cid), "path": path, "size": built.size, "root": True}
-        out.result(row, None if args.quieter else f"added {built.cid} {path}")
-    if not out.json:
-        sys.stdout.write(f"{added[-1][1].cid}\n")
+    for root in added:
+        row = {"cid": str(root.cid), "path": root.path, "size": root.built.size, "root": True}
+        if root.capability is not None:
+            row["capability"] = str(root.capability)
+        done = "sealed" if root.capability is not None else "added"
+        out.result(row, None if args.quieter else f"{done} {root.cid} {root.path}")
+        if not out.json and (root.capability is not None or root is added[-1]):
+            sys.stdout.write(f"{root.capability or root.cid}\n")
     out.remark(f"{watch.files} files and directories, {human(watch.done)} read")
     return 0
 
@@ -112,8 +149,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
 class _Sessions:
     """Makes the session of each root: of the store, or one that only hashes."""
 
-    def __init__(self, repository: "Opened | None") -> None:
+    def __init__(self, repository: "Opened | None", secret: bytes | None) -> None:
         self._repository = repository
+        self._secret = secret
 
     def begin(self) -> "Session":
         """A new one."""
@@ -123,50 +161,73 @@ class _Sessions:
             return HashOnly()
         return self._repository.store.session()
 
+    def sealing(self, session: "Session", options: "Options") -> "SealingSession | None":
+        """What seals on the way into a session, if that was asked for."""
+        if self._secret is None:
+            return None
+        from commonhold.agent.sealed import SealingSession
+
+        return SealingSession(session, self._secret, options.profile)
+
 
 @contextmanager
 def _target(args: argparse.Namespace, out: Output) -> Iterator[tuple["Opened | None", _Sessions]]:
     if args.only_hash:
-        yield None, _Sessions(None)
+        yield None, _Sessions(None, _secret(choose(args).path) if args.sealed else None)
         return
     with opened(args, out) as repository:
-        yield repository, _Sessions(repository)
+        yield repository, _Sessions(repository, _secret(repository.path) if args.sealed else None)
+
+
+def _secret(repository: Path) -> bytes:
+    from commonhold.agent.secrets import convergence_secret
+
+    return convergence_secret(repository)
 
 
 def _add_all(
     args: argparse.Namespace, options: "Options", watch: _Watch, repository: "Opened | None", sessions: _Sessions
-) -> list[tuple[str, "Built"]]:
+) -> list[_Root]:
     """Add each path as a root of its own, or all in one directory."""
+    groups = [args.paths] if args.wrap else [[path] for path in args.paths]
+    return [_add_root(args, group, options, watch, repository, sessions) for group in groups]
+
+
+def _add_root(
+    args: argparse.Namespace,
+    group: list[str],
+    options: "Options",
+    watch: _Watch,
+    repository: "Opened | None",
+    sessions: _Sessions,
+) -> _Root:
     from commonhold.agent.adding import Adder, shown
 
-    added: list[tuple[str, Built]] = []
-    groups = [args.paths] if args.wrap else [[path] for path in args.paths]
-    for group in groups:
-        session = sessions.begin()
-        reuse = _reuse(args, options, repository, session)
-        adder = Adder(session, options, watch, reuse)
-        try:
-            if args.reuse and not args.wrap and repository is not None:
-                known = adder.unchanged(group[0]) if group[0] != "-" else None
-                pin = repository.store.pin(args.name or str(known.cid)) if known else None
-                if known is not None and pin is not None and pin.root == known.cid:
-                    added.append((shown(group[0]), known))
-                    continue
-            parts = [(path, adder.add_stream(sys.stdin.buffer) if path == "-" else adder.add(path)) for path in group]
-            if args.wrap:
-                built = adder.wrap([(_name(path), one) for path, one in parts])
-                root = ("", built)
-            else:
-                root = (shown(parts[0][0]), parts[0][1])
-            if repository is not None:
-                session.commit(args.name or str(root[1].cid), root[1].cid)
-            if reuse is not None:
-                reuse.close()
-        finally:
-            adder.close()
-            session.close()
-        added.append(root)
-    return added
+    session = sessions.begin()
+    sealing = sessions.sealing(session, options)
+    reuse = _reuse(args, options, repository, session)
+    adder = Adder(sealing or session, options, watch, reuse)
+    try:
+        if reuse is not None and args.reuse and not args.wrap and group[0] != "-" and repository is not None:
+            known = adder.unchanged(group[0])
+            pin = repository.store.pin(args.name or str(known.cid)) if known else None
+            if known is not None and pin is not None and pin.root == known.cid:
+                return _Root(shown(group[0]), known, known.cid, None)
+        parts = [(path, adder.add_stream(sys.stdin.buffer) if path == "-" else adder.add(path)) for path in group]
+        if args.wrap:
+            path, built = "", adder.wrap([(_name(path), one) for path, one in parts])
+        else:
+            path, built = shown(parts[0][0]), parts[0][1]
+        capability = sealing.capability(built.cid) if sealing else None
+        root = _Root(path, built, capability.cid if capability else built.cid, capability)
+        if repository is not None:
+            session.commit(args.name or str(root.cid), root.cid)
+        if reuse is not None:
+            reuse.close()
+    finally:
+        adder.close()
+        session.close()
+    return root
 
 
 def _name(path: str) -> str:
@@ -176,7 +237,7 @@ def _name(path: str) -> str:
 def _reuse(
     args: argparse.Namespace, options: "Options", repository: "Opened | None", session: "Session"
 ) -> "Reuse | None":
-    if repository is None:
+    if repository is None or args.sealed:  # its notes are of plain blocks
         return None
     from commonhold.agent.reuse import Reuse
 

@@ -83,6 +83,6 @@ def _put(args: argparse.Namespace, out: Output) -> int:
             finally:
                 session.close()
         if args.name:
-            repository.blocks.pin(cid, args.name)
+            repository.blocks.pin(repository.store.session(), cid, args.name)
     out.result({"cid": str(cid), "size": len(data)}, str(cid))
     return 0

@@ -11,22 +11,22 @@ from commonhold.cli.values import natural
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `cat`."""
-    parser.add_argument("path", metavar="CID[/path]", help="the file")
+    parser.add_argument("path", metavar="CID[/path]", help="the file; sealed: CAPABILITY[/path]")
     parser.add_argument("--offset", type=natural, default=0, metavar="N", help="leave out the first N bytes")
     parser.add_argument("--length", type=natural, metavar="N", help="at most N bytes")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Write them."""
-    from commonhold.agent.blocks import parse_path
+    from commonhold.agent.naming import parse_name
     from commonhold.agent.streaming import Reader
 
-    cid, path = parse_path(args.path)
+    named = parse_name(args.path)
     stop = None if args.length is None else args.offset + args.length
     sys.stdout.flush()
     with opened(args, out) as repository:
-        root = repository.blocks.resolve(cid, path)
-        reader = Reader(repository.blocks)
+        blocks, root = repository.find(named)
+        reader = Reader(blocks)
         try:
             for piece in reader.pieces(root, args.offset, stop):
                 data = piece.data

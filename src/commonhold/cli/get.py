@@ -9,13 +9,12 @@ from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind, os_errors
 
 if TYPE_CHECKING:
-    from commonhold.cli.opening import Opened
-    from commonhold.formats.cid import Cid
+    from commonhold.agent.naming import Found
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `get`."""
-    parser.add_argument("path", metavar="CID[/path]", help="what to get")
+    parser.add_argument("path", metavar="CID[/path]", help="what to get; sealed: CAPABILITY[/path]")
     parser.add_argument("-o", "--output", metavar="PATH", help="where to; with --archive, - is standard output")
     parser.add_argument("--archive", choices=["tar"], help="as an archive")
 
@@ -39,20 +38,21 @@ class _Watch:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Get it."""
-    from commonhold.agent.blocks import parse_path
     from commonhold.agent.getting import Getter
+    from commonhold.agent.naming import parse_name
 
-    cid, path = parse_path(args.path)
+    named = parse_name(args.path)
     watch = _Watch(out)
     with opened(args, out) as repository:
-        root = repository.blocks.resolve(cid, path)
-        name = path[-1] if path else str(root)
+        found = repository.find(named)
+        root = found.cid
+        name = named.path[-1] if named.path else str(root)
         if args.archive:
-            return _archive(args, out, repository, root, name, watch)
+            return _archive(args, out, found, name, watch)
         target = args.output or name
         if target == "-":
             raise HoldError("get", Kind.USAGE, "-o -", "only an archive goes to standard output", hint="hold cat")
-        getter = Getter(repository.blocks, watch)
+        getter = Getter(found.blocks, watch)
         try:
             getter.get(root, target)
         finally:
@@ -62,15 +62,15 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-def _archive(args: argparse.Namespace, out: Output, repository: "Opened", root: "Cid", name: str, watch: _Watch) -> int:
+def _archive(args: argparse.Namespace, out: Output, found: "Found", name: str, watch: _Watch) -> int:
     from commonhold.agent.archiving import export_tar
 
     target = args.output or f"{name}.tar"
     if target == "-":
-        export_tar(repository.blocks, root, name, sys.stdout.buffer, watch.bytes)
+        export_tar(found.blocks, found.cid, name, sys.stdout.buffer, watch.bytes)
         return 0
     with os_errors("get", target), open(target, "xb") as sink:
-        count = export_tar(repository.blocks, root, name, sink, watch.bytes)
+        count = export_tar(found.blocks, found.cid, name, sink, watch.bytes)
     watch.close()
-    out.result({"cid": str(root), "path": target, "files": count, "bytes": watch.done}, target)
+    out.result({"cid": str(found.cid), "path": target, "files": count, "bytes": watch.done}, target)
     return 0

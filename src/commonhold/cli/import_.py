@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
                 if args.name and len(found.roots) != 1:
                     raise HoldError("import", Kind.USAGE, name, f"has {len(found.roots)} roots, --name names one")
                 for root in [] if args.no_pin else found.roots:
-                    repository.blocks.pin(root, args.name or str(root))
+                    repository.blocks.pin(repository.store.session(), root, args.name or str(root))
             finally:
                 session.close()
                 progress.close()

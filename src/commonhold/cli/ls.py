@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `ls`."""
-    parser.add_argument("path", metavar="CID[/path]", help="the directory, or a file")
+    parser.add_argument("path", metavar="CID[/path]", help="the directory, or a file; sealed: CAPABILITY[/path]")
     parser.add_argument("-n", "--names", action="store_true", help="names only: nothing below is opened")
 
 
@@ -25,16 +25,16 @@ _LETTERS = {"DIRECTORY": "d", "HAMT": "d", "SYMLINK": "l"}
 def run(args: argparse.Namespace, out: Output) -> int:
     """List it."""
     from commonhold.agent.adding import shown
-    from commonhold.agent.blocks import malformed, parse_path
+    from commonhold.agent.blocks import malformed
+    from commonhold.agent.naming import parse_name
     from commonhold.unixfs import read
     from commonhold.unixfs.run import items
 
-    cid, path = parse_path(args.path)
+    named = parse_name(args.path)
     with opened(args, out) as repository:
-        blocks = repository.blocks
-        root = blocks.resolve(cid, path)
+        blocks, root = repository.find(named)
         if blocks.stat(root).type.name not in ("DIRECTORY", "HAMT"):
-            name = path[-1] if path else str(root)
+            name = named.path[-1] if named.path else str(root)
             listed = iter([read.Entry(name, root, 0)])
         else:
             listed = items(read.listing(root), blocks.fetch)

@@ -11,6 +11,7 @@ from commonhold.cli.output import Output
 from commonhold.host.repository import Choice, Lock, find
 
 if TYPE_CHECKING:
+    from commonhold.agent.naming import Found, Named
     from commonhold.blockstore.store import Store
 
 
@@ -49,3 +50,9 @@ class Opened:
         self.path = path
         self.store = store
         self.blocks = Blocks(store)
+
+    def find(self, named: "Named") -> "Found":
+        """What a word of the command names, opened if it is sealed."""
+        from commonhold.agent.naming import find
+
+        return find(named, self.blocks)

@@ -2,17 +2,22 @@
 
 import argparse
 import time
+from typing import TYPE_CHECKING
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, human
+
+if TYPE_CHECKING:
+    from commonhold.api import Pin
+    from commonhold.cli.opening import Opened
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `pin`."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|ls|rm|rename")
     add = verbs.add_parser("add", help="keep a graph that is here, whole")
-    add.add_argument("path", metavar="CID[/path]")
-    add.add_argument("--name", metavar="PINNAME", help="else its CID")
+    add.add_argument("path", metavar="CID[/path]", help="or a read or verify CAPABILITY")
+    add.add_argument("--name", metavar="PINNAME", help="else its CID; of what is sealed, the sealed block's")
     ls = verbs.add_parser("ls", help="list pins")
     ls.add_argument("names", nargs="*", metavar="PINNAME", help="these only, with each block's CID key")
     rm = verbs.add_parser("rm", help="let graphs go; gc deletes what nothing else keeps")
@@ -24,15 +29,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
-    from commonhold.agent.blocks import parse_path
     from commonhold.blockstore.store import describe
 
     with opened(args, out) as repository:
         store = repository.store
         if args.verb == "add":
-            cid, path = parse_path(args.path)
-            root = repository.blocks.resolve(cid, path)
-            pin = repository.blocks.pin(root, args.name or str(root))
+            pin = _add(args, repository)
             out.result({"name": pin.name, "cid": str(pin.root), "blocks": pin.blocks}, f"pinned {pin.name}")
         elif args.verb == "rm":
             for name in args.names:
@@ -57,3 +59,16 @@ def run(args: argparse.Namespace, out: Output) -> int:
                 }
                 out.result(row, f"{pin.root} {pin.blocks:>9} blocks {human(pin.bytes):>10}  {made}  {pin.name}")
     return 0
+
+
+def _add(args: argparse.Namespace, repository: "Opened") -> "Pin":
+    from commonhold.agent.naming import parse_name, unread
+
+    named = parse_name(args.path)
+    capability = unread(named, repository.store)
+    if capability is not None:
+        from commonhold.agent.unread import pin_unread
+
+        return pin_unread(repository.store, capability, args.name or str(capability.cid))
+    root = repository.find(named).cid
+    return repository.blocks.pin(repository.store.session(), root, args.name or str(root))

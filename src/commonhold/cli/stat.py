@@ -8,17 +8,17 @@ from commonhold.cli.output import Output
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `stat`."""
-    parser.add_argument("path", metavar="CID[/path]", help="what to look at")
+    parser.add_argument("path", metavar="CID[/path]", help="what to look at; sealed: CAPABILITY[/path]")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Say it."""
-    from commonhold.agent.blocks import parse_path
+    from commonhold.agent.naming import parse_name
 
-    cid, path = parse_path(args.path)
+    named = parse_name(args.path)
     with opened(args, out) as repository:
-        root = repository.blocks.resolve(cid, path)
-        info = repository.blocks.stat(root)
+        blocks, root = repository.find(named)
+        info = blocks.stat(root)
     row: dict[str, object] = {
         "cid": str(root),
         "type": {"HAMT": "directory"}.get(info.type.name, info.type.name.lower()),

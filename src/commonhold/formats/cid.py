@@ -52,6 +52,12 @@ MAX_BYTES = 160
 MAX_TEXT = 8 * MAX_BYTES + 1
 _V0_LENGTH = 34
 _V0_PREFIX = b"\x12\x20"
+# A link together with the key that opens it: in memory only, in no format. As text it is the plain CID, which comes
+# last in it, so that no message can show the key. The code is of multicodec's range for private use.
+KEYED = 0x305EA1
+KEYED_SECRET = 72
+_KEYED_PREFIX = varint.encode(KEYED)
+_KEYED_PLAIN = 2 + len(_KEYED_PREFIX) + 1 + KEYED_SECRET
 _V1_SHA2_256 = {RAW: b"\x01\x55\x12\x20", DAG_PB: b"\x01\x70\x12\x20", DAG_CBOR: b"\x01\x71\x12\x20"}
 
 
@@ -85,8 +91,20 @@ class Cid(bytes):
         hashed = self.multihash
         return hashed.digest if hashed[0] == multihash.IDENTITY else None
 
+    @property
+    def keyed(self) -> bool:
+        """Whether it carries a key: see `with_key`."""
+        return self[2:6] == _KEYED_PREFIX and self[:1] == b"\x01"
+
+    @property
+    def plain(self) -> "Cid":
+        """Without the key that it may carry."""
+        return Cid(self[_KEYED_PLAIN:]) if self.keyed else self
+
     def __str__(self) -> str:
-        """The usual text: base58btc for v0, base32 for v1."""
+        """The usual text: base58btc for v0, base32 for v1. A key is never part of it."""
+        if self.keyed:
+            return str(self.plain)
         if self.version == 0:
             return str(libipld.encode_multibase("z", bytes(self)))[1:]
         return str(libipld.encode_multibase("b", bytes(self)))
@@ -119,6 +137,23 @@ def parse(data: bytes) -> Cid:
     return found
 
 
+def with_key(plain: Cid, secret: bytes) -> Cid:
+    """Return a name for the content of a CID of one-byte codec that carries how to open it: KEYED_SECRET bytes.
+
+    Such names live in memory only: no format writes them, and no text is read as one.
+    """
+    digest_length = len(secret) + len(plain)
+    return Cid(b"\x01%c%b%c%b%b" % (plain.codec, _KEYED_PREFIX, digest_length, secret, plain))
+
+
+def key_of(hashed: Multihash) -> tuple[bytes, Cid]:
+    """Return the secret and the plain CID in the multihash of a name made by `with_key`."""
+    at = len(_KEYED_PREFIX) + 1
+    if hashed[: at - 1] != _KEYED_PREFIX or len(hashed) <= at + KEYED_SECRET:
+        raise Malformed("CID", "it carries no key")
+    return hashed[at : at + KEYED_SECRET], Cid(hashed[at + KEYED_SECRET :])
+
+
 def parse_text(text: str) -> Cid:
     """Return the CID that a text in any known base is; a bare `Qm…` is CIDv0."""
     return parse_text_base(text)[0]
@@ -136,6 +171,8 @@ def parse_text_base(text: str) -> tuple[Cid, str]:
     found = parse(_decode_multibase(text))
     if found.version == 0:
         raise Malformed("CID", "CIDv0 with a multibase prefix")
+    if found.keyed:
+        raise Unsupported("CID", "a hash function for private use")
     prefix = text[0]
     return found, next((name for name, letter in BASES.items() if letter == prefix), prefix)
 

@@ -1,0 +1,1 @@
+"""Ciphers and keys. Pure: randomness and time are arguments."""
