@@ -12,7 +12,7 @@ from commonhold.formats.capability import ReadCapability
 from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash, from_sha2_256_digest
 from commonhold.sealing.block import Header, Row
-from commonhold.sealing.links import link_of, targets
+from commonhold.sealing.links import length_of, link_of, targets
 from commonhold.sealing.opening import open_leaf_in_place, open_node, open_root
 from commonhold.sealing.seal import Sealer, checked_size
 from commonhold.unixfs.profile import Profile
@@ -144,7 +144,7 @@ class SealedView:
 
     def size(self, key: Multihash) -> int:
         """See `api.BlockStore`. As the parent says; nothing is read."""
-        return link_of(key).length
+        return length_of(key)
 
     def get(self, key: Multihash) -> bytes:
         """See `api.BlockStore`. Links in it carry their keys."""
@@ -152,7 +152,7 @@ class SealedView:
 
     def _open(self, key: Multihash) -> bytes:
         link = link_of(key)
-        return open_node(self._store.get(link.sealed.multihash), link)
+        return open_node(self._store.get(link.sealed), link)
 
     def read_into(self, key: Multihash, into: memoryview) -> int:
         """See `api.BlockStore`. The buffer has to be large enough for the sealed block."""
@@ -161,7 +161,7 @@ class SealedView:
             content = self.get(key)
             into[: len(content)] = content
             return len(content)
-        size = self._store.read_into(link.sealed.multihash, into)
+        size = self._store.read_into(link.sealed, into)
         return open_leaf_in_place(into[:size], link)
 
 

@@ -58,6 +58,7 @@ KEYED = 0x305EA1
 KEYED_SECRET = 72
 _KEYED_PREFIX = varint.encode(KEYED)
 _KEYED_PLAIN = 2 + len(_KEYED_PREFIX) + 1 + KEYED_SECRET
+_ONE_BYTE_CODECS = (bytes((1, RAW)), bytes((1, DAG_PB)))
 _V1_SHA2_256 = {RAW: b"\x01\x55\x12\x20", DAG_PB: b"\x01\x70\x12\x20", DAG_CBOR: b"\x01\x71\x12\x20"}
 
 
@@ -74,14 +75,16 @@ class Cid(bytes):
     @property
     def codec(self) -> int:
         """The multicodec code of what the block's bytes mean."""
-        return DAG_PB if self.version == 0 else varint.decode(self, 1)[0]
+        if self.version == 0:
+            return DAG_PB
+        return self[1] if self[1] < 128 else varint.decode(self, 1)[0]
 
     @property
     def multihash(self) -> Multihash:
         """The block store's key."""
         if self.version == 0:
             return Multihash(self)
-        if self[2:4] == _V0_PREFIX:  # every codec of one byte
+        if self[1] < 128:  # every codec that has blocks of ours
             return Multihash(self[2:])
         return Multihash(self[varint.decode(self, 1)[1] :])
 
@@ -119,6 +122,11 @@ def parse_prefix(data: bytes, at: int = 0) -> tuple[Cid, int]:
         if len(data) - at < _V0_LENGTH:
             raise Malformed("CID", "cut short")
         return Cid(data[at : at + _V0_LENGTH]), at + _V0_LENGTH
+    if data[at + 2 : at + 6] == _KEYED_PREFIX and data[at : at + 2] in _ONE_BYTE_CODECS:
+        after = at + 7 + data[at + 6] if len(data) > at + 6 else len(data) + 1
+        if _KEYED_PLAIN < after - at <= MAX_BYTES and after <= len(data):
+            return Cid(data[at:after]), after
+        raise Malformed("CID", "cut short")
     version, after = varint.decode(data, at)
     if version != 1:
         raise Unsupported("CID", f"version {version}")

@@ -11,7 +11,7 @@ from commonhold.formats import cid as cids
 from commonhold.formats import dagpb
 from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Malformed, Unsupported
-from commonhold.formats.multihash import Multihash
+from commonhold.formats.multihash import Multihash, from_sha2_256_digest
 from commonhold.sealing.block import MAX_LOAD, MAX_ROWS, Outer
 from commonhold.sealing.seal import verify_key
 
@@ -36,9 +36,9 @@ class Link(NamedTuple):
         return cids.with_key(self.plain, _SECRET.pack(self.digest, self.read_key, self.rows, self.length))
 
     @property
-    def sealed(self) -> Cid:
-        """The sealed block's CID."""
-        return cids.from_digest(cids.RAW, self.digest)
+    def sealed(self) -> Multihash:
+        """The sealed block's key."""
+        return from_sha2_256_digest(self.digest)
 
 
 def link_of(key: Multihash) -> Link:
@@ -46,6 +46,11 @@ def link_of(key: Multihash) -> Link:
     secret, plain = cids.key_of(key)
     digest, read_key, rows, length = _SECRET.unpack(secret)
     return Link(digest, read_key, rows, length, plain)
+
+
+def length_of(key: Multihash) -> int:
+    """Return the bytes of the content that a CID's multihash carries the link to."""
+    return int.from_bytes(cids.key_of(key)[0][-4:], "little")
 
 
 def is_sealed(cid: Cid) -> bool:

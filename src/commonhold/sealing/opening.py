@@ -64,11 +64,11 @@ def open_root(sealed: bytes, capability: ReadCapability) -> tuple[Link, bytes]:
 
 
 def _open_body(room: memoryview, key: bytes, rows: int) -> Header:
-    """Open a body where it is; its header, which fits the block."""
-    if not is_size(len(room), rows):
+    """Open a body where it is; its header, which fits the block's size and number of rows."""
+    end = len(room) - outer_size(rows) - aead.TAG - HEADER
+    if end < 0:
         raise Malformed("sealed block", f"{len(room)} bytes for {rows} rows")
-    body = aead.unseal_in_place(key, room[: len(room) - outer_size(rows)])
-    end = len(body) - HEADER
+    body = aead.unseal_in_place(key, room[: end + HEADER + aead.TAG])
     header = unpack_header(body[end:])
     if header.rows != rows:
         raise Malformed("sealed block", f"{header.rows} rows, its parent says {rows}")
