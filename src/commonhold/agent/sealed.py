@@ -7,9 +7,11 @@ from functools import lru_cache
 
 from commonhold.agent.blocks import Blocks, Source, malformed
 from commonhold.api import Pin, Session, Slot
+from commonhold.errors import HoldError, Kind
 from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability
 from commonhold.formats.cid import Cid
+from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash, from_sha2_256_digest
 from commonhold.sealing.block import Header, Row
 from commonhold.sealing.links import length_of, link_of, targets
@@ -152,7 +154,9 @@ class SealedView:
 
     def _open(self, key: Multihash) -> bytes:
         link = link_of(key)
-        return open_node(self._store.get(link.sealed), link)
+        sealed = self._store.get(link.sealed)
+        with malformed("open", link.plain):
+            return open_node(sealed, link)
 
     def read_into(self, key: Multihash, into: memoryview) -> int:
         """See `api.BlockStore`. The buffer has to be large enough for the sealed block."""
@@ -162,7 +166,10 @@ class SealedView:
             into[: len(content)] = content
             return len(content)
         size = self._store.read_into(link.sealed, into)
-        return open_leaf_in_place(into[:size], link)
+        try:
+            return open_leaf_in_place(into[:size], link)
+        except Malformed as error:
+            raise HoldError("open", Kind.INVALID, str(link.plain), str(error)) from error
 
 
 def capability_of(cid: Cid) -> ReadCapability:
