@@ -6,6 +6,7 @@ import random
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tests import vectors
 from tests.fuzz.targets import TARGETS
@@ -20,7 +21,19 @@ def seeds() -> list[bytes]:
     found += [case["json"].encode() for case in vectors.cases("dagcbor")]
     found += [base64.b64decode(case["car"]) for case in vectors.cases("car")]
     found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
+    sealed = vectors.cases("sealing")
+    found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
+    found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]
+    found += [bytes([block["n"]]) + _body(block) for case in sealed for block in case["blocks"] if "content" in block]
     return found
+
+
+def _body(block: dict[str, Any]) -> bytes:
+    """What a sealed block has inside."""
+    before, after = (
+        bytes.fromhex("".join(block[name] for name in names)) for names in (("content", "inner"), ("header", "outer"))
+    )
+    return before + bytes(block["zeros"]) + after
 
 
 def mutate(rng: random.Random, data: bytes, corpus: list[bytes]) -> bytes:

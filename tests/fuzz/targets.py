@@ -1,16 +1,22 @@
 """One target a decoder: any bytes give a value or the decoder's own refusal. Anything else is a bug."""
 
 import contextlib
+import hashlib
 import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from commonhold.api import Plan, Stream
 from commonhold.blockstore import layout, records
+from commonhold.crypto import aead
 from commonhold.errors import HoldError
-from commonhold.formats import car, dagcbor, dagpb, multihash, unixfs, varint
+from commonhold.formats import capability, car, dagcbor, dagpb, multihash, unixfs, varint
 from commonhold.formats import cid as cids
+from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.malformed import Malformed
+from commonhold.sealing import links, opening
+from commonhold.sealing.block import Outer, sealed_size
+from commonhold.sealing.seal import verify_key
 from commonhold.unixfs import chunk, read
 from commonhold.unixfs.nodes import children
 from commonhold.unixfs.run import items, run
@@ -67,6 +73,29 @@ def _record(data: bytes) -> None:
             list(stream)
 
 
+def _sealed(data: bytes) -> None:
+    """A sealed block whose maker put any bytes into body and outer rows: keys protect from others, not from makers."""
+    key, digest, rows = bytes(32), hashlib.sha256(data).digest(), data[0] % 4 if data else 0
+    below = verify_key(key, rows)
+    cut = len(data) - 68 * rows
+    bodies = [data[1:cut], data[1:cut] + bytes(sealed_size(max(0, len(data) - 112 * rows), rows)) + data[-16:]]
+    for body in bodies:
+        block = aead.seal(key, body) + (aead.seal(below, data[cut:]) if rows and cut > 0 else b"")
+        for sealed in (block, data):
+            with contextlib.suppress(Malformed):
+                opening.open_root(sealed, ReadCapability(digest, rows, key))
+            with contextlib.suppress(Malformed):
+                opening.check_unread(sealed, VerifyCapability(digest, rows, below))
+
+
+def _relinked(data: bytes) -> None:
+    """A node whose content is anything, with as many rows as it has links, and with one more."""
+    row = Outer(bytes(32), 0, bytes(32))
+    for count in {len(links.targets(data)), 1}:
+        with contextlib.suppress(Malformed):
+            children(_DIR, links.relink(data, [(bytes(32), 1)] * count, [row] * count))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
@@ -80,5 +109,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "car": _decoder(_car),
     "reads": _reads,
     "records": _record,
+    "capability": _decoder(lambda data: capability.parse_text(data.decode("latin-1"))),
+    "sealed": _decoder(_sealed),
+    "relinked": _decoder(_relinked),
     "chunker": _decoder(lambda data: chunk.parse_chunker(data.decode("latin-1"))),
 }
