@@ -31,7 +31,9 @@ _FIXED = HEADER + TAG + _SLACK
 MAX_LOAD = (7 << 18) + _SLACK  # the last size that, with all around it, is at most MAX_BLOCK
 MAX_ROWS = (MAX_LOAD - TAG) // (INNER_ROW + OUTER_ROW)
 
-assert MAX_LOAD - _SLACK + _FIXED <= MAX_BLOCK
+MAX_SIZE = MAX_LOAD - _SLACK + _FIXED
+
+assert MAX_SIZE <= MAX_BLOCK
 
 
 class Row(NamedTuple):
@@ -96,14 +98,16 @@ def unpack_header(raw: bytes | memoryview) -> Header:
 
 def load(length: int, rows: int) -> int:
     """Return the bytes that content and rows come to, with the tag of the outer ones."""
-    return length + rows * (INNER_ROW + OUTER_ROW) + (TAG if rows else 0)
+    return length + rows * (INNER_ROW + OUTER_ROW) + TAG if rows else length
 
 
 def sealed_size(length: int, rows: int) -> int:
-    """Return the bytes of the sealed block of content and rows; at most MAX_LOAD may be asked for."""
-    bulk = max(load(length, rows) - _SLACK, _FLOOR)
-    step = 1 << max(0, bulk.bit_length() - 3)  # quarters of the power of two below it
-    return (bulk + step - 1) // step * step + _FIXED
+    """Return the bytes of the sealed block of content and rows; over MAX_SIZE there is none."""
+    bulk = load(length, rows) - _SLACK
+    if bulk <= _FLOOR:
+        return _FLOOR + _FIXED
+    step = 1 << bulk.bit_length() - 3  # quarters of the power of two below it
+    return (bulk + step - 1 & -step) + _FIXED
 
 
 def outer_size(rows: int) -> int:
@@ -116,7 +120,7 @@ def is_size(size: int, rows: int) -> bool:
     bulk = size - _FIXED
     return (
         _FLOOR <= bulk <= MAX_LOAD - _SLACK
-        and bulk % (1 << max(0, bulk.bit_length() - 3)) == 0
+        and bulk % (1 << bulk.bit_length() - 3) == 0
         and rows <= MAX_ROWS
         and load(0, rows) <= bulk + _SLACK
     )

@@ -11,10 +11,10 @@ from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.sealing.block import (
     HEADER,
     MAX_LOAD,
+    MAX_SIZE,
     NO_KEY,
     Header,
     Row,
-    load,
     outer_size,
     rows_digest,
     sealed_size,
@@ -45,10 +45,11 @@ def verify_capability(capability: ReadCapability) -> VerifyCapability:
 
 def checked_size(length: int, rows: int) -> int:
     """Return the size of the sealed block of so much; TOO_LARGE if it would be none."""
-    if load(length, rows) > MAX_LOAD:
+    size = sealed_size(length, rows)
+    if size > MAX_SIZE:
         why = f"{length} bytes with {rows} links are too much for one sealed block; without links it takes {MAX_LOAD}"
         raise HoldError("seal", Kind.TOO_LARGE, "block", why, hint="smaller chunks: --chunker size-1048576")
-    return sealed_size(length, rows)
+    return size
 
 
 class Sealer:
@@ -65,8 +66,7 @@ class Sealer:
         digest = hashlib.sha256(room[:length]).digest()
         head = header.pack()
         end = len(room) - aead.TAG
-        room[length : end - HEADER] = bytes(end - HEADER - length)
-        room[end - HEADER : end] = head
+        room[length:end] = bytes(end - length - HEADER) + head
         key = self._derive(READ_LABEL + head + digest + _NO_ROWS)
         aead.seal_into(key, room[:end], room)
         return digest, Row(hashlib.sha256(room).digest(), 0, key, NO_KEY, length)
