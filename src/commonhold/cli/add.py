@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +21,7 @@ from commonhold.cli.output import Output, human
 from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
-    from commonhold.agent.adding import Options
+    from commonhold.agent.adding import Adder, Options
     from commonhold.agent.reuse import Reuse
     from commonhold.agent.sealed import SealingSession
     from commonhold.api import Session
@@ -127,11 +128,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
         raise HoldError("add", Kind.USAGE, "--name", "names one root, and there are several PATHs", hint="add -w")
     if args.quieter:
         out.quiet = True
-    options = _options(args)
     watch = _Watch(out, verbose=args.verbose and not args.quieter, sealed=args.sealed)
+    groups = [args.paths] if args.wrap else [[path] for path in args.paths]
     try:
-        with _target(args, out) as (repository, session_of):
-            added = _add_all(args, options, watch, repository, session_of)
+        with _job(args, out, watch) as job:
+            added = [job.root(group) for group in groups]
     finally:
         watch.close()
     for root in added:
@@ -146,103 +147,103 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-class _Sessions:
-    """Makes the session of each root: of the store, or one that only hashes."""
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the words ask for. Without a repository it only hashes; with a secret it seals."""
 
-    def __init__(self, repository: "Opened | None", secret: bytes | None) -> None:
-        self._repository = repository
-        self._secret = secret
+    args: argparse.Namespace
+    options: "Options"
+    watch: _Watch
+    repository: "Opened | None"
+    secret: bytes | None
 
-    def begin(self) -> "Session":
-        """A new one."""
-        if self._repository is None:
+    def root(self, group: list[str]) -> _Root:
+        """Add one path, or several in one directory, as a pin of its own."""
+        from commonhold.agent.adding import Adder
+
+        session = self._session()
+        sealing = self._sealing(session)
+        reuse = self._reuse(session)
+        adder = Adder(sealing or session, self.options, self.watch, reuse)
+        try:
+            known = self._known(adder, group) if self.args.reuse and reuse is not None else None
+            if known is not None:
+                return known
+            path, built = self._add(adder, group)
+            capability = sealing.capability(built.cid) if sealing else None
+            root = _Root(path, built, capability.cid if capability else built.cid, capability)
+            if self.repository is not None:
+                session.commit(self.args.name or str(root.cid), root.cid)
+            if reuse is not None:
+                reuse.close()
+            return root
+        finally:
+            adder.close()
+            session.close()
+
+    def _session(self) -> "Session":
+        if self.repository is None:
             from commonhold.agent.hashing import HashOnly
 
             return HashOnly()
-        return self._repository.store.session()
+        return self.repository.store.session()
 
-    def sealing(self, session: "Session", options: "Options") -> "SealingSession | None":
+    def _sealing(self, session: "Session") -> "SealingSession | None":
         """What seals on the way into a session, if that was asked for."""
-        if self._secret is None:
+        if self.secret is None:
             return None
         from commonhold.agent.sealed import SealingSession
 
-        return SealingSession(session, self._secret, options.profile)
+        return SealingSession(session, self.secret, self.options.profile)
+
+    def _add(self, adder: "Adder", group: list[str]) -> tuple[str, "Built"]:
+        from commonhold.agent.adding import shown
+
+        parts = [(path, adder.add_stream(sys.stdin.buffer) if path == "-" else adder.add(path)) for path in group]
+        if self.args.wrap:
+            return "", adder.wrap([(_name(path), one) for path, one in parts])
+        return shown(parts[0][0]), parts[0][1]
+
+    def _known(self, adder: "Adder", group: list[str]) -> _Root | None:
+        """What a path was added as, if nothing in it has changed and its pin is still there."""
+        from commonhold.agent.adding import shown
+
+        known = adder.unchanged(group[0]) if not self.args.wrap and group[0] != "-" else None
+        if known is None or self.repository is None:
+            return None
+        pin = self.repository.store.pin(self.args.name or str(known.cid))
+        return _Root(shown(group[0]), known, known.cid, None) if pin and pin.root == known.cid else None
+
+    def _reuse(self, session: "Session") -> "Reuse | None":
+        repository = self.repository
+        if repository is None or self.secret is not None:  # the notes are of plain blocks
+            return None
+        from commonhold.agent.reuse import Reuse
+
+        def present(built: "Built") -> bool:
+            """Have the session keep a file's blocks, if all are here."""
+            return repository.blocks.keep_if_whole(session, built.cid)
+
+        return Reuse(Path(repository.path) / "reuse.sqlite", self.options.label, present, trust=self.args.reuse)
 
 
 @contextmanager
-def _target(args: argparse.Namespace, out: Output) -> Iterator[tuple["Opened | None", _Sessions]]:
+def _job(args: argparse.Namespace, out: Output, watch: _Watch) -> Iterator[_Job]:
+    options = _options(args)
     if args.only_hash:
-        yield None, _Sessions(None, _secret(choose(args).path) if args.sealed else None)
+        yield _Job(args, options, watch, None, _secret(args, choose(args).path) if args.sealed else None)
         return
     with opened(args, out) as repository:
-        yield repository, _Sessions(repository, _secret(repository.path) if args.sealed else None)
+        yield _Job(args, options, watch, repository, _secret(args, repository.path))
 
 
-def _secret(repository: Path) -> bytes:
+def _secret(args: argparse.Namespace, repository: Path) -> bytes | None:
+    if not args.sealed:
+        return None
     from commonhold.agent.secrets import convergence_secret
 
     return convergence_secret(repository)
 
 
-def _add_all(
-    args: argparse.Namespace, options: "Options", watch: _Watch, repository: "Opened | None", sessions: _Sessions
-) -> list[_Root]:
-    """Add each path as a root of its own, or all in one directory."""
-    groups = [args.paths] if args.wrap else [[path] for path in args.paths]
-    return [_add_root(args, group, options, watch, repository, sessions) for group in groups]
-
-
-def _add_root(
-    args: argparse.Namespace,
-    group: list[str],
-    options: "Options",
-    watch: _Watch,
-    repository: "Opened | None",
-    sessions: _Sessions,
-) -> _Root:
-    from commonhold.agent.adding import Adder, shown
-
-    session = sessions.begin()
-    sealing = sessions.sealing(session, options)
-    reuse = _reuse(args, options, repository, session)
-    adder = Adder(sealing or session, options, watch, reuse)
-    try:
-        if reuse is not None and args.reuse and not args.wrap and group[0] != "-" and repository is not None:
-            known = adder.unchanged(group[0])
-            pin = repository.store.pin(args.name or str(known.cid)) if known else None
-            if known is not None and pin is not None and pin.root == known.cid:
-                return _Root(shown(group[0]), known, known.cid, None)
-        parts = [(path, adder.add_stream(sys.stdin.buffer) if path == "-" else adder.add(path)) for path in group]
-        if args.wrap:
-            path, built = "", adder.wrap([(_name(path), one) for path, one in parts])
-        else:
-            path, built = shown(parts[0][0]), parts[0][1]
-        capability = sealing.capability(built.cid) if sealing else None
-        root = _Root(path, built, capability.cid if capability else built.cid, capability)
-        if repository is not None:
-            session.commit(args.name or str(root.cid), root.cid)
-        if reuse is not None:
-            reuse.close()
-    finally:
-        adder.close()
-        session.close()
-    return root
-
-
 def _name(path: str) -> str:
     return "stdin" if path == "-" else os.path.basename(os.path.abspath(path))
-
-
-def _reuse(
-    args: argparse.Namespace, options: "Options", repository: "Opened | None", session: "Session"
-) -> "Reuse | None":
-    if repository is None or args.sealed:  # its notes are of plain blocks
-        return None
-    from commonhold.agent.reuse import Reuse
-
-    def present(built: "Built") -> bool:
-        """Have the session keep a file's blocks, if all are here."""
-        return repository.blocks.keep_if_whole(session, built.cid)
-
-    return Reuse(Path(repository.path) / "reuse.sqlite", options.label, present, trust=args.reuse)
