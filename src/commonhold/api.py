@@ -41,6 +41,8 @@ Stream: TypeAlias = Generator[Want | T, Sequence[bytes], None]
 # ── The block store ────────────────────────────────────────────────────────────────────────────────
 
 
+MAX_USER = 0xFFFFFFEF  # uids above stand for no single user
+NOT_A_USER = 0xFFFFFFFD
 PUBLIC = 0xFFFFFFFE  # as a reader: everybody
 OWNERLESS = 0xFFFFFFFF  # as an owner: a store of one user asks for none
 
@@ -94,7 +96,7 @@ class Session(Protocol):
         ...
 
     def settle(self, slot: Slot, key: Multihash) -> bool:
-        """Say what a filled slot holds; False if that block was there, and the slot is not needed."""
+        """Say what a filled slot holds; False if that block was there, as far as is known, and the slot not needed."""
         ...
 
     def abandon(self, slot: Slot) -> None:
@@ -102,7 +104,10 @@ class Session(Protocol):
         ...
 
     def put(self, key: Multihash, data: bytes | memoryview) -> bool:
-        """Store a block that the caller has hashed; False if it was there. Durable after `flush` or `commit`."""
+        """Store a block that the caller has hashed; False if it is known to have been there.
+
+        Durable after `flush` or `commit`.
+        """
         ...
 
     def keep(self, key: Multihash) -> bool:

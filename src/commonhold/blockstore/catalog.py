@@ -11,6 +11,7 @@ from pathlib import Path
 from commonhold.blockstore import records
 from commonhold.blockstore.records import HEADER_SIZE, RecordKind
 from commonhold.host import disk
+from commonhold.host.interruption import held_back
 
 NAME = "catalog.log"
 _SEARCH_STEP = 1 << 20
@@ -25,11 +26,15 @@ class Catalog:
         self._secret = secret
         self._key = records.file_key(secret, NAME)
         self._lock = threading.Lock()
-        if not self._path.exists():
+        self._fd = -1
+        self.unsure = False  # whether a sync failed: what the disk has of the last records nobody knows then
+        self.missing = not self._path.exists()
+        if self.missing:
             self.replace(0, ())
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        self.end = os.fstat(self._fd).st_size
-        self.damaged = 0  # bytes that the last replay passed over
+        else:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            self.end = os.fstat(self._fd).st_size
+        self.damaged = 0  # bytes that the last scan passed over
 
     def append(self, kind: RecordKind, body: bytes) -> None:
         """Write a record after the last one."""
@@ -44,7 +49,11 @@ class Catalog:
 
     def sync(self) -> None:
         """Make every appended record durable."""
-        os.fdatasync(self._fd)
+        try:
+            os.fdatasync(self._fd)
+        except OSError:
+            self.unsure = True
+            raise
 
     def generation(self) -> tuple[int, int]:
         """How often the file has been rewritten, and where its checkpoint ends."""
@@ -54,16 +63,35 @@ class Catalog:
             return 0, 0
         return int.from_bytes(head[64:72], "little"), int.from_bytes(head[72:80], "little")
 
-    def replay(self, start: int = 0) -> Iterator[tuple[RecordKind, bytes]]:
-        """Yield the sound records from an offset on; cut what is after the last one, for the next to follow it."""
-        last = start
-        for kind, body, end in self.scan(start):
-            last = end
-            yield kind, body
-        if last < self.end:
-            os.ftruncate(self._fd, last)
+    def cut(self, end: int) -> None:
+        """Take back, durably, every record that was appended from an offset on."""
+        if end < self.end:
+            os.ftruncate(self._fd, end)
+            self.end = end
             os.fsync(self._fd)
-            self.end = last
+
+    def cut_torn(self, start: int = 0) -> None:
+        """Take back a last record of which only a part was written. What is damaged in another way stays to be seen."""
+        last = start
+        for _, _, end in self.scan(start):
+            last = end
+        if last < self.end and self._is_torn(last):
+            self.cut(last)
+
+    def _is_torn(self, at: int) -> bool:
+        """Whether from here on there is a part of one record, or nothing at all in what the file grew by."""
+        header = records.unpack_header(self._key, disk.read_at(self._fd, HEADER_SIZE, at))
+        if header is not None:
+            return at + header.total > self.end
+        return self.end - at < HEADER_SIZE or self._is_blank(at)
+
+    def _is_blank(self, at: int) -> bool:
+        while at < self.end:
+            data = disk.read_at(self._fd, _SEARCH_STEP, at)
+            if data.strip(b"\0"):
+                return False
+            at += len(data)
+        return True
 
     def scan(self, start: int = 0) -> Iterator[tuple[RecordKind, bytes, int]]:
         """Yield (kind, body, end) of the sound records from an offset on; `damaged` counts what was passed over."""
@@ -111,13 +139,15 @@ class Catalog:
             )
             out.flush()
             os.fsync(out.fileno())
-        os.replace(temporary, self._path)
+        fd = os.open(temporary, os.O_RDWR | os.O_CLOEXEC)
+        with held_back():
+            os.replace(temporary, self._path)
+            self.close()
+            self._fd, self.end = fd, end
         disk.sync_directory(str(self._directory))
-        if hasattr(self, "_fd"):
-            os.close(self._fd)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-            self.end = end
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

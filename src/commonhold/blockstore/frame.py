@@ -41,6 +41,10 @@ class Frame:
         """Bytes of payload reserved so far."""
         return self._end
 
+    def keys(self) -> list[Multihash]:
+        """The blocks settled so far."""
+        return [key for key, _, _ in self._blocks]
+
     def reserve(self, length: int) -> Slot | None:
         """Make room for a payload; None if the frame is full."""
         large = length >= _LARGE

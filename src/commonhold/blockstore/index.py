@@ -6,7 +6,7 @@ It can be lost: `recovery` makes it anew from the segments and the catalogue. Ev
 import contextlib
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,16 +114,16 @@ class Index:
             return None
         return Row.unpack(value)
 
-    def put_new(self, txn: Any, rows: Iterable[tuple[Multihash, Row]]) -> None:
-        """Enter blocks that were not there."""
-        items = []
-        size = 0
-        for key, row in rows:
-            items.append((key, row.pack()))
-            size += row.length
+    def put_new(self, txn: Any, rows: Sequence[tuple[Multihash, Row]]) -> list[tuple[Multihash, Row]]:
+        """Enter blocks; those that were there already stay as they are and are given back."""
+        items = sorted((key, row.pack()) for key, row in rows)
         with txn.cursor(self._blocks) as cursor:
-            cursor.putmulti(sorted(items))
-        self._count_bytes(txn, size)
+            _, added = cursor.putmulti(items, overwrite=False)
+        known = []
+        if added < len(items):
+            known = [(key, row) for key, row in rows if txn.get(key, db=self._blocks) != row.pack()]
+        self._count_bytes(txn, sum(row.length for _, row in rows) - sum(row.length for _, row in known))
+        return known
 
     def put(self, txn: Any, key: Multihash, row: Row) -> None:
         """Change a block's row."""
@@ -138,8 +138,11 @@ class Index:
             for who in holders.charged(row.holders):
                 self.charge(txn, who, -1, -row.length)
 
-    def add_refs(self, txn: Any, keys: Iterable[Multihash], sign: int, holding: Holding) -> int:
-        """Count each key's references up or down by how often it is named, on somebody's behalf; bytes charged anew."""
+    def add_refs(self, txn: Any, keys: Iterable[Multihash], sign: int, holding: Holding) -> tuple[int, int]:
+        """Count each key's references up or down by how often it is named, on somebody's behalf.
+
+        Bytes charged anew, and how many of the keys are not there.
+        """
         counts = Counter(keys)
         changed = []
         blocks = size = 0
@@ -153,7 +156,7 @@ class Index:
                 changed.append((key, row._replace(refs=max(0, row.refs + times), holders=held).pack()))
             cursor.putmulti(changed)
         self.charge(txn, holding.owner, blocks, size)
-        return size
+        return size, len(counts) - len(changed)
 
     def charge(self, txn: Any, owner: int, blocks: int, size: int) -> None:
         """Charge an owner for blocks, or no longer."""
@@ -216,6 +219,15 @@ class Index:
         """The blocks that are known to be wrong on disk."""
         with self._read(self._damaged) as txn, txn.cursor() as cursor:
             return {Multihash(key) for key, _ in cursor}
+
+    def doubt(self) -> str:
+        """Why pins may be missing that there were, since the index was made anew; empty if nothing says so."""
+        with self._read(self._meta) as txn:
+            return (txn.get(b"doubt") or b"").decode()
+
+    def set_doubt(self, txn: Any, why: str) -> None:
+        """Say why pins may be missing, or that they are not."""
+        txn.put(b"doubt", why.encode(), db=self._meta)
 
     def clear(self) -> None:
         """Forget everything, before it is made anew."""

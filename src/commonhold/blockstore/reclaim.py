@@ -35,12 +35,19 @@ class Reclaimed:
     disk: int = 0
 
 
-def collect(store: Store, tell: Tell = lambda what, count: None, owner: int | None = None) -> Reclaimed:
+def collect(
+    store: Store,
+    tell: Tell = lambda what, count: None,
+    owner: int | None = None,
+    *,
+    despite_doubt: bool = False,
+) -> Reclaimed:
     """Let go of what is put and not kept by a set, delete what nobody holds, then give back the disk space.
 
-    With an owner only what that one put is let go of.
+    With an owner only what that one put is let go of. CORRUPT, and nothing is done, where pins may be missing.
     """
     done = Reclaimed()
+    _mend_catalogue(store, despite_doubt=despite_doubt)
     before = store.usage().disk
     live = _delete_dead(store, owner, done, tell)
     emptied = [number for number in _worth_rewriting(store, live) if _rewrite(store, number, done, tell)]
@@ -127,6 +134,7 @@ class _Move:
     def __init__(self, store: Store, done: Reclaimed) -> None:
         self._store = store
         self._done = done
+        self.since = store.writer.failures
         self._was: dict[Multihash, Place] = {}
         self._frame: Frame | None = None
         self._here: set[Multihash] = set()
@@ -136,6 +144,7 @@ class _Move:
         slot = self._frame.reserve(len(data)) if self._frame else None
         if slot is None:
             self.submit()
+            self._store.writer.check(self.since)
             self._frame = self._store.writer.frame(wait=True)
             assert self._frame is not None
             slot = self._frame.reserve(len(data))
@@ -176,7 +185,6 @@ class _Move:
             if now is not None:
                 self._store.index.put(txn, key, now._replace(place=row.place))
                 self._done.moved += 1
-        self._store.index.update_mark(txn, catalog=self._store.catalog.end)
 
 
 def _rewrite(store: Store, number: int, done: Reclaimed, tell: Tell) -> bool:
@@ -196,6 +204,7 @@ def _rewrite(store: Store, number: int, done: Reclaimed, tell: Tell) -> bool:
         tell("rewriting", done.moved)
     move.submit()
     store.writer.flush()
+    store.writer.check(move.since)
     return whole
 
 
@@ -211,11 +220,30 @@ def _retire(store: Store, emptied: list[int], done: Reclaimed) -> None:
                 done.segments += 1
 
 
-def _checkpoint(store: Store) -> None:
+def _mend_catalogue(store: Store, *, despite_doubt: bool) -> None:
+    """Write a damaged catalogue anew from the index; but an index that was made from such a one knows no better."""
+    doubt = store.index.doubt()
+    if doubt and not despite_doubt:
+        raise HoldError(
+            "gc",
+            Kind.CORRUPT,
+            "",
+            f"{doubt}: pins may be missing, and what they keep would be deleted",
+            hint="hold pin ls; then add or import what is missing, and hold gc --despite-doubt",
+        )
+    if doubt or store.catalogue_damage():
+        _checkpoint(store, force=True)
+    if doubt:
+        with store.index.write() as txn:
+            store.index.set_doubt(txn, "")
+
+
+def _checkpoint(store: Store, *, force: bool = False) -> None:
     """Write the catalogue anew when half of it or more is of no more use."""
     with store.mutex:
+        store.writer.check(store.writer.failures)
         generation, checkpoint = store.catalog.generation()
-        if store.catalog.end < max(_CHECKPOINT_FROM, 2 * checkpoint):
+        if store.catalog.end < max(_CHECKPOINT_FROM, 2 * checkpoint) and not force:
             return
         store.catalog.replace(generation + 1, _catalogue(store))
         with store.index.write() as txn:

@@ -24,6 +24,7 @@ def recover(segments: Segments, catalog: Catalog, index: Index) -> list[str]:
     mark = index.mark()
     if mark is None:
         return _rebuild(segments, catalog, index)
+    segments.above(mark.segment)
     notes = _follow_catalog(catalog, index, mark)
     notes += _follow_segments(segments, catalog, index, mark)
     return notes
@@ -37,9 +38,10 @@ def _follow_catalog(catalog: Catalog, index: Index, mark: Mark) -> list[str]:
     start = mark.catalog if generation == mark.generation else checkpoint
     if start == catalog.end and generation == mark.generation:
         return []
+    catalog.cut_torn(start)
     catalog.sync()  # a killed process may have left records that the kernel has and the disk has not
     with index.write() as txn:
-        for kind, body in catalog.replay(start):
+        for kind, body, _ in catalog.scan(start):
             if kind in (RecordKind.COMMIT, RecordKind.OWNED):
                 index.sets.complete(txn, *layout.unpack_commit(kind, body))
             elif kind is RecordKind.DROP:
@@ -50,6 +52,8 @@ def _follow_catalog(catalog: Catalog, index: Index, mark: Mark) -> list[str]:
                 for gone in layout.unpack_gone(body):
                     _follow_gone(index, txn, gone)
         index.update_mark(txn, generation=generation, catalog=catalog.end)
+    if catalog.missing or catalog.end < start:
+        return ["the catalogue is damaged and the index is not: `hold gc` writes it anew"]
     return ["took up what the catalogue had and the index had not"]
 
 
@@ -113,16 +117,19 @@ def _adopt(segments: Segments, catalog: Catalog, index: Index, number: int, foun
 # ── making it anew ──
 
 
-class _Sets:
-    """What the catalogue says of retain sets, read from its start."""
+class Said:
+    """What the catalogue says of retain sets and of what is gone, read from its start."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self.whole: dict[int, Pin] = {}
         self.dropped: set[int] = set()
         self.gone: set[Place] = set()
         self.highest = 0
+        for kind, body, _ in catalog.scan():
+            self._take(kind, body)
+        self.damaged = catalog.damaged  # bytes that could not be read
 
-    def take(self, kind: RecordKind, body: bytes) -> None:
+    def _take(self, kind: RecordKind, body: bytes) -> None:
         if kind is RecordKind.MEMBERS:
             self.highest = max(self.highest, layout.unpack_members(body)[0])
         elif kind in (RecordKind.COMMIT, RecordKind.OWNED):
@@ -139,14 +146,14 @@ class _Sets:
             self.gone.update(item.was for item in layout.unpack_gone(body))
 
     def live(self) -> dict[int, Pin]:
+        """The retain sets that are whole and were not dropped."""
         return {set_id: pin for set_id, pin in self.whole.items() if set_id not in self.dropped}
 
 
 def _rebuild(segments: Segments, catalog: Catalog, index: Index) -> list[str]:
     index.clear()
-    sets = _Sets()
-    for kind, body in catalog.replay():
-        sets.take(kind, body)
+    catalog.cut_torn()
+    said = Said(catalog)
     numbers = segments.numbers()
     catalog.sync()
     if numbers:
@@ -154,9 +161,9 @@ def _rebuild(segments: Segments, catalog: Catalog, index: Index) -> list[str]:
     blocks = 0
     for number in numbers:
         for found in segments.frames(number):
-            blocks += _enter(segments, catalog, index, number, found, sets.gone, check=number == numbers[-1])
-    live = sets.live()
-    for kind, body in catalog.replay():
+            blocks += _enter(segments, catalog, index, number, found, said.gone, check=number == numbers[-1])
+    live = said.live()
+    for kind, body, _ in catalog.scan():
         if kind is RecordKind.MEMBERS:
             set_id, packed = layout.unpack_members(body)
             if set_id in live:
@@ -164,14 +171,19 @@ def _rebuild(segments: Segments, catalog: Catalog, index: Index) -> list[str]:
                 with index.write() as txn:
                     index.add_refs(txn, layout.unpack_keys(packed), 1, holding)
                     index.sets.add_members(txn, set_id, packed)
+    doubt = f"{said.damaged} bytes of the catalogue are damaged" if said.damaged else ""
+    if catalog.missing and blocks:
+        doubt = "the catalogue was gone"
     # Nothing is cut off here: a damaged frame at the end may be what an owner wants to look at. A new segment follows.
     tail = Place(numbers[-1], segments.path(numbers[-1]).stat().st_size) if numbers else Place(0, 0)
     with index.write() as txn:
-        index.sets.reserve(txn, sets.highest)
+        index.sets.reserve(txn, said.highest)
         for set_id, pin in sorted(live.items()):
             index.sets.complete(txn, set_id, pin)
+        index.set_doubt(txn, doubt)
         index.set_mark(txn, Mark(tail.segment, tail.offset, catalog.generation()[0], catalog.end))
-    return [f"made the index anew: {blocks} blocks, {len(live)} pins"] if numbers or live else []
+    notes = [f"made the index anew: {blocks} blocks, {len(live)} pins"] if numbers or live else []
+    return [*notes, f"{doubt}: pins may be missing"] if doubt else notes
 
 
 def _enter(
@@ -192,5 +204,5 @@ def _enter(
         catalog.append(RecordKind.GONE, layout.pack_gone(extra))
         catalog.sync()
     with index.write() as txn:
-        index.put_new(txn, rows.items())
+        index.put_new(txn, list(rows.items()))
     return len(rows)

@@ -32,19 +32,34 @@ class Found(NamedTuple):
     blocks: list[tuple[Multihash, int, int]]
 
 
+class _File:
+    """A descriptor that is closed when nobody reads from it any more: a segment may be retired meanwhile."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
 class Segments:
     """All segments of one store. Reads are safe from any thread; appends are one thread's."""
 
     def __init__(self, directory: Path, secret: bytes) -> None:
         self._directory = directory
         self._secret = secret
-        self._readers: dict[int, int] = {}
-        self._direct: dict[int, int] = {}
+        self._readers: dict[int, _File] = {}
+        self._direct: dict[int, _File] = {}
         self._lock = threading.Lock()
+        self._least = 1  # the lowest number that a new segment may have
         self._number = 0  # of the segment being written; 0 when none is
         self._fd = -1
         self._end = 0
         self._reserved = 0
+        self._safe = Place(0, 0)  # the tail when all was acknowledged
+        self._begun: list[int] = []  # since then
 
     def path(self, number: int) -> Path:
         """Where a segment is."""
@@ -77,6 +92,32 @@ class Segments:
             finally:
                 os.close(fd)
         self._number, self._end, self._reserved = number, end, end
+        self._safe = self.tail
+
+    def above(self, number: int) -> None:
+        """Never use a number up to this one again."""
+        self._least = number + 1
+
+    def acknowledged(self) -> None:
+        """Say that all that was appended is acknowledged."""
+        self._safe = self.tail
+        self._begun.clear()
+
+    def cut_back(self) -> None:
+        """Take back what was appended and not acknowledged."""
+        self._close_tail()
+        for number in self._begun:
+            self.retire(number)
+        self._begun.clear()
+        self.resume(*self._safe) if self._safe.segment else self._forget_tail()
+
+    def _forget_tail(self) -> None:
+        self._number = self._end = self._reserved = 0
+
+    def _close_tail(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def append(self, parts: Sequence[memoryview], size: int) -> Place:
         """Write a frame of whole pages, after `make_room` for it; where it starts. Not durable before `sync`."""
@@ -123,6 +164,7 @@ class Segments:
             self.path(number).unlink()
             raise
         self._fd, self._number, self._end, self._reserved = fd, number, disk.PAGE, disk.PAGE
+        self._begun.append(number)
 
     def sync(self) -> None:
         """Make every appended frame durable."""
@@ -144,8 +186,7 @@ class Segments:
         if self._reserved > self._end:
             os.ftruncate(self._fd, self._end)
         os.fsync(self._fd)
-        os.close(self._fd)
-        self._fd = -1
+        self._close_tail()
 
     def retire(self, number: int) -> int:
         """Delete a segment in which nothing lives; bytes of disk given back."""
@@ -153,10 +194,8 @@ class Segments:
         self.path(number).unlink()
         disk.sync_directory(str(self._directory))
         with self._lock:
-            for fds in (self._readers, self._direct):
-                fd = fds.pop(number, -1)
-                if fd >= 0:
-                    os.close(fd)
+            for files in (self._readers, self._direct):
+                files.pop(number, None)
         return freed
 
     def punch(self, dead: Iterable[tuple[Place, int]]) -> None:
@@ -177,35 +216,29 @@ class Segments:
         """Close every file."""
         self.finish()
         with self._lock:
-            for fd in (*self._readers.values(), *self._direct.values()):
-                os.close(fd)
             self._readers.clear()
             self._direct.clear()
 
     # ── reading ──
 
-    def _open(self, number: int, fds: dict[int, int], *, direct: bool) -> int:
+    def _open(self, number: int, files: dict[int, _File], *, direct: bool) -> _File:
         with self._lock:
-            fd = fds.get(number)
-            if fd is None:
+            file = files.get(number)
+            if file is None:
                 path = str(self.path(number))
                 fd = disk.open_direct(path, os.O_RDONLY)[0] if direct else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                fds[number] = fd
-            return fd
+                file = files[number] = _File(fd)
+            return file
 
     def read(self, place: Place, length: int) -> bytes:
         """Read a payload; fewer bytes where the file ends."""
-        fd = self._readers.get(place.segment)
-        if fd is None:
-            fd = self._open(place.segment, self._readers, direct=False)
-        return disk.read_at(fd, length, place.offset)
+        file = self._readers.get(place.segment) or self._open(place.segment, self._readers, direct=False)
+        return disk.read_at(file.fd, length, place.offset)
 
     def read_direct(self, place: Place, into: memoryview) -> int:
         """Read whole pages past the page cache into aligned memory; bytes read."""
-        fd = self._direct.get(place.segment)
-        if fd is None:
-            fd = self._open(place.segment, self._direct, direct=True)
-        return disk.read_full(fd, into, place.offset)
+        file = self._direct.get(place.segment) or self._open(place.segment, self._direct, direct=True)
+        return disk.read_full(file.fd, into, place.offset)
 
     def key_in(self, number: int) -> bytes | None:
         """Return the key of a segment's records as its first record gives it; None if that is damaged."""
@@ -225,7 +258,7 @@ class Segments:
     def make_room(self, size: int) -> None:
         """Open the segment to write to: the next one if this one has no room for a frame of that size."""
         if not self._number or self._end + size > SEGMENT_SIZE:
-            self._begin(max([self._number, *self.numbers()]) + 1)
+            self._begin(max([self._number + 1, self._least, *(number + 1 for number in self.numbers())]))
         elif self._fd < 0:
             self._fd, _ = disk.open_direct(str(self.path(self._number)), os.O_RDWR)
 

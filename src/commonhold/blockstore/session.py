@@ -15,6 +15,7 @@ from commonhold.blockstore.records import RecordKind
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
+from commonhold.host.interruption import held_back
 
 if TYPE_CHECKING:
     from commonhold.blockstore.store import Store
@@ -33,12 +34,15 @@ class StoreSession:
         self._frame: Frame | None = None
         self._open = 0  # slots reserved and not yet settled
         self._set: int | None = None
+        self._new_set: int | None = None  # in a transaction under way
+        self._placed: set[Multihash] = set()  # settled in frames that are not submitted
         self._kept: list[Multihash] = []
         self._txn: Any = None
         self._seen = -1
         self.kept_now: set[Multihash] = set()  # found and not yet counted in the index; `gc` spares them
         self.new_blocks = 0
         self.new_bytes = 0
+        self.since = store.writer.failures
         with store.mutex:
             store.sessions.add(self)
 
@@ -46,15 +50,14 @@ class StoreSession:
 
     def put(self, key: Multihash, data: bytes | memoryview) -> bool:
         """See `api.Session.put`."""
-        if self._take(key, len(data)):
+        if self._holding.owner == OWNERLESS and self._take(key, len(data)):
             return False
-        self._claims.claim(key, len(data))
+        # For an owner, a block that somebody else put must cost what a new one does: it is copied in any case.
         slot = self.reserve(len(data), wait=True)
         if slot is None:
             raise HoldError("put", Kind.FAILED, "session", "every frame has open slots")
         slot.into[:] = data
-        self._place(slot, key)
-        return True
+        return self.settle(slot, key)
 
     def keep(self, key: Multihash) -> bool:
         """See `api.Session.keep`. What the owner may not read is not there for them."""
@@ -69,7 +72,8 @@ class StoreSession:
         if not self._known(key):
             return False
         with self._store.mutex:  # gc looks at kept_now under it: either it sees this, or we see it gone
-            if key not in self._store.writer.pending and self._store.index.row(key) is None:
+            known = key in self._placed or key in self._store.writer.pending
+            if not known and self._store.index.row(key) is None:
                 return False
             self._kept.append(key)
             self.kept_now.add(key)
@@ -85,7 +89,7 @@ class StoreSession:
 
     def _known(self, key: Multihash) -> bool:
         """A cheap answer from a snapshot that is renewed when the index has moved on."""
-        if key in self._store.writer.pending:
+        if key in self._placed or key in self._store.writer.pending:
             return True
         if self._store.damaged and key in self._store.damaged:
             return False
@@ -105,6 +109,7 @@ class StoreSession:
         """See `api.Session.reserve`."""
         if length > MAX_BLOCK:
             raise HoldError("put", Kind.TOO_LARGE, "block", f"{length} bytes, the limit is {MAX_BLOCK}")
+        self._store.writer.check(self.since)
         slot = self._frame.reserve(length) if self._frame is not None else None
         if slot is None:
             self._retire_frame()
@@ -148,7 +153,7 @@ class StoreSession:
         assert isinstance(frame, Frame)
         self._open -= 1
         frame.settle(slot, key)
-        self._store.writer.pending.add(key)
+        self._placed.add(key)
         self.new_blocks += 1
         self.new_bytes += len(slot.into)
         self._pass_on(frame)
@@ -165,7 +170,9 @@ class StoreSession:
         if frame.empty:
             self._store.writer.give_back(frame)
         else:
+            keys = frame.keys()
             self._store.writer.submit(frame, self)
+            self._placed.difference_update(keys)
 
     # ── called by the writer ──
 
@@ -188,34 +195,44 @@ class StoreSession:
         index, damaged = self._store.index, self._store.damaged
         first = holders.first(self._holding)
         new = [(key, row._replace(holders=first)) for key, row in rows if key not in damaged]
-        index.put_new(txn, new)
-        size = sum(row.length for _, row in new)
-        index.charge(txn, self._holding.owner, len(new), size)
+        known = index.put_new(txn, new)
+        size = sum(row.length for _, row in new) - sum(row.length for _, row in known)
+        index.charge(txn, self._holding.owner, len(new) - len(known), size)
         self._charged += size
+        if known:
+            self._leave_out(txn, known)
         for key, row in rows if damaged else ():
             if key in damaged:
                 self._mend(txn, key, row)
         index.sets.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key, _ in rows]))
 
+    def _leave_out(self, txn: Any, known: list[tuple[Multihash, Row]]) -> None:
+        """Another session wrote these blocks first: keep those, and say that there is nothing in the new places."""
+        store = self._store
+        self._charged += store.index.add_refs(txn, [key for key, _ in known], 1, self._holding)[0]
+        store.catalog.append(RecordKind.GONE, layout.pack_gone(Gone(key, row.place, None) for key, row in known))
+        store.catalog.sync()
+
     def _mend(self, txn: Any, key: Multihash, row: Row) -> None:
         index = self._store.index
         old = index.row(key, txn)
         index.put(txn, key, row._replace(refs=0) if old is None else old._replace(place=row.place, length=row.length))
-        self._charged += index.add_refs(txn, [key], 1, self._holding)
+        self._charged += index.add_refs(txn, [key], 1, self._holding)[0]
         index.clear_damaged(txn, key)
         self._store.damaged.discard(key)
 
     def entered(self, rows: list[tuple[Multihash, Row]]) -> None:
         """See `writer.Owner`."""
+        self._set = self._new_set
         size, self._charged = self._charged, 0
         self._claims.charged([key for key, _ in rows], size)
 
     # ── ends ──
 
     def _set_id(self, txn: Any) -> int:
-        if self._set is None:
-            self._set = self._store.index.sets.new(txn, self._holding)
-        return self._set
+        if self._new_set is None:
+            self._new_set = self._store.index.sets.new(txn, self._holding)
+        return self._new_set
 
     def _count_kept(self) -> None:
         """Count what was found in the index, once its blocks are there."""
@@ -223,10 +240,18 @@ class StoreSession:
             return
         self._send()
         index = self._store.index
-        with self._store.mutex:
-            with index.write() as txn:
-                size = index.add_refs(txn, self._kept, 1, self._holding)
-                index.sets.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key in self._kept]))
+        with self._store.mutex, held_back():
+            try:
+                with index.write() as txn:
+                    size, missing = index.add_refs(txn, self._kept, 1, self._holding)
+                    if missing:
+                        raise HoldError("add", Kind.FAILED, f"{missing} blocks", "were there, and are not any more")
+                    packed = b"".join([layout.pack_key(key) for key in self._kept])
+                    index.sets.add_members(txn, self._set_id(txn), packed)
+            except HoldError:
+                self._new_set = self._set
+                raise
+            self._set = self._new_set
             self._claims.charged(self._kept, size)
             self._kept.clear()
             self.kept_now.clear()
@@ -237,6 +262,12 @@ class StoreSession:
             raise HoldError("flush", Kind.FAILED, "session", "slots are still open")
         self._retire_frame()
         self._store.writer.flush()
+        self._store.writer.check(self.since)
+
+    def pause(self) -> None:
+        """Hand on what is filled, so that a session nobody is using has none of the few frames, nor old pages."""
+        self._retire_frame()
+        self._end_snapshot()
 
     def flush(self) -> None:
         """See `api.Session.flush`."""
@@ -246,32 +277,37 @@ class StoreSession:
         """See `api.Session.commit`."""
         check_name(name)
         self._send()
-        store, index = self._store, self._store.index
-        before = index.sets.named(name, self._holding.owner)
-        same = before is not None and (before[1].root, before[1].readers) == (root, self._holding.readers)
-        if before is not None and same and self._set is None:
+        same = self._store.pin(name, self._holding.owner)
+        if same is not None and (same.root, same.readers) == (root, self._holding.readers) and self._set is None:
             self.close()
-            return before[1]
+            return same
         self._count_kept()
-        with store.mutex:
-            if self._set is None:
+        pin, old = self._complete(name, root)
+        self.close()
+        if old is not None:
+            self._store.undo_set(old)
+        return pin
+
+    def _complete(self, name: str, root: Cid) -> tuple[Pin, int | None]:
+        """Make the set whole, in the catalogue and the index; the pin, and the set that had its name."""
+        store, index = self._store, self._store.index
+        with store.mutex, store.change():
+            before = index.sets.named(name, self._holding.owner)
+            set_id = self._set
+            if set_id is None:
                 with index.write() as txn:
-                    self._set_id(txn)
-            assert self._set is not None
-            blocks, size = self._write_members(self._set)
+                    set_id = index.sets.new(txn, self._holding)
+            blocks, size = self._write_members(set_id)
             pin = Pin(name, root, blocks, size, time.time(), *self._holding)
-            store.catalog.append(*layout.pack_commit(self._set, pin))
+            store.catalog.append(*layout.pack_commit(set_id, pin))
             if before is not None:
                 store.catalog.append(RecordKind.DROP, layout.pack_drop(before[0]))
             store.catalog.sync()
             with index.write() as txn:
-                old = index.sets.complete(txn, self._set, pin)
+                old = index.sets.complete(txn, set_id, pin)
                 index.update_mark(txn, catalog=store.catalog.end)
-        self._set = None
-        self.close()
-        if old is not None:
-            store.undo_set(old)
-        return pin
+            self._set = None
+        return pin, old
 
     def _write_members(self, set_id: int) -> tuple[int, int]:
         """Copy the set's keys to the catalogue; how many, and their bytes."""

@@ -21,6 +21,7 @@ from commonhold.blockstore.quota import Ledgers
 from commonhold.blockstore.records import RecordKind
 from commonhold.blockstore.segments import Segments
 from commonhold.blockstore.session import StoreSession, check_name
+from commonhold.blockstore.sets import State
 from commonhold.blockstore.writer import Writer
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats import multihash
@@ -28,6 +29,7 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash
 from commonhold.host import disk
 from commonhold.host.disk import PAGE, round_up
+from commonhold.host.interruption import held_back
 
 FORMAT = 2  # 1 knew no owners; it is taken up as it is
 FORMAT_NAME = "format.json"
@@ -94,7 +96,7 @@ class Store:
                 self.undo_set(set_id)
         self.damaged = self.index.damaged()
         self.ledgers = Ledgers(self.index)
-        self.writer = Writer(self.segments, self.index, self.mutex)
+        self.writer = Writer(self.segments, self.catalog, self.index, self.mutex, self.change)
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +114,35 @@ class Store:
         self.segments.close()
         self.catalog.close()
         self.index.close()
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """Catalogue and index change together in the block, or neither does. Under the mutex.
+
+        Where what a failure left cannot be taken back, nothing more is written: opening the store anew sorts it out.
+        """
+        self.writer.check(self.writer.failures)
+        start = self.catalog.end
+        with held_back(), os_errors("write", "the block store"):
+            try:
+                yield
+            except BaseException:
+                self._take_back(start)
+                raise
+
+    def _take_back(self, start: int) -> None:
+        """Take back what the catalogue was told since an offset, unless the index has followed it."""
+        try:
+            mark = self.index.mark()
+            if mark is None or mark.catalog <= start:
+                self.catalog.cut(start)
+            self.damaged = self.index.damaged()
+            sure = not self.catalog.unsure
+        except (OSError, HoldError):
+            sure = False
+        if not sure:
+            why = "what a failed write left is not certain"
+            self.writer.fail(HoldError("write", Kind.FAILED, "the block store", why, hint="try again, from the start"))
 
     # ── blocks ──
 
@@ -213,18 +244,19 @@ class Store:
             raise HoldError("delete", Kind.BUSY, f"block {describe(key)}", "kept by an add under way")
 
     def held(self, key: Multihash) -> bool:
-        """Whether a session has found this block and not yet counted it. Under the mutex."""
+        """Whether a session has put or found this block and not yet counted it. Under the mutex."""
         return key in self.writer.pending or any(key in session.kept_now for session in self.sessions)
 
     def forget(self, dead: list[tuple[Multihash, Row]]) -> None:
         """Delete blocks for good: the catalogue says so first, then the index, then the disk space. Under the mutex."""
-        self.catalog.append(RecordKind.GONE, layout.pack_gone(Gone(key, row.place, None) for key, row in dead))
-        self.catalog.sync()
-        with self.index.write() as txn:
-            for key, _ in dead:
-                self.index.remove(txn, key)
-                self.index.clear_damaged(txn, key)
-            self.index.update_mark(txn, catalog=self.catalog.end)
+        with self.change():
+            self.catalog.append(RecordKind.GONE, layout.pack_gone(Gone(key, row.place, None) for key, row in dead))
+            self.catalog.sync()
+            with self.index.write() as txn:
+                for key, _ in dead:
+                    self.index.remove(txn, key)
+                    self.index.clear_damaged(txn, key)
+                self.index.update_mark(txn, catalog=self.catalog.end)
         self.damaged.difference_update([key for key, _ in dead])
         for _, row in dead:
             for who in holders.charged(row.holders):
@@ -265,11 +297,12 @@ class Store:
         """See `api.BlockStore`."""
         with self.mutex:
             set_id = self._set(name, owner)
-            self.catalog.append(RecordKind.DROP, layout.pack_drop(set_id))
-            self.catalog.sync()
-            with self.index.write() as txn:
-                self.index.sets.leave(txn, set_id)
-                self.index.update_mark(txn, catalog=self.catalog.end)
+            with self.change():
+                self.catalog.append(RecordKind.DROP, layout.pack_drop(set_id))
+                self.catalog.sync()
+                with self.index.write() as txn:
+                    self.index.sets.leave(txn, set_id)
+                    self.index.update_mark(txn, catalog=self.catalog.end)
         self.undo_set(set_id)
 
     def rename_pin(self, old: str, new: str, owner: int = OWNERLESS) -> None:
@@ -281,11 +314,12 @@ class Store:
                 return
             if self.pin(new, owner) is not None:
                 raise HoldError("pin", Kind.EXISTS, repr(new), "there is a pin of that name")
-            self.catalog.append(RecordKind.RENAME, layout.pack_rename(set_id, new))
-            self.catalog.sync()
-            with self.index.write() as txn:
-                self.index.sets.rename(txn, set_id, new)
-                self.index.update_mark(txn, catalog=self.catalog.end)
+            with self.change():
+                self.catalog.append(RecordKind.RENAME, layout.pack_rename(set_id, new))
+                self.catalog.sync()
+                with self.index.write() as txn:
+                    self.index.sets.rename(txn, set_id, new)
+                    self.index.update_mark(txn, catalog=self.catalog.end)
 
     def undo_set(self, set_id: int) -> None:
         """Undo the references of a set that is leaving or was never finished, a run at a time; then forget it."""
@@ -298,6 +332,16 @@ class Store:
                 self.index.sets.remove_members(txn, row)
         with self.index.write() as txn:
             self.index.sets.forget(txn, set_id)
+
+    def catalogue_damage(self) -> list[str]:
+        """What is wrong with the catalogue: what could not be read, and pins that it has not as the index has them."""
+        with self.mutex:
+            said = recovery.Said(self.catalog)
+            whole = {set_id: pin for set_id, state, pin in self.index.sets.all() if state is State.WHOLE}
+        found = [f"{said.damaged} bytes of the catalogue are damaged"] if said.damaged else []
+        if said.live() != whole:
+            found.append("the catalogue does not have the pins that there are")
+        return found
 
     def usage(self) -> Usage:
         """See `api.BlockStore`."""

@@ -105,24 +105,26 @@ def _verify_rows(store: Store, number: int, report: Report, bad: dict[Multihash,
 
 
 def _verify_catalog(store: Store, report: Report) -> None:
-    with store.mutex:
-        for _ in store.catalog.scan():
-            pass
-        if store.catalog.damaged:
-            report.damage.append(Damage(f"{store.catalog.damaged} bytes of the catalogue are damaged", None))
+    report.damage += [Damage(what, None) for what in store.catalogue_damage()]
+    doubt = store.index.doubt()
+    if doubt:
+        report.damage.append(Damage(f"when the index was made anew, {doubt}: pins may be missing", None))
 
 
 def _name_pins(store: Store, report: Report, bad: dict[Multihash, str]) -> None:
     """Say which pins each damaged block touches, and which pins lack a block altogether."""
     touched: dict[Multihash, list[str]] = {key: [] for key in bad}
     for pin in store.index.sets.pins():
-        missing = 0
+        missing = listed = 0
         for key in store.pin_keys(pin.name, pin.owner):
+            listed += 1
             if key in touched:
                 if not touched[key] or touched[key][-1] != pin.name:
                     touched[key].append(pin.name)
             elif store.index.row(key) is None:
                 missing += 1
+        if listed != pin.blocks:
+            report.damage.append(Damage(f"{pin.blocks} blocks were kept, {listed} are listed", None, (pin.name,)))
         if missing:
             report.damage.append(Damage(f"{missing} blocks are missing", None, (pin.name,)))
     report.damage += [Damage(f"block {describe(key)}: {why}", key, tuple(touched[key])) for key, why in bad.items()]

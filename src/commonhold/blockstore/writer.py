@@ -1,19 +1,25 @@
 """The writer: one thread that puts frames into segments and commits them in groups. A commit is one sync of the
 segment and one transaction of the index; only then is a block acknowledged.
+
+A write that fails ends every session under way: what they were told of is not there. After a full disk, what was not
+acknowledged is taken back and new sessions may write; after any other failure nobody may until the store is opened
+anew.
 """
 
 import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from commonhold.blockstore.catalog import Catalog
 from commonhold.blockstore.frame import Frame
 from commonhold.blockstore.index import Index, Row
 from commonhold.blockstore.layout import Place
 from commonhold.blockstore.segments import Segments
-from commonhold.errors import HoldError, from_os
+from commonhold.errors import HoldError, Kind, from_os
 from commonhold.formats.multihash import Multihash
 
 RING = 3
@@ -23,6 +29,11 @@ GROUP_SECONDS = 0.1
 
 class Owner(Protocol):
     """Whoever a frame's blocks belong to: a session, or the compaction."""
+
+    @property
+    def since(self) -> int:
+        """The writer's `failures` when it began."""
+        ...
 
     def prepare(self, rows: list[tuple[Multihash, Row]]) -> None:
         """The blocks are on disk and not yet in the index: say in the catalogue what that makes obsolete."""
@@ -47,36 +58,53 @@ class _Group:
 
 
 class Writer:
-    """Takes full frames, gives back empty ones. `pending` has every block that is settled and not yet in the index."""
+    """Takes full frames, gives back empty ones. `pending` has what is submitted and not yet in the index."""
 
-    def __init__(self, segments: Segments, index: Index, mutex: threading.RLock) -> None:
+    def __init__(
+        self,
+        segments: Segments,
+        catalog: Catalog,
+        index: Index,
+        mutex: threading.RLock,
+        change: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._segments = segments
-        self._mutex = mutex  # the store's: nobody may hold it and wait for the writer
+        self._catalog = catalog
         self._index = index
+        self._mutex = mutex  # the store's: nobody may hold it and wait for the writer
+        self._change = change  # the store's: catalogue and index change together
         self._queue: queue.SimpleQueue[tuple[Frame, Owner] | threading.Event | None] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._made = 0
         self._group = _Group()
         self._thread: threading.Thread | None = None
-        self._error: HoldError | None = None
+        self._order = threading.Lock()  # whoever sees a block pending and flushes waits for that block
+        self._error: HoldError | None = None  # the last failure
+        self.usable = True  # by sessions that begin now
+        self.failures = 0
         self.pending: set[Multihash] = set()
 
     # ── for sessions ──
 
+    def check(self, since: int) -> None:
+        """Raise what failed since somebody began, or for good."""
+        if self._error is not None and (since != self.failures or not self.usable):
+            raise self._error
+
+    def fail(self, error: HoldError) -> None:
+        """Write nothing more until the store is opened anew."""
+        self._error = error
+        self.usable = False
+
     def frame(self, *, wait: bool) -> Frame | None:
         """An empty frame; None if all are busy and the caller would rather not wait."""
-        self.check()
         try:
             return self._free.get_nowait()
         except queue.Empty:
             if self._made < RING:
                 self._made += 1
                 return Frame()
-            if not wait:
-                return None
-        frame = self._free.get()
-        self.check()
-        return frame
+            return self._free.get() if wait else None
 
     def give_back(self, frame: Frame) -> None:
         """Return a frame that has nothing to write."""
@@ -88,28 +116,20 @@ class Writer:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="hold-writer", daemon=True)
             self._thread.start()
-        self._queue.put((frame, owner))
+        with self._order:
+            self.pending.update(frame.keys())
+            self._queue.put((frame, owner))
 
     def flush(self) -> None:
-        """Return when all that was submitted is acknowledged."""
+        """Return when all that was submitted is acknowledged, or has failed: see `check`."""
         if self._thread is not None:
             done = threading.Event()
-            self._queue.put(done)
+            with self._order:
+                self._queue.put(done)
             done.wait()
-        self.check()
-
-    @property
-    def usable(self) -> bool:
-        """Whether nothing has failed."""
-        return self._error is None
-
-    def check(self) -> None:
-        """Raise what stopped the writer, if anything did: nothing is written after that."""
-        if self._error is not None:
-            raise self._error
 
     def close(self) -> None:
-        """Finish what was submitted and end the thread."""
+        """Acknowledge what is under way and end the thread."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -137,17 +157,32 @@ class Writer:
             item.set()
 
     def _attempt(self, step: Callable[[], None]) -> None:
-        """Do a step unless one failed before: after a failed write nothing may be acknowledged."""
-        if self._error is not None:
+        """Do a step unless one failed for good before. Whatever happens, whoever waits for this thread is answered."""
+        if not self.usable:
             return
         try:
             step()
         except OSError as error:
-            self._error = from_os("write", "the block store", error)
+            self._failed(from_os("write", "the block store", error))
         except HoldError as error:
-            self._error = error
-        if self._error is not None:
+            self._failed(error)
+        except Exception as error:  # noqa: BLE001 a thread that ended would leave everybody waiting
+            self._failed(HoldError("write", Kind.FAILED, "the block store", f"{type(error).__name__}: {error}"))
+
+    def _failed(self, error: HoldError) -> None:
+        """End the sessions under way, and take back what was not acknowledged if that is all there is to it."""
+        self._group = _Group()
+        with self._order:
             self.pending.clear()
+            self._error = error
+            self.failures += 1
+        if error.kind not in (Kind.DISK_FULL, Kind.QUOTA):
+            self.usable = False
+            return
+        try:
+            self._segments.cut_back()
+        except OSError:
+            self.usable = False
 
     def _patience(self) -> float | None:
         if not self._group.blocks:
@@ -159,6 +194,9 @@ class Writer:
         return bool(group.blocks) and (group.size >= GROUP_BYTES or time.monotonic() - group.since >= GROUP_SECONDS)
 
     def _write(self, frame: Frame, owner: Owner) -> None:
+        if owner.since != self.failures:
+            self.pending.difference_update(frame.keys())
+            return
         self._segments.make_room(frame.size + (1 << 20))
         parts, size, blocks = frame.seal(self._segments.frame_key())
         place = self._segments.append(parts, size)
@@ -174,13 +212,14 @@ class Writer:
             return
         self._segments.sync()
         tail = self._segments.tail
-        with self._mutex:
+        with self._mutex, self._change():
             for owner, rows in group.blocks:
                 owner.prepare(rows)
             with self._index.write() as txn:
                 for owner, rows in group.blocks:
                     owner.enter(txn, rows)
-                self._index.update_mark(txn, segment=tail.segment, end=tail.offset)
+                self._index.update_mark(txn, segment=tail.segment, end=tail.offset, catalog=self._catalog.end)
+        self._segments.acknowledged()
         for owner, rows in group.blocks:
             owner.entered(rows)
             self.pending.difference_update([key for key, _ in rows])

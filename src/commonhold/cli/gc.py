@@ -7,7 +7,12 @@ from commonhold.cli.output import Output, human
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """No words after `gc`."""
+    """Options of `gc`."""
+    parser.add_argument(
+        "--despite-doubt",
+        action="store_true",
+        help="delete what no pin keeps although pins may be missing, because the catalogue was damaged",
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -15,7 +20,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from commonhold.blockstore.reclaim import collect
 
     with opened(args, out) as repository:
-        done = collect(repository.store)
+        done = collect(repository.store, despite_doubt=args.despite_doubt)
     row = {
         "blocks": done.blocks, "bytes": done.bytes, "moved": done.moved, "segments": done.segments, "disk": done.disk,
     }  # fmt: skip
