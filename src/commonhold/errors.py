@@ -56,6 +56,14 @@ class HoldError(Exception):
         self.why = why
         self.hint = hint
 
+    def described(self) -> dict[str, object]:
+        """What programs are told, on a wire or in JSON."""
+        outcome = self.kind.value
+        return {
+            "error": str(self), "op": self.op, "subject": self.subject, "why": self.why, "hint": self.hint,
+            "code": outcome.code, "exit": outcome.exit,
+        }  # fmt: skip
+
     def __str__(self) -> str:
         return f"{self.op} {self.subject}: {self.why}" if self.subject else f"{self.op}: {self.why}"
 
@@ -72,6 +80,18 @@ _FROM_ERRNO = {
     errno.EROFS: Kind.DENIED,
     errno.EINTR: Kind.INTERRUPTED,
 }
+
+
+_BY_CODE = {kind.value.code: kind for kind in Kind}
+
+
+def from_description(said: object) -> HoldError:
+    """Return the error that another process described; what it said is cut to a bearable length."""
+    fields = said if isinstance(said, dict) else {}
+    kind = _BY_CODE.get(str(fields.get("code")), Kind.FAILED)
+    op, subject, why = (str(fields.get(name) or "")[:500] for name in ("op", "subject", "why"))
+    hint = fields.get("hint")
+    return HoldError(op or "call", kind, subject, why or "no reason was given", hint=str(hint)[:500] if hint else None)
 
 
 def from_os(op: str, subject: str, error: OSError) -> HoldError:

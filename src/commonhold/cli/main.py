@@ -38,6 +38,7 @@ COMMANDS = {
     "dag": Command("dag", "nodes of graphs: get, stat"),
     "cid": Command("cid", "look at a CID, and convert it"),
     "repo": Command("repo", "the repository: stat"),
+    "node": Command("node", "run a node in the foreground"),
     "status": Command("status", "which repository this is, and what isolation it gives"),
     "completion": Command("completion", "print a shell's completion script"),
     "version": Command("version", "print the version"),

@@ -34,11 +34,7 @@ class Output:
     def error(self, error: HoldError) -> None:
         """Say what failed, what to do, and the code."""
         if self.json:
-            row = {
-                "error": str(error), "op": error.op, "subject": error.subject, "why": error.why,
-                "hint": error.hint, "code": error.kind.value.code, "exit": error.kind.value.exit,
-            }  # fmt: skip
-            sys.stderr.write(json.dumps(row, ensure_ascii=False) + "\n")
+            sys.stderr.write(json.dumps(error.described(), ensure_ascii=False) + "\n")
             return
         lines = [f"error: {error}"]
         if error.hint:

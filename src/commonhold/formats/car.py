@@ -40,6 +40,11 @@ def encode_header(roots: list[Cid]) -> bytes:
     return varint.encode(len(body)) + body
 
 
+def section_head(cid: Cid, length: int) -> bytes:
+    """Return what comes before a block of a length."""
+    return varint.encode(len(cid) + length) + cid
+
+
 def encode_section(cid: Cid, data: bytes | memoryview) -> bytes:
     """Return one section."""
     return varint.encode(len(cid) + len(data)) + cid + bytes(data)
@@ -130,3 +135,26 @@ class Reader:
             parts.append(part)
             size -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def split(data: memoryview) -> tuple[list[tuple[Cid, memoryview]], int]:
+    """Return the whole sections at the start of data, as views of it, and how many bytes they are."""
+    found: list[tuple[Cid, memoryview]] = []
+    at = 0
+    while at < len(data):
+        head = bytes(data[at : at + 10])
+        if head[-1] >= 128 and len(head) < 10 and all(byte >= 128 for byte in head):
+            break  # the length itself is cut short
+        length, size = varint.decode(head, 0)
+        if length > MAX_BLOCK + cids.MAX_BYTES:
+            raise Malformed("CAR section", f"{length} bytes, the limit of a block is {MAX_BLOCK}")
+        end = at + size + length
+        if end > len(data):
+            break
+        cid, start = cids.parse_prefix(bytes(data[at + size : min(end, at + size + cids.MAX_BYTES)]))
+        block = data[at + size + start : end]
+        if len(block) > MAX_BLOCK:
+            raise Malformed("CAR section", f"a block of {len(block)} bytes, the limit is {MAX_BLOCK}")
+        found.append((cid, block))
+        at = end
+    return found, at

@@ -1,0 +1,260 @@
+"""A node as its callers see it: `api.BlockStore` over a socket. Every block that comes is checked against its name."""
+
+import http.client
+import json
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from commonhold.api import PUBLIC, Pin, Usage
+from commonhold.errors import HoldError, Kind
+from commonhold.formats import car, keylist, multihash
+from commonhold.formats import cid as cids
+from commonhold.formats.malformed import Malformed
+from commonhold.formats.multihash import Multihash
+from commonhold.ipc.nodesession import RemoteSession
+from commonhold.ipc.unixhttp import Client
+
+_HEADER = car.encode_header([])
+_ABSENT = 0xFFFFFFFF
+_EXPECTED_BYTES = 16 << 20  # of blocks held because somebody will ask for them soon
+_EXPECTED_KEYS = 1024
+
+
+class NodeStore:
+    """See `api.BlockStore`. Whoever may be behind the socket is said by `owners`."""
+
+    def __init__(self, socket: Path, owners: set[int] | None = None) -> None:
+        self._client = Client(socket, owners)
+        self._here: dict[Multihash, bytes] = {}  # fetched ahead
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    # ── blocks ──
+
+    def sizes(self, keys: Sequence[Multihash]) -> list[int | None]:
+        """The length of each block, None where there is none for us."""
+        data = self._client.read(self._client.call("POST", "/v1/blocks/stat", keylist.pack(keys)))
+        if len(data) != 4 * len(keys):
+            raise self._lied("an answer of another length")
+        return [None if size == _ABSENT else size for size in struct.unpack(f"<{len(keys)}I", data)]
+
+    def has(self, key: Multihash) -> bool:
+        """See `api.BlockStore`."""
+        return self.sizes([key])[0] is not None
+
+    def size(self, key: Multihash) -> int:
+        """See `api.BlockStore`."""
+        ahead = self._here.get(key)
+        size = len(ahead) if ahead is not None else self.sizes([key])[0]
+        if size is None:
+            raise _absent(key)
+        return size
+
+    def get(self, key: Multihash) -> bytes:
+        """See `api.BlockStore`."""
+        with self._lock:
+            ahead = self._here.pop(key, None)
+        if ahead is not None:
+            return ahead
+        answer, length = self._open(key)
+        data = bytearray(length)
+        self._fill(answer, memoryview(data))
+        self._check(key, memoryview(data))
+        return bytes(data)
+
+    def read_into(self, key: Multihash, into: memoryview) -> int:
+        """See `api.BlockStore`."""
+        with self._lock:
+            ahead = self._here.pop(key, None)
+        if ahead is not None:
+            into[: len(ahead)] = ahead
+            return len(ahead)
+        answer, length = self._open(key)
+        if length > len(into):
+            self._client.broken(ValueError("unread"))
+            raise self._lied(f"{length} bytes where {len(into)} are the most")
+        self._fill(answer, into[:length])
+        self._check(key, into[:length])
+        return length
+
+    def _open(self, key: Multihash) -> tuple[http.client.HTTPResponse, int]:
+        """Ask for one block; the answer where its bytes begin, and how many they are."""
+        answer = self._client.call("POST", "/v1/blocks/read", keylist.pack([key]))
+        front = len(_HEADER)
+        if answer.length == front:
+            self._client.read(answer)
+            raise _absent(key)
+        length = _payload_of(key, (answer.length or 0) - front)
+        if length is None:
+            self._client.broken(ValueError("unread"))
+            raise self._lied(f"an answer of {answer.length} bytes for one block")
+        head = _HEADER + car.section_head(cids.make_v1(cids.RAW, key), length)
+        found = bytearray(len(head))
+        self._fill(answer, memoryview(found))
+        if found != head:
+            self._client.broken(ValueError("unread"))
+            raise self._lied("another block than was asked for")
+        return answer, length
+
+    def _fill(self, answer: http.client.HTTPResponse, into: memoryview) -> None:
+        done = 0
+        try:
+            while done < len(into):
+                got = answer.readinto(into[done:])
+                if not got:
+                    raise http.client.IncompleteRead(b"")
+                done += got
+        except (http.client.HTTPException, OSError) as error:
+            raise self._client.broken(error) from error
+        if answer.length == 0:
+            answer.close()
+
+    def _check(self, key: Multihash, data: memoryview) -> None:
+        if not multihash.matches(key, data):
+            raise self._lied(f"wrong bytes for block {_shown(key)}")
+
+    def _lied(self, what: str) -> HoldError:
+        return HoldError("get", Kind.CORRUPT, f"node {self._client.path}", f"gave {what}; nothing of it was used")
+
+    def expect(self, keys: Sequence[Multihash]) -> None:
+        """Fetch blocks that will be asked for soon, in one go; what is not there, or does not fit, is left."""
+        with self._lock:
+            held = sum(map(len, self._here.values()))
+            wanted = [key for key in dict.fromkeys(keys) if key not in self._here][:_EXPECTED_KEYS]
+        if held >= _EXPECTED_BYTES or len(wanted) < 2:
+            return
+        sizes = self.sizes(wanted)
+        chosen = []
+        for key, size in zip(wanted, sizes, strict=True):
+            if size is not None and held + size <= _EXPECTED_BYTES:
+                held += size
+                chosen.append(key)
+        found = self._batch(chosen) if chosen else {}
+        with self._lock:
+            self._here.update(found)
+
+    def _batch(self, keys: Sequence[Multihash]) -> dict[Multihash, bytes]:
+        data = self._client.read(self._client.call("POST", "/v1/blocks/read", keylist.pack(keys)))
+        if data[: len(_HEADER)] != _HEADER:
+            raise self._lied("no archive")
+        try:
+            sections, used = car.split(memoryview(data)[len(_HEADER) :])
+        except Malformed as error:
+            raise self._lied(str(error)) from error
+        if used != len(data) - len(_HEADER) or len(sections) > len(keys):
+            raise self._lied("an archive of another size")
+        asked = set(keys)
+        found: dict[Multihash, bytes] = {}
+        for cid, view in sections:
+            block = bytes(view)
+            if cid.multihash not in asked:
+                raise self._lied("a block that was not asked for")
+            self._check(cid.multihash, memoryview(block))
+            found[cid.multihash] = block
+        return found
+
+    def delete(self, key: Multihash) -> int:
+        """See `api.BlockStore`."""
+        data = self._client.call("POST", "/v1/blocks/delete", keylist.pack([key]))
+        return int(json.loads(self._client.read(data))["bytes"])
+
+    def keys(self) -> Iterator[Multihash]:
+        """See `api.BlockStore`."""
+        return iter(list(self._key_stream(self._client.call("GET", "/v1/keys"))))
+
+    def _key_stream(self, answer: http.client.HTTPResponse) -> Iterator[Multihash]:
+        limit = keylist.MAX_KEYS * 161
+        while True:
+            head = bytearray(4)
+            self._fill(answer, memoryview(head))
+            length = int.from_bytes(head, "little")
+            if not length:
+                self._client.read(answer)
+                return
+            if length > limit:
+                raise self._lied("a run of keys without end")
+            packed = bytearray(length)
+            self._fill(answer, memoryview(packed))
+            yield from keylist.unpack(bytes(packed))
+
+    # ── retain sets ──
+
+    def session(self, readers: tuple[int, ...] = ()) -> RemoteSession:
+        """See `api.BlockStore`. `readers` are let read what it commits."""
+        said = ["public" if one == PUBLIC else one for one in readers]
+        return RemoteSession(self._client, str(self._client.json("POST", "/v1/sessions", {"readers": said})["id"]))
+
+    def pins(self) -> list[Pin]:
+        """See `api.BlockStore`."""
+        return [parse_pin(said) for said in self._client.json("GET", "/v1/sets")]
+
+    def pin(self, name: str) -> Pin | None:
+        """See `api.BlockStore`."""
+        found = self._client.json("GET", f"/v1/sets?name={quote(name, safe='')}")
+        return parse_pin(found[0]) if found else None
+
+    def pin_keys(self, name: str) -> Iterator[Multihash]:
+        """See `api.BlockStore`."""
+        answer = self._client.call("POST", "/v1/sets/keys", json.dumps({"name": name}).encode())
+        return iter(list(self._key_stream(answer)))  # to its end at once: nothing else may be asked meanwhile
+
+    def unpin(self, name: str) -> None:
+        """See `api.BlockStore`."""
+        self._client.json("POST", "/v1/sets/drop", {"name": name})
+
+    def rename_pin(self, old: str, new: str) -> None:
+        """See `api.BlockStore`."""
+        self._client.json("POST", "/v1/sets/rename", {"old": old, "new": new})
+
+    def collect(self) -> dict[str, int]:
+        """Let go of what we put and no pin keeps; blocks, bytes and disk space given back."""
+        return {name: int(value) for name, value in self._client.json("POST", "/v1/collect").items()}
+
+    def account(self) -> dict[str, Any]:
+        """What we are charged for, and our quota."""
+        found: dict[str, Any] = self._client.json("GET", "/v1/account")
+        return found
+
+    def usage(self) -> Usage:
+        """See `api.BlockStore`."""
+        said = self.account()
+        return Usage(int(said["blocks"]), int(said["bytes"]), int(said["pins"]), 0, int(said["bytes"]))
+
+
+def parse_pin(said: dict[str, Any]) -> Pin:
+    """Return a pin as the node described it."""
+    try:
+        readers = tuple(PUBLIC if one == "public" else int(one) for one in said["readers"])
+        root = cids.parse_text(said["root"])
+        blocks, size, made = int(said["blocks"]), int(said["bytes"]), float(said["made"])
+        return Pin(str(said["name"]), root, blocks, size, made, int(said["owner"]), readers)
+    except (KeyError, TypeError, ValueError, Malformed) as error:
+        raise HoldError("pin", Kind.FAILED, "node", f"described a pin that cannot be: {error}") from error
+
+
+def _payload_of(key: Multihash, section: int) -> int | None:
+    """The bytes of a block whose whole section is so long."""
+    cid = cids.make_v1(cids.RAW, key)
+    for prefix in range(1, 5):
+        length = section - prefix - len(cid)
+        if 0 <= length <= car.MAX_BLOCK and len(car.section_head(cid, length)) == prefix + len(cid):
+            return length
+    return None
+
+
+def _shown(key: Multihash) -> str:
+    try:
+        return f"{key.function}:{key.digest.hex()}"
+    except Malformed:
+        return key.hex()
+
+
+def _absent(key: Multihash) -> HoldError:
+    return HoldError("get", Kind.NOT_FOUND, f"block {_shown(key)}", "not in this store")

@@ -1,0 +1,246 @@
+"""An add under way at a node: blocks are gathered into batches, and a thread sends one while the next is gathered."""
+
+import contextlib
+import hashlib
+import json
+import queue
+import threading
+
+from commonhold.api import MAX_BLOCK, Pin, Slot
+from commonhold.errors import HoldError, Kind
+from commonhold.formats import car, keylist
+from commonhold.formats import cid as cids
+from commonhold.formats.cid import Cid
+from commonhold.formats.multihash import Multihash
+from commonhold.host import disk
+from commonhold.ipc.unixhttp import Client
+
+_BATCH_BYTES = 8 << 20
+_BATCH_KEYS = keylist.MAX_KEYS
+_BATCHES = 3
+_HEADER = car.encode_header([])
+_ASK_AGAIN = 16  # batches that are sent unasked after one of which nothing was there
+
+
+class _Batch:
+    """Blocks to be sent: their bytes lie in one piece of memory."""
+
+    def __init__(self) -> None:
+        self.memory = disk.aligned(_BATCH_BYTES + MAX_BLOCK)
+        self.reset()
+
+    def reset(self) -> None:
+        """Empty it for another round."""
+        self.used = 0
+        self.open = 0  # slots reserved and not yet settled
+        self.blocks: list[tuple[Multihash, memoryview]] = []
+
+
+class RemoteSession:
+    """See `api.Session`. What it is not told is there is sent; the node finds out by itself what it has."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self._at = f"/v1/sessions/{name}"
+        self._free: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
+        self._full: queue.SimpleQueue[_Batch | threading.Event | None] = queue.SimpleQueue()
+        self._made = 0
+        self._batch: _Batch | None = None
+        self._seen: set[Multihash] = set()  # in the batches under way
+        self._unasked = 0
+        self._error: HoldError | None = None
+        self._sender: threading.Thread | None = None
+        self._ended = False
+        self.kept = 0
+
+    # ── blocks ──
+
+    def reserve(self, length: int, *, wait: bool) -> Slot | None:
+        """See `api.Session.reserve`."""
+        if length > MAX_BLOCK:
+            raise HoldError("put", Kind.TOO_LARGE, "block", f"{length} bytes, the limit is {MAX_BLOCK}")
+        batch = self._batch
+        if batch is not None and (batch.used + length > len(batch.memory) or batch.used >= _BATCH_BYTES):
+            self._hand_on(batch)
+            batch = self._batch = None
+        if batch is None:
+            batch = self._batch = self._empty(wait=wait)
+            if batch is None:
+                return None
+        slot = Slot(batch.memory[batch.used : batch.used + length], batch.used, batch)
+        batch.used += (length + 63) & ~63
+        batch.open += 1
+        return slot
+
+    def _empty(self, *, wait: bool) -> _Batch | None:
+        self._check()
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
+            pass
+        if self._made < _BATCHES:
+            self._made += 1
+            return _Batch()
+        if not wait:
+            return None
+        batch = self._free.get()
+        self._check()
+        return batch
+
+    def digest(self, slot: Slot) -> bytes:
+        """See `api.Session.digest`."""
+        return hashlib.sha256(slot.into).digest()
+
+    def settle(self, slot: Slot, key: Multihash) -> bool:
+        """See `api.Session.settle`."""
+        batch = slot.home
+        assert isinstance(batch, _Batch)
+        batch.open -= 1
+        new = key not in self._seen
+        if new:
+            self._seen.add(key)
+            batch.blocks.append((key, slot.into))
+        if len(batch.blocks) >= _BATCH_KEYS and batch is self._batch:
+            self._batch = None
+        self._hand_on(batch)
+        return new
+
+    def abandon(self, slot: Slot) -> None:
+        """See `api.Session.abandon`."""
+        batch = slot.home
+        assert isinstance(batch, _Batch)
+        batch.open -= 1
+        self._hand_on(batch)
+
+    def put(self, key: Multihash, data: bytes | memoryview) -> bool:
+        """See `api.Session.put`."""
+        slot = self.reserve(len(data), wait=True)
+        if slot is None:
+            raise HoldError("put", Kind.FAILED, "session", "every batch has open slots")
+        slot.into[:] = data
+        return self.settle(slot, key)
+
+    def keep(self, key: Multihash) -> bool:
+        """See `api.Session.keep`."""
+        if key in self._seen:
+            return True
+        return self._keep([key])[0]
+
+    def _keep(self, keys: list[Multihash]) -> list[bool]:
+        answer = self._client.read(self._client.call("POST", f"{self._at}/keep", keylist.pack(keys)))
+        if len(answer) != len(keys):
+            raise HoldError("put", Kind.FAILED, "node", "an answer of another length")
+        return [bool(one) for one in answer]
+
+    # ── sending ──
+
+    def _hand_on(self, batch: _Batch) -> None:
+        """Pass a batch on once nothing more goes in and nothing in it is open."""
+        full = batch is not self._batch or batch.used >= _BATCH_BYTES
+        if not full or batch.open:
+            return
+        if batch is self._batch:
+            self._batch = None
+        if not batch.blocks:
+            batch.reset()
+            self._free.put(batch)
+            return
+        if self._sender is None:
+            self._sender = threading.Thread(target=self._send_all, name="hold-send", daemon=True)
+            self._sender.start()
+        self._full.put(batch)
+
+    def _send_all(self) -> None:
+        while True:
+            item = self._full.get()
+            if item is None:
+                return
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            if self._error is None:
+                try:
+                    self._send(item)
+                except HoldError as error:
+                    self._error = error
+            self._seen.difference_update([key for key, _ in item.blocks])
+            item.reset()
+            self._free.put(item)
+
+    def _send(self, batch: _Batch) -> None:
+        blocks = batch.blocks
+        if self._unasked == 0:
+            there = self._keep([key for key, _ in blocks])
+            blocks = [item for item, known in zip(blocks, there, strict=True) if not known]
+            self.kept += len(there) - len(blocks)
+            self._unasked = 0 if any(there) else _ASK_AGAIN
+        else:
+            self._unasked -= 1
+        if not blocks:
+            return
+        parts: list[bytes | memoryview] = [_HEADER]
+        small: list[bytes | memoryview] = []
+        for key, data in blocks:
+            head = car.section_head(cids.make_v1(cids.RAW, key), len(data))
+            small.append(head)
+            if len(data) >= 64 << 10:
+                parts += (b"".join(small), data)
+                small = []
+            else:
+                small.append(data)
+        parts.append(b"".join(small))
+        said = json.loads(self._client.read(self._client.call("POST", f"{self._at}/blocks", *parts)))
+        if said.get("known"):
+            self._unasked = 0
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _drain(self) -> None:
+        """Return when all that was settled has been sent."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            if batch.open:
+                self._batch = batch
+                raise HoldError("flush", Kind.FAILED, "session", "slots are still open")
+            self._hand_on(batch)
+        if self._sender is not None:
+            done = threading.Event()
+            self._full.put(done)
+            done.wait()
+        self._check()
+
+    # ── ends ──
+
+    def flush(self) -> None:
+        """See `api.Session.flush`."""
+        self._drain()
+        self._client.json("POST", f"{self._at}/flush")
+
+    def commit(self, name: str, root: Cid) -> Pin:
+        """See `api.Session.commit`."""
+        from commonhold.ipc.nodeclient import parse_pin
+
+        self._drain()
+        pin = parse_pin(self._client.json("POST", f"{self._at}/commit", {"name": name, "root": str(root)}))
+        self._ended = True
+        self.close()
+        return pin
+
+    def close(self) -> None:
+        """See `api.Session.close`."""
+        if not self._ended and self._error is None:
+            with contextlib.suppress(HoldError):
+                self._drain()
+        if self._sender is not None:
+            self._full.put(None)
+            self._sender.join()
+            self._sender = None
+        if not self._ended:
+            self._ended = True
+            try:
+                self._client.json("DELETE", self._at)
+            except HoldError as error:  # the node ends what nobody comes back to
+                if error.kind not in (Kind.UNREACHABLE, Kind.NOT_FOUND):
+                    raise

@@ -1,0 +1,1 @@
+"""The node: keeps and moves blocks for everybody on a host, and can read nothing."""

@@ -1,0 +1,158 @@
+"""Blocks over the wire: keys in, archives out, and archives in. Bytes by their hashes: what they mean is not asked."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+from commonhold.blockstore.index import Row
+from commonhold.blockstore.owned import OwnedStore
+from commonhold.blockstore.session import StoreSession
+from commonhold.errors import HoldError, Kind
+from commonhold.formats import car, multihash
+from commonhold.formats import cid as cids
+from commonhold.formats.malformed import Malformed
+from commonhold.formats.multihash import Multihash
+
+WINDOW = 8 << 20  # bytes of blocks that one request holds in memory at a time
+_HEADER = car.encode_header([])
+_HASH_APART = 256 << 10  # smaller blocks are not worth a hand-over to another thread
+ABSENT = 0xFFFFFFFF
+
+
+class Threads(NamedTuple):
+    """What touches the disk does so in these. What waits for the writer is apart: nobody reads later because of it."""
+
+    reading: Executor
+    writing: Executor
+    hashing: Executor
+
+
+class Taken(NamedTuple):
+    """What became of a run of blocks. `known`: so many were the caller's, or visible to them, already."""
+
+    blocks: int
+    bytes: int
+    known: int
+
+
+# ── out ──
+
+
+def sizes(store: OwnedStore, keys: Sequence[Multihash]) -> bytes:
+    """The length of each block, 32 bits little-endian each; all ones where it does not exist for the caller."""
+    return struct.pack(f"<{len(keys)}I", *[ABSENT if row is None else row.length for row in store.rows(keys)])
+
+
+class Outgoing:
+    """An archive of the blocks that the caller may read, in the order asked; the rest is left out."""
+
+    def __init__(self, store: OwnedStore, keys: Sequence[Multihash]) -> None:
+        self._store = store
+        self._found: list[tuple[Multihash, Row]] = [
+            (key, row) for key, row in zip(keys, store.rows(keys), strict=True) if row is not None
+        ]
+        self.complete = len(self._found) == len(keys)
+        self.size = len(_HEADER) + sum(_section_size(key, row.length) for key, row in self._found)
+        self._next = 0
+        self._begun = False
+
+    def window(self) -> list[bytes]:
+        """The next pieces of the archive, about a window of them; none at the end."""
+        parts = [] if self._begun else [_HEADER]
+        self._begun = True
+        held = 0
+        while self._next < len(self._found) and held < WINDOW:
+            key, row = self._found[self._next]
+            self._next += 1
+            cid = cids.make_v1(cids.RAW, key)
+            data = self._store.get(key)
+            parts += (car.section_head(cid, len(data)), data)
+            held += row.length
+        if held <= WINDOW // 8:  # many small blocks go out in one piece
+            return [b"".join(parts)] if parts else []
+        return parts
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was given out."""
+        return self._begun and self._next == len(self._found)
+
+
+def _section_size(key: Multihash, length: int) -> int:
+    cid = cids.make_v1(cids.RAW, key)
+    return len(car.section_head(cid, length)) + length
+
+
+# ── in ──
+
+
+async def take_archive(store: OwnedStore, session: StoreSession, body: AsyncIterator[bytes], threads: Threads) -> Taken:
+    """Put every block of an archive, each checked against its name; while one window is taken the next is received."""
+    loop = asyncio.get_running_loop()
+    total = Taken(0, 0, 0)
+    held = bytearray()
+    task: asyncio.Future[Taken] | None = None
+    started = False
+    try:
+        async for chunk in body:
+            held += chunk
+            if len(held) < WINDOW:
+                continue
+            sections, held, started = _cut(held, started)
+            if task is not None:
+                total = _sum(total, await task)
+            task = loop.run_in_executor(threads.writing, _put, store, session, sections, threads.hashing)
+        sections, held, started = _cut(held, started)
+        if held or not started:
+            raise Malformed("CAR", "cut short")
+        if task is not None:
+            total = _sum(total, await task)
+            task = None
+        return _sum(total, await loop.run_in_executor(threads.writing, _put, store, session, sections, threads.hashing))
+    finally:
+        if task is not None:
+            await asyncio.wait([task])
+
+
+def _sum(one: Taken, other: Taken) -> Taken:
+    return Taken(one.blocks + other.blocks, one.bytes + other.bytes, one.known + other.known)
+
+
+def _cut(held: bytearray, started: bool) -> tuple[list[tuple[cids.Cid, memoryview]], bytearray, bool]:
+    """The whole sections held, the rest, and whether the header was seen."""
+    view = memoryview(held)
+    start = 0
+    if not started:
+        if bytes(view[: len(_HEADER)]) != _HEADER:
+            raise Malformed("CAR header", "not that of a CARv1 without roots")
+        start = len(_HEADER)
+    sections, used = car.split(view[start:])
+    return sections, bytearray(view[start + used :]), True
+
+
+def _put(
+    store: OwnedStore, session: StoreSession, sections: list[tuple[cids.Cid, memoryview]], hashing: Executor
+) -> Taken:
+    keys = [cid.multihash for cid, _ in sections]
+    sound = hashing.map(
+        _is_sound, [item for item in zip(keys, sections, strict=True) if len(item[1][1]) >= _HASH_APART]
+    )
+    known = size = 0
+    for row in store.rows(keys):
+        known += row is not None
+    for key, (cid, data) in zip(keys, sections, strict=True):
+        if cid.inline is not None:
+            raise HoldError("put", Kind.INVALID, str(cid), "an inline block is kept in its name")
+        if not (next(sound) if len(data) >= _HASH_APART else multihash.matches(key, data)):
+            raise HoldError("put", Kind.CORRUPT, str(cid), "the bytes are not what the name says")
+        session.put(key, data)
+        size += len(data)
+    session.pause()  # the frames are few: nobody has one while the next window is on its way
+    return Taken(len(keys), size, known)
+
+
+def _is_sound(item: tuple[Multihash, tuple[cids.Cid, memoryview]]) -> bool:
+    key, (_, data) = item
+    return multihash.matches(key, data)
