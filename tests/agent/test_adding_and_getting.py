@@ -46,9 +46,9 @@ class Watch:
         self.paths.append(f"skipped {path}")
 
 
-def add(store: Store, path: Path, watch: Watch) -> Cid:
+def add(store: Store, path: Path, watch: Watch, chunk: int = MIB) -> Cid:
     session = store.session()
-    adder = Adder(session, Options(by_name("unixfs-v1-2025"), FixedChunker(MIB), recursive=True), watch)
+    adder = Adder(session, Options(by_name("unixfs-v1-2025"), FixedChunker(chunk), recursive=True), watch)
     try:
         built = adder.add(str(path))
         session.commit("it", built.cid)
@@ -141,3 +141,21 @@ def test_the_deepest_holdignore_that_has_an_opinion_decides(store: Store, tmp_pa
     get(store, add(store, tmp_path / "tree", Watch()), tmp_path / "out", Watch())
     found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert found == {"keep.log", "sub/b.log", "sub/deep/d.log", "sub/deep/only/here/e.txt"}
+
+
+@pytest.mark.parametrize("chunk", [4096, MIB])
+def test_what_is_here_already_is_added_again_however_much_it_is(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr("commonhold.blockstore.session._KEPT_LIMIT", 3)
+    (tmp_path / "tree").mkdir()
+    for number in range(10):
+        (tmp_path / "tree" / str(number)).write_text(str(number))
+    (tmp_path / "tree" / "large").write_bytes(os.urandom(8 * MIB))
+    first = add(store, tmp_path / "tree", Watch(), chunk)
+    assert add(store, tmp_path / "tree", Watch(), chunk) == first
+    (tmp_path / "tree" / "new").write_text("new")
+    second = add(store, tmp_path / "tree", Watch(), chunk)
+    store.unpin("it")
+    reclaim.collect(store)
+    assert list(store.keys()) == [] and second != first

@@ -37,6 +37,7 @@ class StoreSession:
         self._new_set: int | None = None  # in a transaction under way
         self._placed: set[Multihash] = set()  # settled in frames that are not submitted
         self._kept: list[Multihash] = []
+        self._count_at = _KEPT_LIMIT
         self._txn: Any = None
         self._seen = -1
         self.kept_now: set[Multihash] = set()  # found and not yet counted in the index; `gc` spares them
@@ -83,7 +84,7 @@ class StoreSession:
             self._kept.pop()
             self.kept_now.discard(key)
             raise
-        if len(self._kept) >= _KEPT_LIMIT:
+        if len(self._kept) >= self._count_at:
             self._count_kept()
         return True
 
@@ -235,32 +236,40 @@ class StoreSession:
         return self._new_set
 
     def _count_kept(self) -> None:
-        """Count what was found in the index, once its blocks are there."""
-        if not self._kept:
-            return
-        self._send()
+        """Count what was found in the index, once its blocks are there; what is in our own open frame waits."""
+        self._acknowledge()
+        found = [key for key in self._kept if key not in self._placed]
+        if found:
+            self._count(found)
+        self._kept = [key for key in self._kept if key in self._placed]
+        self._count_at = max(_KEPT_LIMIT, 2 * len(self._kept))
+
+    def _count(self, found: list[Multihash]) -> None:
         index = self._store.index
         with self._store.mutex, held_back():
             try:
                 with index.write() as txn:
-                    size, missing = index.add_refs(txn, self._kept, 1, self._holding)
+                    size, missing = index.add_refs(txn, found, 1, self._holding)
                     if missing:
                         raise HoldError("add", Kind.FAILED, f"{missing} blocks", "were there, and are not any more")
-                    packed = b"".join([layout.pack_key(key) for key in self._kept])
+                    packed = b"".join([layout.pack_key(key) for key in found])
                     index.sets.add_members(txn, self._set_id(txn), packed)
             except HoldError:
                 self._new_set = self._set
                 raise
             self._set = self._new_set
-            self._claims.charged(self._kept, size)
-            self._kept.clear()
-            self.kept_now.clear()
+            self._claims.charged(found, size)
+            self.kept_now.difference_update(found)
 
     def _send(self) -> None:
         """Submit the frame being filled, and return when all is acknowledged."""
         if self._open:
             raise HoldError("flush", Kind.FAILED, "session", "slots are still open")
         self._retire_frame()
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Return when all that was submitted is acknowledged."""
         self._store.writer.flush()
         self._store.writer.check(self.since)
 
