@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import json
 import random
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from commonhold.formats.keys import Seed, encode_pem
 from tests import vectors
 from tests.fuzz.targets import TARGETS
 
@@ -20,6 +22,15 @@ def seeds() -> list[bytes]:
     found += [bytes.fromhex(case["hex"]) for name in ("dagpb", "dagcbor") for case in vectors.cases(name)]
     found += [case["json"].encode() for case in vectors.cases("dagcbor")]
     found += [base64.b64decode(case["car"]) for case in vectors.cases("car")]
+    found += [base64.b64decode(case["record"]) for name in ("ipns", "ipns-published") for case in vectors.cases(name)]
+    for key in json.loads((vectors.ROOT / "ipns.json").read_text())["keys"]:
+        found += [
+            bytes.fromhex(key["public"]),
+            bytes.fromhex(key["private"]),
+            key["name"].encode(),
+            key["peer"].encode(),
+        ]
+    found += [b"2126-11-21T00:00:00.123456789Z", encode_pem(Seed(bytes(32)))]
     found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]

@@ -10,7 +10,7 @@ from commonhold.api import Plan, Stream
 from commonhold.blockstore import layout, records
 from commonhold.crypto import aead
 from commonhold.errors import HoldError
-from commonhold.formats import capability, car, dagcbor, dagpb, multihash, unixfs, varint
+from commonhold.formats import capability, car, dagcbor, dagpb, instant, ipns, keys, multihash, unixfs, varint
 from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.malformed import Malformed
@@ -96,6 +96,19 @@ def _relinked(data: bytes) -> None:
             children(_DIR, links.relink(data, [(bytes(32), 1)] * count, [row] * count))
 
 
+def _ipns(data: bytes) -> None:
+    """A record that is read says what can be written again, and reads the same."""
+    record = ipns.decode(data)
+    try:
+        raw = ipns.encode(record.claims, record.signature, b"")
+    except Malformed:  # others may write larger numbers than we do
+        return
+    try:
+        assert ipns.decode(raw).claims == record.claims
+    except Malformed as error:
+        raise AssertionError("what was written is not read") from error
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
@@ -112,5 +125,11 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "capability": _decoder(lambda data: capability.parse_text(data.decode("latin-1"))),
     "sealed": _decoder(_sealed),
     "relinked": _decoder(_relinked),
+    "ipns": _decoder(_ipns),
+    "ipns-name": _decoder(lambda data: str(ipns.parse_name(data.decode("latin-1")))),
+    "instant": _decoder(lambda data: instant.parse_rfc3339(data.decode("latin-1"))),
+    "public-key": _decoder(keys.decode_public),
+    "private-key": _decoder(keys.decode_private),
+    "pem": _decoder(keys.decode_pem),
     "chunker": _decoder(lambda data: chunk.parse_chunker(data.decode("latin-1"))),
 }

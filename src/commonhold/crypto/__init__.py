@@ -1,1 +1,1 @@
-"""Ciphers and keys. Pure: randomness and time are arguments."""
+"""Keys, ciphers and signatures. Pure: randomness and time are arguments."""

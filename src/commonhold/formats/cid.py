@@ -12,6 +12,7 @@ from commonhold.formats.multihash import Multihash
 RAW = 0x55
 DAG_PB = 0x70
 DAG_CBOR = 0x71
+LIBP2P_KEY = 0x72
 DAG_JSON = 0x0129
 
 CODECS: dict[int, str] = {
@@ -20,7 +21,7 @@ CODECS: dict[int, str] = {
     DAG_CBOR: "dag-cbor",
     DAG_JSON: "dag-json",
     0x51: "cbor",
-    0x72: "libp2p-key",
+    LIBP2P_KEY: "libp2p-key",
     0x78: "git-raw",
     0x85: "dag-jose",
     0x0200: "json",
