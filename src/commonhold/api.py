@@ -169,3 +169,38 @@ class BlockStore(Protocol):
 
 Fetch: TypeAlias = Callable[[Sequence[Cid]], Iterable[bytes]]
 """Whoever can answer a Want: the blocks of these CIDs, checked, in order."""
+
+
+# ── Records ────────────────────────────────────────────────────────────────────────────────────────
+
+MAX_RECORD = 10 << 10
+MAX_RECORDS = 1024  # of one owner
+MAX_ANSWERS = 64
+MAX_RECORD_KEY = 128
+
+
+class Records(Protocol):
+    """Signed records, kept without understanding them. Errors are HoldError.
+
+    Each owner (a uid) has a place of their own for each kind and key, so nobody overwrites another's record; and
+    nothing is verified here, so whoever reads one must, and pick.
+    """
+
+    def put(self, owner: int, kind: str, key: bytes, record: bytes) -> None:
+        """Keep an owner's record in place of the one before; on disk on return. TOO_LARGE, or QUOTA for too many."""
+        ...
+
+    def get(self, asker: int, kind: str, key: bytes) -> list[bytes]:
+        """The records of a key, at most MAX_ANSWERS: the asker's own first, then others' in the order in which they
+        first came, so that nobody's record is crowded out by a later one."""
+        ...
+
+    def remove(self, owner: int, kind: str, key: bytes) -> None:
+        """Let an owner's record go. NOT_FOUND."""
+        ...
+
+    def keys(self, owner: int, kind: str) -> list[bytes]:
+        """The keys that an owner has records of, sorted: at most MAX_RECORDS."""
+        ...
+
+    def close(self) -> None: ...
