@@ -36,6 +36,7 @@ COMMANDS = {
     "import": Command("import_", "take a CAR archive in"),
     "block": Command("block", "single blocks: put, get, stat, rm"),
     "dag": Command("dag", "nodes of graphs: get, stat"),
+    "key": Command("key", "the keys that names are published with: new, ls, rename, rm, export, import"),
     "cid": Command("cid", "look at a CID, and convert it"),
     "repo": Command("repo", "the repository: stat"),
     "node": Command("node", "run a node in the foreground"),

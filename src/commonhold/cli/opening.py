@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commonhold.cli.output import Output
-from commonhold.host.repository import Choice, Lock, find
+from commonhold.host.repository import Choice, Lock, find, require
 
 if TYPE_CHECKING:
+    from commonhold.agent.keystore import Keystore
     from commonhold.agent.naming import Found, Named
     from commonhold.blockstore.store import Store
 
@@ -39,6 +40,15 @@ def opened(args: argparse.Namespace, out: Output, before: Callable[[Path], None]
             yield Opened(choice.path, store)
     finally:
         lock.release()
+
+
+def keystore(args: argparse.Namespace) -> "Keystore":
+    """The keys of the repository that a command works on. Needs no lock: each change is whole."""
+    from commonhold.agent.keystore import Keystore
+
+    path = choose(args).path
+    require(path)
+    return Keystore(path, os.geteuid())
 
 
 class Opened:

@@ -15,6 +15,7 @@ from commonhold.errors import HoldError, Kind, os_errors
 
 NAME = ".hold"
 MARKER = "format.json"
+KEYS = "keys"  # a directory of its owner alone
 SYSTEM = Path("/var/lib/commonhold")
 
 
@@ -62,6 +63,12 @@ def _is_repository(path: Path) -> bool:
         return False
 
 
+def require(path: Path) -> None:
+    """NO_REPOSITORY where there is none."""
+    if not _is_repository(path):
+        raise HoldError("open", Kind.NO_REPOSITORY, str(path), "not a repository", hint="hold init")
+
+
 def _why_not(path: Path, uid: int) -> str | None:
     for part in (path, path / MARKER):
         owner = part.lstat().st_uid
@@ -76,8 +83,7 @@ class Lock:
     """The turn on a repository: one process at a time, given back when it ends however it ends."""
 
     def __init__(self, repository: Path, command: str) -> None:
-        if not _is_repository(repository):
-            raise HoldError("open", Kind.NO_REPOSITORY, str(repository), "not a repository", hint="hold init")
+        require(repository)
         path = repository / "lock"
         with os_errors("lock", str(repository)):
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

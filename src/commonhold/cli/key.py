@@ -1,0 +1,64 @@
+"""Keys that names are published with: Ed25519, a file each in the repository, readable by you alone.
+
+Whoever has a key speaks for its name, and a key that is lost is lost: `export` it to a safe place.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commonhold.cli.opening import keystore
+from commonhold.cli.output import Output
+from commonhold.errors import HoldError, Kind
+
+if TYPE_CHECKING:
+    from commonhold.agent.keystore import Key
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The words after `key`."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="new|ls|rename|rm|export|import")
+    new = verbs.add_parser("new", help="make a key; the last line is its name")
+    new.add_argument("label", metavar="KEY")
+    verbs.add_parser("ls", help="list keys: name and label")
+    rename = verbs.add_parser("rename", help="give a key another label; its name stays")
+    rename.add_argument("old", metavar="OLD")
+    rename.add_argument("new", metavar="NEW")
+    rm = verbs.add_parser("rm", help="delete keys for good: without an export their names never change again")
+    rm.add_argument("labels", nargs="+", metavar="KEY")
+    export = verbs.add_parser("export", help="write a key to a new file that you alone can read (PKCS#8 PEM)")
+    export.add_argument("label", metavar="KEY")
+    export.add_argument("file", metavar="FILE")
+    take = verbs.add_parser("import", help="take a key in from a file: PKCS#8 PEM, or libp2p's protobuf")
+    take.add_argument("label", metavar="KEY")
+    take.add_argument("file", metavar="FILE")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Do it."""
+    keys = keystore(args)
+    if args.verb == "new":
+        _tell(out, keys.make(args.label, os.urandom))
+    elif args.verb == "ls":
+        for key in keys.all():
+            _tell(out, key, f"{key.name} {key.label}")
+    elif args.verb == "rename":
+        _tell(out, keys.rename(args.old, args.new), f"renamed {args.old} to {args.new}")
+    elif args.verb == "rm":
+        for label in args.labels:
+            keys.remove(label)
+            out.result({"deleted": label}, f"deleted {label}")
+    elif args.file == "-":
+        raise HoldError(
+            f"key {args.verb}", Kind.USAGE, "-", "a key goes to and comes from a file, never a terminal or pipe"
+        )
+    elif args.verb == "export":
+        _tell(out, keys.export(args.label, Path(args.file)), f"exported {args.label} to {args.file}")
+    else:
+        _tell(out, keys.take(args.label, Path(args.file)))
+    return 0
+
+
+def _tell(out: Output, key: "Key", text: str | None = None) -> None:
+    out.result({"key": key.label, "name": str(key.name)}, text or str(key.name))
