@@ -1,16 +1,20 @@
 """Blocks for plans: answers a Want from a block store, and keeps or lists whole graphs."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeAlias
 
 from commonhold.api import Pin, Session
 from commonhold.errors import HoldError, Kind
+from commonhold.formats import capability as capabilities
 from commonhold.formats import cid as cids
 from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.unixfs import Type
 from commonhold.unixfs import read, run
+
+Follow: TypeAlias = Callable[[Cid, Sequence[str]], tuple[Cid, Sequence[str]]]
+"""Whoever can say what an IPNS name, given as its CID, and a path below it point at."""
 
 
 class Source(Protocol):
@@ -26,8 +30,9 @@ class Source(Protocol):
 class Blocks:
     """A store as the plans see it: `fetch` is an `api.Fetch`."""
 
-    def __init__(self, store: Source) -> None:
+    def __init__(self, store: Source, names: Follow | None = None) -> None:
         self.store = store
+        self._names = names
 
     def fetch(self, cids: Sequence[Cid]) -> Iterable[bytes]:
         """The blocks of these CIDs, checked, in order."""
@@ -47,8 +52,17 @@ class Blocks:
         except Unsupported as error:
             raise HoldError("get", Kind.UNSUPPORTED, str(cid), error.why) from error
 
+    def follow(self, cid: Cid, path: Sequence[str]) -> tuple[Cid, Sequence[str]]:
+        """The same, or if it is a name, what that points at."""
+        if cid.codec != cids.LIBP2P_KEY:
+            return cid, path
+        if self._names is None:
+            raise HoldError("resolve", Kind.UNSUPPORTED, str(cid), "names are not known here")
+        return self._names(cid, path)
+
     def resolve(self, cid: Cid, path: Sequence[str]) -> Cid:
-        """The CID at a path below another."""
+        """The CID at a path below another, or below a name."""
+        cid, path = self.follow(cid, path)
         with malformed("resolve", cid):
             return run.run(read.resolve(cid, path), self.fetch)
 
@@ -119,14 +133,26 @@ class malformed:  # noqa: N801  (a context manager, read as a phrase)
 
 
 def parse_path(text: str) -> tuple[Cid, list[str]]:
-    """Return the CID and the path below it of `CID`, `CID/a/b` or `/ipfs/CID/a/b`."""
-    bare = text.removeprefix("ipfs://").removeprefix("/ipfs/")
+    """Return the CID and the path of `CID`, `CID/a/b`, `/ipfs/CID/a/b` or `/ipns/NAME/a/b`: a name has a CID too."""
+    named = text.startswith(("/ipns/", "ipns://"))
+    kind = "ipns" if named else "ipfs"
+    bare = text.removeprefix(f"{kind}://").removeprefix(f"/{kind}/")
     first, _, rest = bare.partition("/")
+    if capabilities.looks_like(first):  # a secret, so no message repeats it
+        raise HoldError("read", Kind.USAGE, f"{first[:10]}…", "a CID is wanted here, not a capability")
     try:
-        cid = cids.parse_text(first)
+        cid = _name_cid(first) if named else cids.parse_text(first)
+        if cid.codec == cids.LIBP2P_KEY and not named:
+            raise Malformed("path", f"a name is written /ipns/{first}")
     except Malformed as error:
-        raise HoldError("read", Kind.USAGE, repr(text)[:120], str(error)) from error
+        raise HoldError("read", Kind.USAGE, repr(first)[:120], str(error)) from error
     return cid, split_path(rest)
+
+
+def _name_cid(text: str) -> Cid:
+    from commonhold.formats import ipns  # most commands meet no name
+
+    return ipns.parse_name(text).cid
 
 
 def split_path(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What people name things by: `CID[/path]`, and `CAPABILITY[/path]` for what is sealed."""
+"""What people name things by: `CID[/path]`, `/ipns/NAME[/path]`, and `CAPABILITY[/path]` for what is sealed."""
 
 from typing import NamedTuple
 

@@ -37,12 +37,13 @@ def _read(name: str) -> bytes:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
     from commonhold.agent.blocks import malformed, parse_path
+    from commonhold.formats import cid as cids
     from commonhold.formats.cid import Cid
 
     if args.verb == "put":
         return _put(args, out)
     cid, path = parse_path(args.cid)
-    if path:
+    if path or cid.codec == cids.LIBP2P_KEY:
         raise HoldError(f"block {args.verb}", Kind.USAGE, args.cid, "a CID alone, without a path")
     with opened(args, out) as repository, malformed(f"block {args.verb}", cid):
         if args.verb == "get":

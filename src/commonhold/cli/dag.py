@@ -26,7 +26,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
         return _stat(args, out)
     cid, path = parse_path(args.path)
     with opened(args, out) as repository:
-        print_value = dagcbor.to_json(get_node(repository.blocks, cid, path))
+        cid, below = repository.blocks.follow(cid, path)
+        print_value = dagcbor.to_json(get_node(repository.blocks, cid, below))
     out.result({"cid": str(cid), "node": json.loads(print_value)}, print_value)
     return 0
 

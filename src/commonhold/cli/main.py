@@ -37,6 +37,7 @@ COMMANDS = {
     "block": Command("block", "single blocks: put, get, stat, rm"),
     "dag": Command("dag", "nodes of graphs: get, stat"),
     "key": Command("key", "the keys that names are published with: new, ls, rename, rm, export, import"),
+    "name": Command("name", "names that point at content: publish, resolve, inspect"),
     "cid": Command("cid", "look at a CID, and convert it"),
     "repo": Command("repo", "the repository: stat"),
     "node": Command("node", "run a node in the foreground"),

@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,11 @@ from commonhold.host.repository import Choice, Lock, find, require
 
 if TYPE_CHECKING:
     from commonhold.agent.keystore import Keystore
+    from commonhold.agent.names import Names
     from commonhold.agent.naming import Found, Named
     from commonhold.blockstore.store import Store
+    from commonhold.formats.cid import Cid
+    from commonhold.node.records import RecordStore
 
 
 def choose(args: argparse.Namespace) -> Choice:
@@ -37,7 +41,11 @@ def opened(args: argparse.Namespace, out: Output, before: Callable[[Path], None]
         with Store(choice.path) as store:
             for note in store.notes:
                 out.remark(f"note: {note}")
-            yield Opened(choice.path, store)
+            repository = Opened(choice.path, store)
+            try:
+                yield repository
+            finally:
+                repository.close()
     finally:
         lock.release()
 
@@ -52,17 +60,38 @@ def keystore(args: argparse.Namespace) -> "Keystore":
 
 
 class Opened:
-    """An open repository."""
+    """An open repository: the node and the agent of one user, in this process."""
 
     def __init__(self, path: Path, store: "Store") -> None:
         from commonhold.agent.blocks import Blocks
 
         self.path = path
         self.store = store
-        self.blocks = Blocks(store)
+        self.blocks = Blocks(store, self._follow)
+        self._records: RecordStore | None = None
 
     def find(self, named: "Named") -> "Found":
         """What a word of the command names, opened if it is sealed."""
         from commonhold.agent.naming import find
 
         return find(named, self.blocks)
+
+    @property
+    def names(self) -> "Names":
+        """The names that the records kept here tell of."""
+        from commonhold.agent.names import Names
+        from commonhold.node import records
+
+        if self._records is None:
+            self._records = records.RecordStore(self.path / records.FILE)
+        return Names(self._records, os.geteuid())
+
+    def _follow(self, cid: "Cid", path: "Sequence[str]") -> "tuple[Cid, Sequence[str]]":
+        from commonhold.formats import ipns
+
+        return self.names.resolve(ipns.name_of_cid(cid), path, time.time_ns())
+
+    def close(self) -> None:
+        """Close what was opened beside the store."""
+        if self._records is not None:
+            self._records.close()

@@ -12,3 +12,15 @@ def natural(text: str) -> int:
     if not 0 <= number < 1 << 63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes")
     return number
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST = 40_000 * 86_400
+
+
+def duration(text: str) -> int:
+    """A length of time such as 90s, 5m, 48h or 365d, in nanoseconds; from a second to some hundred years."""
+    seconds = int(text[:-1]) * _UNITS.get(text[-1:], 0) if text[:-1].isascii() and text[:-1].isdecimal() else 0
+    if not 1 <= seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a length of time such as 90s, 5m, 48h or 365d")
+    return seconds * 1_000_000_000

@@ -1,0 +1,162 @@
+"""Names that point at content, and can be made to point elsewhere by whoever has their key: /ipns/k51…
+
+A record says what a name points at, until when, and how often that has changed. Records are kept in the repository.
+"""
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from commonhold.cli.opening import keystore, opened
+from commonhold.cli.output import Output
+from commonhold.cli.values import duration
+from commonhold.errors import HoldError, Kind, os_errors
+
+if TYPE_CHECKING:
+    from commonhold.cli.opening import Opened
+    from commonhold.formats.ipns import Name, Record
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The words after `name`."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="publish|resolve|inspect")
+    publish = verbs.add_parser("publish", help="let a key's name point at something; the last line is the name")
+    publish.add_argument("path", metavar="CID[/path]", help="or /ipns/NAME[/path]")
+    publish.add_argument("--key", metavar="KEY", help="by this key; not needed if there is one only")
+    publish.add_argument("--lifetime", type=duration, metavar="TIME", help="for so long: 48h unless said otherwise")
+    publish.add_argument("--ttl", type=duration, metavar="TIME", help="others may rely on it for so long: 5m")
+    resolve = verbs.add_parser("resolve", help="say what a name points at")
+    resolve.add_argument("name", metavar="NAME[/path]", help="k51…, 12D3Koo… or /ipns/…")
+    inspect = verbs.add_parser("inspect", help="say all that a record says; fails if it is not valid now")
+    inspect.add_argument("what", metavar="FILE|NAME", help="a record's file, or a name whose record is here")
+    inspect.add_argument("--name", metavar="NAME", help="whose the record in FILE should be")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Do it."""
+    if args.verb == "publish":
+        return _publish(args, out)
+    return _resolve(args, out) if args.verb == "resolve" else _inspect(args, out)
+
+
+def _publish(args: argparse.Namespace, out: Output) -> int:
+    from commonhold.agent import names
+
+    keys = keystore(args)
+    key = keys.get(args.key) if args.key else keys.only()
+    path = names.normal(args.path)
+    with opened(args, out) as repository:
+        _note_absent(repository, path, out)
+        lifetime, ttl = args.lifetime or names.LIFETIME, args.ttl or names.TTL
+        record = repository.names.publish(key, path, time.time_ns(), lifetime, ttl)
+    row = {
+        "name": str(key.name),
+        "key": key.label,
+        "value": path,
+        "sequence": record.claims.sequence,
+        "validity": record.validity,
+    }
+    out.result(row, str(key.name))
+    out.remark(f"points at {path} until {record.validity}, sequence {record.claims.sequence}")
+    return 0
+
+
+def _note_absent(repository: "Opened", path: str, out: Output) -> None:
+    """Say so if what is published is not here: it may be elsewhere, or a slip of the pen."""
+    from commonhold.agent.blocks import parse_path
+
+    try:
+        repository.blocks.block(repository.blocks.resolve(*parse_path(path)))
+    except HoldError as error:
+        out.remark(f"note: {path} cannot be read here: {error.why}")
+
+
+def _resolve(args: argparse.Namespace, out: Output) -> int:
+    from commonhold.agent.adding import shown
+
+    name, path = _parse(args.name)
+    with opened(args, out) as repository:
+        cid, below = repository.names.resolve(name, path, time.time_ns())
+    value = "/".join((f"/ipfs/{cid}", *below))
+    out.result({"name": str(name), "value": value}, shown(value))
+    return 0
+
+
+def _parse(text: str) -> tuple["Name", list[str]]:
+    from commonhold.agent.blocks import parse_path
+    from commonhold.formats import ipns
+
+    cid, path = parse_path(text if text.startswith(("/ipns/", "ipns://")) else f"/ipns/{text}")
+    return ipns.name_of_cid(cid), path
+
+
+def _inspect(args: argparse.Namespace, out: Output) -> int:
+    from commonhold.agent.names import judge
+    from commonhold.formats import ipns
+
+    name, record = _found(args, out)
+    if name is None and record.public is not None:
+        name = ipns.name_of(record.public)
+    now = time.time_ns()
+    row = _describe(record, now)
+    verdict = judge(record, name, now) if name else None
+    row |= {
+        "name": str(name) if name else None,
+        "signed": verdict.signed if verdict else None,
+        "valid": verdict.valid if verdict else None,
+    }
+    if verdict is None:
+        out.remark("note: whose record this is does not stand in it; --name NAME checks whether it is that name's")
+    out.result(row, "\n".join(f"{key.replace('_', ' ') + ':':13}{_word(value)}" for key, value in row.items()))
+    return 1 if verdict and not verdict.valid else 0
+
+
+def _found(args: argparse.Namespace, out: Output) -> "tuple[Name | None, Record]":
+    """The record that is meant, and whose it should be."""
+    from commonhold.formats import ipns
+    from commonhold.formats.malformed import Malformed
+
+    try:
+        name = ipns.parse_name(args.what)
+    except Malformed:
+        return _parse(args.name)[0] if args.name else None, _read(args.what)
+    with opened(args, out) as repository:
+        return name, repository.names.best(name)
+
+
+def _read(path: str) -> "Record":
+    from commonhold.formats import ipns
+    from commonhold.formats.malformed import Malformed
+
+    with os_errors("name inspect", path), open(path, "rb") as source:
+        raw = source.read(ipns.MAX_RECORD + 1)
+    try:
+        return ipns.decode(raw)
+    except Malformed as error:
+        raise HoldError("name inspect", Kind.INVALID, path, str(error)) from error
+
+
+def _describe(record: "Record", now: int) -> dict[str, object]:
+    """What a record says of itself."""
+    claims = record.claims
+    return {
+        "value": claims.value.decode("utf-8", "backslashreplace"),
+        "sequence": claims.sequence,
+        "validity": record.validity,
+        "expired": claims.eol <= now,
+        "ttl_seconds": claims.ttl / 1e9,
+        "versions": "1 and 2" if record.legacy else "2",
+        "public_key": "in the record" if record.public else "in the name",
+        "other": list(record.extra),
+        "bytes": len(record.raw),
+    }
+
+
+def _word(value: object) -> str:
+    from commonhold.agent.adding import shown
+
+    if isinstance(value, list):
+        return ", ".join(shown(str(item)) for item in value) or "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "unknown" if value is None else shown(str(value))
