@@ -5,7 +5,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import uvloop
 from commonhold.blockstore.store import Store, create
 from commonhold.node.config import Config
 from commonhold.node.main import listen, serve, threads
+from commonhold.node.records import FILE, RecordStore
 from commonhold.node.service import Service
 
 
@@ -25,8 +26,12 @@ def serving(directory: Path, **changed: Any) -> Iterator[tuple[Config, Store]]:
         create(directory / "store")
     with tempfile.TemporaryDirectory(prefix="hold-") as short:
         config = replace(Config(directory / "store", Path(short) / "node.sock"), **changed)
-        with Store(config.repository) as store, threads() as workers:
-            service = Service(store, config, os.geteuid(), workers)
+        with (
+            Store(config.repository) as store,
+            closing(RecordStore(config.repository / FILE)) as records,
+            threads() as workers,
+        ):
+            service = Service(store, records, config, os.geteuid(), workers)
             loop = uvloop.new_event_loop()
             stop = asyncio.Event()
             sock = listen(config)

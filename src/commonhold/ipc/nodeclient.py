@@ -15,6 +15,7 @@ from commonhold.formats import car, keylist, multihash
 from commonhold.formats import cid as cids
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash
+from commonhold.ipc.noderecords import NodeRecords
 from commonhold.ipc.nodesession import RemoteSession
 from commonhold.ipc.unixhttp import Client
 
@@ -29,6 +30,7 @@ class NodeStore:
 
     def __init__(self, socket: Path, owners: set[int] | None = None) -> None:
         self._client = Client(socket, owners)
+        self.records = NodeRecords(self._client)
         self._here: dict[Multihash, bytes] = {}  # fetched ahead
         self._lock = threading.Lock()
 

@@ -5,9 +5,13 @@ import contextlib
 import grp
 from collections.abc import AsyncIterator
 
+from aiohttp import web
+
 from commonhold.errors import HoldError, Kind
 from commonhold.ipc.peer import Peer, groups_of
 from commonhold.node.config import Config, Limits
+
+UID = web.RequestKey("uid", int)  # of whoever calls, as the kernel says
 
 
 class Admission:

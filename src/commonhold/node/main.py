@@ -17,8 +17,10 @@ from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import allocator, systemd
 from commonhold.host.repository import Lock
+from commonhold.node import records
 from commonhold.node.blocks import Threads
 from commonhold.node.config import Config
+from commonhold.node.records import RecordStore
 from commonhold.node.service import Service
 
 _THREADS = 8
@@ -36,9 +38,10 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
     try:
         with (
             Store(config.repository) as store,
+            contextlib.closing(RecordStore(config.repository / records.FILE)) as kept,
             threads() as workers,
         ):
-            service = Service(store, config, os.geteuid(), workers)
+            service = Service(store, kept, config, os.geteuid(), workers)
             listening = systemd.listening(environment, os.getpid()) or [listen(config)]
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_until_told(service, listening, environment))

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 
 from commonhold import __version__
-from commonhold.api import MAX_USER, PUBLIC, Pin
+from commonhold.api import MAX_USER, PUBLIC, Pin, Records
 from commonhold.blockstore.owned import OwnedStore
 from commonhold.blockstore.session import StoreSession
 from commonhold.blockstore.store import Store
@@ -24,15 +24,15 @@ from commonhold.formats.malformed import Malformed
 from commonhold.ipc.peer import Peer, credentials
 from commonhold.node import blocks, ticks
 from commonhold.node.blocks import Threads
-from commonhold.node.callers import Admission, Turns
+from commonhold.node.callers import UID, Admission, Turns
 from commonhold.node.config import Config
+from commonhold.node.recordcalls import RecordCalls
 from commonhold.node.sessions import Open, Sessions
 
 _MAX_JSON = 64 << 10
 _MAX_KEYS_BODY = keylist.MAX_KEYS * 161
 _SWEEP_SECONDS = 30.0
 
-_UID = web.RequestKey("uid", int)
 _BEGAN = web.RequestKey("began", float)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,8 +41,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Service:
     """One node's calls over one store."""
 
-    def __init__(self, store: Store, config: Config, own_uid: int, threads: Threads) -> None:
+    def __init__(self, store: Store, records: Records, config: Config, own_uid: int, threads: Threads) -> None:
         self._store = store
+        self._records = RecordCalls(records, self._write)
         self._config = config
         self._admission = Admission(config, own_uid)
         self._threads = threads
@@ -77,6 +78,7 @@ class Service:
                 web.post("/v1/collect", self._collect),
             ]
         )
+        app.add_routes(self._records.routes())
         app.cleanup_ctx.append(self._sweeping)
         return app
 
@@ -100,7 +102,7 @@ class Service:
         try:
             peer = await self._peer(request)
             turns = self._turns.setdefault(peer.uid, Turns(self._config.limits))
-            request[_UID] = peer.uid
+            request[UID] = peer.uid
             request[_BEGAN] = asyncio.get_running_loop().time()
             async with turns.turn():
                 return await handler(request)
@@ -128,7 +130,7 @@ class Service:
         return peer
 
     def _view(self, request: web.Request) -> OwnedStore:
-        uid: int = request[_UID]
+        uid: int = request[UID]
         return OwnedStore(self._store, uid, self._config.quota_of(uid))
 
     async def _run(self, work: Callable[..., Any], *given: Any) -> Any:
@@ -229,7 +231,7 @@ class Service:
         return value
 
     def _session(self, request: web.Request) -> Open:
-        return self._sessions.find(request[_UID], request.match_info["id"])
+        return self._sessions.find(request[UID], request.match_info["id"])
 
     async def _begin(self, request: web.Request) -> web.Response:
         view = self._view(request)
