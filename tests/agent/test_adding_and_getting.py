@@ -129,6 +129,21 @@ def test_a_get_that_is_interrupted_leaves_nothing_behind(store: Store, tmp_path:
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [3 * MIB, 10])
+@pytest.mark.parametrize("tree", [False, True])
+def test_what_appears_at_the_target_during_a_get_stays(store: Store, tmp_path: Path, size: int, tree: bool) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    path = source / "file" if tree else source
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(bytes(size))
+    cid = add(store, source, Watch())
+    out.mkdir()
+    with pytest.raises(HoldError) as caught:
+        get(store, cid, out / "it", Watch(lambda: (out / "it").symlink_to("mine")))
+    assert caught.value.kind is Kind.EXISTS
+    assert [path.readlink() for path in out.iterdir()] == [Path("mine")]
+
+
 def test_the_deepest_holdignore_that_has_an_opinion_decides(store: Store, tmp_path: Path) -> None:
     names = ["a.log", "keep.log", "sub/b.log", "sub/c.txt", "sub/deep/d.log", "sub/deep/only/here/e.txt", "build/f"]
     for name in names:

@@ -4,22 +4,20 @@ What is made appears under its name only when it is whole. Links are made as the
 """
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from typing import Protocol
 
 from commonhold.agent.blocks import Blocks, malformed
 from commonhold.agent.streaming import Piece, Reader
-from commonhold.errors import HoldError, Kind, from_os, os_errors
+from commonhold.errors import HoldError, Kind, from_os
 from commonhold.formats.cid import Cid
 from commonhold.formats.unixfs import Mtime, Type
 from commonhold.host import disk
 from commonhold.host.disk import PAGE
+from commonhold.host.placing import NEW_FILE, Place, placed
 from commonhold.unixfs import read, run
 
 _DIRECT_FROM = 64 << 20  # files from here on are written past the page cache
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_DEPTH = 2048  # what a path of the file system can hold at all
 
 
@@ -47,29 +45,14 @@ class Getter:
 
     def get(self, cid: Cid, target: str) -> None:
         """Make the file, link or tree at a path where there is nothing yet."""
-        if os.path.lexists(target):
-            raise HoldError(
-                "get", Kind.EXISTS, target, "there is something already", hint="choose another place with -o"
-            )
-        parent = os.path.dirname(os.path.abspath(target))
-        partial = f".{os.path.basename(os.path.abspath(target))[:200]}.{secrets.token_hex(4)}.partial"
-        with os_errors("get", target):
-            fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self._tree(cid, fd, partial)
-            with os_errors("get", target):
-                os.rename(partial, os.path.basename(os.path.abspath(target)), src_dir_fd=fd, dst_dir_fd=fd)
-        except BaseException:
-            _remove(os.path.join(parent, partial))
-            raise
-        finally:
-            os.close(fd)
+        with placed("get", target) as place:
+            self._tree(cid, place, target)
 
-    def _tree(self, cid: Cid, parent: int, name: str) -> None:
+    def _tree(self, cid: Cid, place: Place, target: str) -> None:
         """Make a node and all below it, without recursion."""
         stack: list[_Open] = []
         try:
-            self._node(cid, parent, name, name, stack)
+            self._node(cid, place.directory, place.partial, target, stack)
             while stack:
                 here = stack[-1]
                 entry = next(here.entries, None)
@@ -109,7 +92,7 @@ class Getter:
             yield from run.items(read.listing(cid), self._blocks.fetch)
 
     def _file(self, cid: Cid, info: read.Info, parent: int, name: str) -> None:
-        fd = os.open(name, _NEW_FILE, 0o644, dir_fd=parent)
+        fd = os.open(name, NEW_FILE, 0o644, dir_fd=parent)
         try:
             if info.size >= _DIRECT_FROM:
                 self._large(cid, info.size, fd, f"/proc/self/fd/{fd}")
@@ -166,11 +149,3 @@ def _set_mtime(what: int | str, mtime: Mtime, parent: int | None) -> None:
         os.utime(what, ns=(moment, moment))
     else:
         os.utime(what, ns=(moment, moment), dir_fd=parent, follow_symlinks=False)
-
-
-def _remove(path: str) -> None:
-    """Remove a partial result, whatever it is; there may be none."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    elif os.path.lexists(path):
-        os.unlink(path)
