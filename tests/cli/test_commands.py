@@ -135,6 +135,46 @@ def test_get_never_writes_over_anything(hold: Run, tree: Path) -> None:
     hold("get", HELLO, "-o", "tree/link", code=1)
 
 
+ARCHIVES = pytest.mark.parametrize("words", [["export"], ["get", "--archive", "tar"]])
+
+
+@ARCHIVES
+def test_an_archive_that_fails_leaves_no_file(hold: Run, tree: Path, tmp_path: Path, words: list[str]) -> None:
+    root = last(hold("add", "-r", "tree"))
+    hold("pin", "rm", root)
+    hold("block", "rm", HELLO)
+    before = set(tmp_path.iterdir())
+    assert b"E-NOT-FOUND" in hold(*words, root, "-o", "x", code=1).stderr
+    assert set(tmp_path.iterdir()) == before
+
+
+@ARCHIVES
+def test_an_archive_is_never_written_over_anything(hold: Run, tree: Path, tmp_path: Path, words: list[str]) -> None:
+    root = last(hold("add", "-r", "tree"))
+    for there in ("tree/large", "tree/link", "tree/sub"):
+        assert b"E-EXISTS" in hold(*words, root, "-o", there, code=1).stderr
+    hold(*words, root, "-o", "x")
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_no_name_for_the_output_is_an_error(hold: Run, tree: Path, tmp_path: Path) -> None:
+    root = last(hold("add", "-r", "tree"))
+    before = set(tmp_path.iterdir())
+    for words in (["export"], ["get"], ["get", "--archive", "tar"]):
+        assert b"E-USAGE" in hold(*words, root, "-o", "", code=2).stderr
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_get_says_that_it_neither_merges_nor_overwrites(hold: Run) -> None:
+    assert b"never merges into what exists and never overwrites it" in hold("get", "--help").stdout
+
+
 def test_a_directory_without_r_says_what_to_do(hold: Run, tree: Path) -> None:
     done = hold("add", "tree", code=2)
     assert done.stderr.decode().splitlines() == [

@@ -5,19 +5,21 @@ import sys
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output
-from commonhold.errors import os_errors
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `export`."""
     parser.add_argument("path", metavar="CID[/path]", help="the graph's root")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to; else standard output")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="where to, nothing being there yet; else standard output"
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Export it."""
     from commonhold.agent.archiving import export_car
     from commonhold.agent.blocks import parse_path
+    from commonhold.host.placing import new_file
 
     cid, path = parse_path(args.path)
     progress = out.progress("exported")
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             progress.close()
             out.remark(f"exported {count} blocks")
             return 0
-        with os_errors("export", args.output), open(args.output, "xb") as sink:
+        with new_file("export", args.output) as sink:
             count = export_car(repository.blocks, root, sink, progress.bytes)
     progress.close()
     out.result({"cid": str(root), "path": args.output, "blocks": count}, f"exported {count} blocks to {args.output}")

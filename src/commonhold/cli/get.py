@@ -1,4 +1,7 @@
-"""Write a file or tree out under a name where there is nothing yet, or as a tar archive."""
+"""Write a file or tree out under a name where there is nothing yet, or as a tar archive.
+
+It never merges into what exists and never overwrites it: the whole appears under its name at the end, or nothing does.
+"""
 
 import argparse
 import sys
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output
-from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
     from commonhold.agent.naming import Found
@@ -49,7 +52,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         name = named.path[-1] if named.path else str(root)
         if args.archive:
             return _archive(args, out, found, name, watch)
-        target = args.output or name
+        target = name if args.output is None else args.output
         if target == "-":
             raise HoldError("get", Kind.USAGE, "-o -", "only an archive goes to standard output", hint="hold cat")
         getter = Getter(found.blocks, watch)
@@ -64,12 +67,13 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 def _archive(args: argparse.Namespace, out: Output, found: "Found", name: str, watch: _Watch) -> int:
     from commonhold.agent.archiving import export_tar
+    from commonhold.host.placing import new_file
 
-    target = args.output or f"{name}.tar"
+    target = f"{name}.tar" if args.output is None else args.output
     if target == "-":
         export_tar(found.blocks, found.cid, name, sys.stdout.buffer, watch.bytes)
         return 0
-    with os_errors("get", target), open(target, "xb") as sink:
+    with new_file("get", target) as sink:
         count = export_tar(found.blocks, found.cid, name, sink, watch.bytes)
     watch.close()
     out.result({"cid": str(found.cid), "path": target, "files": count, "bytes": watch.done}, target)
