@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,28 @@ def hold(tmp_path: Path) -> Run:
 
 def last(done: "subprocess.CompletedProcess[bytes]") -> str:
     return done.stdout.decode().splitlines()[-1]
+
+
+OPENING = """import sys
+from commonhold.cli.main import main
+sys.addaudithook(lambda event, args: event == "open" and args[0] == sys.argv[-1] and print("opening", flush=True))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("words", [["import"], ["block", "put"]])
+def test_a_pipe_without_a_writer_keeps_nobody_out(hold: Run, tmp_path: Path, words: list[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    words = ["--repo", str(tmp_path / "repo"), *words, str(tmp_path / "pipe")]
+    with subprocess.Popen([sys.executable, "-c", OPENING, *words], stdout=subprocess.PIPE) as waiting:
+        try:
+            assert waiting.stdout is not None and waiting.stdout.readline() == b"opening\n"
+            hold("block", "put", given=b"hello world\n")
+            archive = hold("export", HELLO).stdout
+            (tmp_path / "pipe").write_bytes(archive if "import" in words else b"hello world\n")
+            assert waiting.stdout.read().decode().split() == [HELLO]
+        finally:
+            waiting.kill()
 
 
 @pytest.fixture
@@ -336,8 +359,6 @@ def test_every_command_has_help_and_completion(hold: Run) -> None:
 
 
 def test_reuse_gives_the_same_root_and_sees_changes(hold: Run, tree: Path) -> None:
-    import time
-
     time.sleep(0.1)
     first = last(hold("add", "-r", "tree"))
     assert last(hold("add", "-r", "--reuse", "tree")) == first

@@ -2,10 +2,15 @@
 
 import argparse
 import sys
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TYPE_CHECKING, BinaryIO
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, human
 from commonhold.errors import HoldError, Kind, os_errors
+
+if TYPE_CHECKING:
+    from commonhold.cli.opening import Opened
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,28 +22,39 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Import them."""
-    from commonhold.agent.archiving import import_car
-
     if args.name and len(args.files) > 1:
         raise HoldError("import", Kind.USAGE, "--name", "names one root, and there are several FILEs")
-    with opened(args, out) as repository:
-        for name in args.files:
-            progress = out.progress("imported")
-            session = repository.store.session()
-            try:
-                if name == "-":
-                    found = import_car(session, sys.stdin.buffer, "standard input", progress.bytes)
-                else:
-                    with os_errors("import", name), open(name, "rb", buffering=1 << 20) as source:
-                        found = import_car(session, source, name, progress.bytes)
-                if args.name and len(found.roots) != 1:
-                    raise HoldError("import", Kind.USAGE, name, f"has {len(found.roots)} roots, --name names one")
-                for root in [] if args.no_pin else found.roots:
-                    repository.blocks.pin(repository.store.session(), root, args.name or str(root))
-            finally:
-                session.close()
-                progress.close()
-            row = {"roots": [str(root) for root in found.roots], "blocks": found.blocks, "bytes": found.bytes}
-            out.result(row, "\n".join(str(root) for root in found.roots))
-            out.remark(f"{found.blocks} blocks of {human(found.bytes)} from {name}")
+    with ExitStack() as sources:
+        # Before the repository is ours: to open a pipe is to wait for its writer.
+        archives = [(name, sources.enter_context(_source(name))) for name in args.files]
+        with opened(args, out) as repository:
+            for name, source in archives:
+                _import(args, out, repository, name, source)
     return 0
+
+
+def _source(name: str) -> AbstractContextManager[BinaryIO]:
+    if name == "-":
+        return nullcontext(sys.stdin.buffer)
+    with os_errors("import", name):
+        return open(name, "rb", buffering=1 << 20)
+
+
+def _import(args: argparse.Namespace, out: Output, repository: "Opened", name: str, source: BinaryIO) -> None:
+    from commonhold.agent.archiving import import_car
+
+    progress = out.progress("imported")
+    session = repository.store.session()
+    try:
+        with os_errors("import", name):
+            found = import_car(session, source, "standard input" if name == "-" else name, progress.bytes)
+        if args.name and len(found.roots) != 1:
+            raise HoldError("import", Kind.USAGE, name, f"has {len(found.roots)} roots, --name names one")
+        for root in [] if args.no_pin else found.roots:
+            repository.blocks.pin(repository.store.session(), root, args.name or str(root))
+    finally:
+        session.close()
+        progress.close()
+    row = {"roots": [str(root) for root in found.roots], "blocks": found.blocks, "bytes": found.bytes}
+    out.result(row, "\n".join(str(root) for root in found.roots))
+    out.remark(f"{found.blocks} blocks of {human(found.bytes)} from {name}")
