@@ -1,6 +1,8 @@
 """What happens while an add or a get is under way: files that change, an end that comes early, rules within rules."""
 
+import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -174,3 +176,39 @@ def test_what_is_here_already_is_added_again_however_much_it_is(
     store.unpin("it")
     reclaim.collect(store)
     assert list(store.keys()) == [] and second != first
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "pipe", "socket"])
+def test_a_holdignore_that_is_no_file_is_refused_by_its_name(store: Store, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "elsewhere").write_text("*")
+    path = tmp_path / "tree/sub/.holdignore"
+    path.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            with contextlib.chdir(path.parent):
+                listening.bind(path.name)
+        elif kind == "directory":
+            path.mkdir()
+        else:
+            path.symlink_to(tmp_path / ("elsewhere" if kind == "link" else "nowhere"))
+        with pytest.raises(HoldError) as caught:
+            add(store, tmp_path / "tree", Watch())
+    assert caught.value.kind is Kind.INVALID and caught.value.subject == str(path)
+    assert caught.value.why == "not a regular file"
+
+
+def test_a_pattern_without_sense_is_refused_by_its_file_and_line(store: Store, tmp_path: Path) -> None:
+    (tmp_path / ".holdignore").write_text("*.o\n\n[a\n")
+    with pytest.raises(HoldError) as caught:
+        add(store, tmp_path, Watch())
+    assert caught.value.subject == str(tmp_path / ".holdignore") and "line 3" in caught.value.why
+
+
+def test_a_name_that_is_not_utf8_can_be_left_out(store: Store, tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff")).write_bytes(b"")
+    (tmp_path / ".holdignore").write_bytes(b"\xef\xbb\xbfbad\xff\r\n/store\n")
+    watch = Watch()
+    add(store, tmp_path, watch)
+    assert watch.paths == [str(tmp_path)]

@@ -14,6 +14,7 @@ from commonhold.agent.reuse import Reuse, Seen, Signature
 from commonhold.api import Session
 from commonhold.errors import HoldError, Kind, from_os
 from commonhold.formats.unixfs import Mtime
+from commonhold.host.names import shown
 from commonhold.unixfs.build import Built, build_symlink
 from commonhold.unixfs.chunk import CdcChunker, FixedChunker
 from commonhold.unixfs.directory import Entry, build_directory, is_utf8
@@ -282,11 +283,3 @@ def _what(mode: int) -> str:
         if test(mode):
             return name
     return "a character device"
-
-
-def shown(path: str) -> str:
-    """A path as it can be printed: bytes that are not UTF-8, and control characters, escaped."""
-    if path.isascii() and path.isprintable():
-        return path
-    raw = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in raw)

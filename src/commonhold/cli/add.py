@@ -106,7 +106,7 @@ class _Watch:
         """One more is in."""
         self.files += 1
         if self._verbose:
-            from commonhold.agent.adding import shown
+            from commonhold.host.names import shown
 
             row: dict[str, object] = {"path": shown(path), "size": built.size}
             if self._sealed:
@@ -116,7 +116,7 @@ class _Watch:
 
     def skipped(self, path: str, why: str) -> None:
         """Something was left out."""
-        from commonhold.agent.adding import shown
+        from commonhold.host.names import shown
 
         self.skips += 1
         self._out.remark(f"skipped {shown(path)}: {why}")
@@ -197,7 +197,7 @@ class _Job:
         return SealingSession(session, self.secret, self.options.profile)
 
     def _add(self, adder: "Adder", group: list[str]) -> tuple[str, "Built"]:
-        from commonhold.agent.adding import shown
+        from commonhold.host.names import shown
 
         parts = [(path, adder.add_stream(sys.stdin.buffer) if path == "-" else adder.add(path)) for path in group]
         if self.args.wrap:
@@ -206,7 +206,7 @@ class _Job:
 
     def _known(self, adder: "Adder", group: list[str]) -> _Root | None:
         """What a path was added as, if nothing in it has changed and its pin is still there."""
-        from commonhold.agent.adding import shown
+        from commonhold.host.names import shown
 
         known = adder.unchanged(group[0]) if not self.args.wrap and group[0] != "-" else None
         if known is None or self.repository is None:

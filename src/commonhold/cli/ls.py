@@ -24,9 +24,9 @@ _LETTERS = {"DIRECTORY": "d", "HAMT": "d", "SYMLINK": "l"}
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """List it."""
-    from commonhold.agent.adding import shown
     from commonhold.agent.blocks import malformed
     from commonhold.agent.naming import parse_name
+    from commonhold.host.names import shown
     from commonhold.unixfs import read
     from commonhold.unixfs.run import items
 

@@ -72,7 +72,7 @@ def _note_absent(repository: "Opened", path: str, out: Output) -> None:
 
 
 def _resolve(args: argparse.Namespace, out: Output) -> int:
-    from commonhold.agent.adding import shown
+    from commonhold.host.names import shown
 
     name, path = _parse(args.name)
     with opened(args, out) as repository:
@@ -153,7 +153,7 @@ def _describe(record: "Record", now: int) -> dict[str, object]:
 
 
 def _word(value: object) -> str:
-    from commonhold.agent.adding import shown
+    from commonhold.host.names import shown
 
     if isinstance(value, list):
         return ", ".join(shown(str(item)) for item in value) or "nothing"
