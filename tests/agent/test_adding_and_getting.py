@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,23 @@ def store(tmp_path: Path) -> Iterator[Store]:
     create(tmp_path / "store")
     with Store(tmp_path / "store") as opened:
         yield opened
+
+
+class Opening:
+    """Sees what is about to be opened, and does something once, when that is a given name."""
+
+    def __init__(self, name: str, act: Callable[[], None]) -> None:
+        self._name: str | None = name
+        self._act = act
+        self.names: list[str] = []
+        sys.addaudithook(self._see)  # there is no way to take it back: it becomes idle
+
+    def _see(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and self._name is not None:
+            self.names.append(os.path.basename(str(arguments[0])))
+            if self.names[-1] == self._name:
+                self._name = None
+                self._act()
 
 
 class Watch:
@@ -212,3 +230,59 @@ def test_a_name_that_is_not_utf8_can_be_left_out(store: Store, tmp_path: Path) -
     watch = Watch()
     add(store, tmp_path, watch)
     assert watch.paths == [str(tmp_path)]
+
+
+def _to_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _to_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize("swap", [_to_pipe, _to_link])
+def test_what_comes_in_a_files_place_before_it_is_opened_is_neither_waited_for_nor_followed(
+    store: Store, tmp_path: Path, swap: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("x")
+    Opening("file", lambda: swap(path))
+    with pytest.raises(HoldError) as caught:
+        add(store, path, Watch())
+    assert caught.value.kind is Kind.CHANGED and caught.value.subject == str(path)
+
+
+@pytest.mark.parametrize(("swap", "seen"), [(_to_pipe, "skipped "), (_to_link, "")])
+def test_what_comes_in_the_place_of_a_file_that_was_listed_is_taken_for_what_it_is(
+    store: Store, tmp_path: Path, swap: Callable[[Path], None], seen: str
+) -> None:
+    path = tmp_path / "tree/file"
+    path.parent.mkdir()
+    path.write_text("x")
+    Opening("file", lambda: swap(path))
+    watch = Watch()
+    cid = add(store, path.parent, watch)
+    assert watch.paths[0] == f"{seen}{path}"
+    get(store, cid, tmp_path / "out", Watch())
+    assert [item.is_symlink() for item in (tmp_path / "out").iterdir()] == ([] if seen else [True])
+
+
+def test_a_file_that_disappears_after_it_was_listed_is_named(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "tree/file"
+    path.parent.mkdir()
+    path.write_text("x")
+    Opening("file", path.unlink)
+    with pytest.raises(HoldError) as caught:
+        add(store, path.parent, Watch())
+    assert caught.value.kind is Kind.NOT_FOUND and caught.value.subject == str(path)
+
+
+def test_pipes_are_not_opened(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    os.mkfifo(tmp_path / "tree/pipe")
+    (tmp_path / "tree/zero").write_text("")
+    opening = Opening("zero", lambda: None)
+    add(store, tmp_path / "tree", Watch())
+    assert "zero" in opening.names and "pipe" not in opening.names

@@ -12,7 +12,7 @@ from commonhold.agent.content import Content
 from commonhold.agent.ignoring import Rules
 from commonhold.agent.reuse import Reuse, Seen, Signature
 from commonhold.api import Session
-from commonhold.errors import HoldError, Kind, from_os
+from commonhold.errors import HoldError, Kind, from_os, os_errors
 from commonhold.formats.unixfs import Mtime
 from commonhold.host.names import shown
 from commonhold.unixfs.build import Built, build_symlink
@@ -20,7 +20,9 @@ from commonhold.unixfs.chunk import CdcChunker, FixedChunker
 from commonhold.unixfs.directory import Entry, build_directory, is_utf8
 from commonhold.unixfs.profile import Profile
 
-_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+# Not to wait for a pipe's other end, should one have come in a file's place.
+_ROOT_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_FILE_FLAGS = _ROOT_FLAGS | os.O_NOFOLLOW
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -88,7 +90,7 @@ class Adder:
                 here = stack[-1]
                 todo = self._todo(here)
                 while todo:
-                    name = todo.pop()
+                    name = todo.pop().name
                     status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
                     signature.take(name, Seen.of(status))
                     if stat.S_ISDIR(status.st_mode):
@@ -121,11 +123,10 @@ class Adder:
             if stat.S_ISDIR(status.st_mode):
                 if not self._options.recursive:
                     raise HoldError("add", Kind.USAGE, shown(path), "is a directory", hint=f"hold add -r {shown(path)}")
-                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                return self._directory(fd, path, Rules.none())
+                return self._directory(_open_seen(path, status), path, Rules.none())
             if not stat.S_ISREG(status.st_mode):
                 raise HoldError("add", Kind.UNSUPPORTED, shown(path), "is neither a file nor a directory")
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = _open_seen(path, status)
             return self._file(fd, path, os.fstat(fd))
         except OSError as error:
             raise from_os("add", shown(path), error) from error
@@ -142,6 +143,7 @@ class Adder:
 
     def _file(self, fd: int, path: str, before: os.stat_result) -> Built:
         try:
+            os.set_blocking(fd, True)
             seen = Seen.of(before)
             known = self._reuse.file(path, seen) if self._reuse else None
             if known is not None:
@@ -197,28 +199,31 @@ class Adder:
             for left in stack:
                 os.close(left.fd)
 
-    def _todo(self, here: "_Open") -> list[str]:
-        """The names still to add, last first; a directory is listed when it is first asked."""
+    def _todo(self, here: "_Open") -> list["os.DirEntry[str]"]:
+        """The entries still to add, last first; a directory is listed when it is first asked."""
         if here.todo is None:
             here.todo = self._list(here)
         return here.todo
 
-    def _list(self, here: "_Open") -> list[str]:
+    def _list(self, here: "_Open") -> list["os.DirEntry[str]"]:
         with os.scandir(here.fd) as found:
-            names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+            entries = list(found)
         here.rules = here.rules.within(here.fd, here.path)
         if not self._options.hidden:
-            names = [item for item in names if not item[0].startswith(".")]
+            entries = [entry for entry in entries if not entry.name.startswith(".")]
         if here.rules.any:
-            names = [item for item in names if not here.rules.ignores(f"{here.path}/{item[0]}", is_directory=item[1])]
-        return sorted((name for name, _ in names), key=os.fsencode, reverse=True)
+            entries = [entry for entry in entries if not here.ignores(entry)]
+        return sorted(entries, key=lambda entry: os.fsencode(entry.name), reverse=True)
 
-    def _step(self, stack: list["_Open"], here: "_Open", name: str) -> None:
-        path = f"{here.path}/{name}"
+    def _step(self, stack: list["_Open"], here: "_Open", entry: "os.DirEntry[str]") -> None:
+        name, path = entry.name, f"{here.path}/{entry.name}"
         if not is_utf8(name):
             raise HoldError(
                 "add", Kind.INVALID, shown(path), "the name is not UTF-8", hint="rename it, or list it in .holdignore"
             )
+        if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+            self._unopened(here, name, path, None)  # to open a pipe or a device is to do something to it
+            return
         try:
             fd = os.open(name, _FILE_FLAGS, dir_fd=here.fd)
         except OSError as error:
@@ -236,15 +241,16 @@ class Adder:
             os.close(fd)
             self._watcher.skipped(path, _what(kind))
 
-    def _unopened(self, here: "_Open", name: str, path: str, error: OSError) -> None:
+    def _unopened(self, here: "_Open", name: str, path: str, error: OSError | None) -> None:
         """A symbolic link, a special file, or something that cannot be read."""
-        status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
+        with os_errors("add", shown(path)):
+            status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
         self._signature.take(name, Seen.of(status))
         if stat.S_ISLNK(status.st_mode):
             built = self._link(os.readlink(name, dir_fd=here.fd), path, status)
             here.entries.append(Entry(name, built.cid, built.tsize))
         elif stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-            raise from_os("add", shown(path), error) from error
+            raise _replaced(path) if error is None else from_os("add", shown(path), error) from error
         else:
             self._watcher.skipped(path, _what(status.st_mode))
 
@@ -274,8 +280,27 @@ class _Open:
         self.fd = fd
         self.path = path.rstrip("/") or "/"
         self.rules = rules
-        self.todo: list[str] | None = None  # names still to add, last first
+        self.todo: list[os.DirEntry[str]] | None = None  # still to add, last first
         self.entries: list[Entry] = []
+
+    def ignores(self, entry: "os.DirEntry[str]") -> bool:
+        """Whether the rules leave out what is listed here."""
+        return self.rules.ignores(f"{self.path}/{entry.name}", is_directory=entry.is_dir(follow_symlinks=False))
+
+
+def _open_seen(path: str, seen: os.stat_result) -> int:
+    """Open what was seen under a path. CHANGED if there is something else by now."""
+    fd = os.open(path, _ROOT_FLAGS)
+    found = os.fstat(fd)
+    # An inode's number may be given again to what comes next.
+    if not os.path.samestat(found, seen) or stat.S_IFMT(found.st_mode) != stat.S_IFMT(seen.st_mode):
+        os.close(fd)
+        raise _replaced(path)
+    return fd
+
+
+def _replaced(path: str) -> HoldError:
+    return HoldError("add", Kind.CHANGED, shown(path), "something else came in its place while it was added")
 
 
 def _what(mode: int) -> str:
