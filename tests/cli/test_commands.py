@@ -390,3 +390,15 @@ def test_an_index_that_lies_is_found_and_made_anew(hold: Run, tree: Path, tmp_pa
     done = hold("verify", "--rebuild-index")
     assert b"made the index anew" in done.stderr and b"all sound" in done.stdout
     assert b"all sound" in hold("verify").stdout
+
+
+def test_the_repository_is_left_out_of_a_tree_it_lies_in(hold: Run, tree: Path, tmp_path: Path) -> None:
+    inside = {"HOLD_REPO": str(tree / "sub/.hold")}
+    before = last(hold("add", "-r", "--hidden", "tree"))
+    hold("init", **inside)
+    time.sleep(0.1)
+    for words, said in (((), 1), (("--only-hash",), 1), (("--reuse",), 0)):
+        done = hold("add", "-r", "--hidden", *words, "tree", **inside)
+        assert last(done) == before
+        assert done.stderr.count(b"skipped tree/sub/.hold: the repository itself\n") == said
+    assert b"is the repository itself" in hold("add", "-r", "tree/sub/.hold", code=2, **inside).stderr

@@ -57,10 +57,18 @@ class Watcher(Protocol):
 
 
 class Adder:
-    """Adds paths to one session."""
+    """Adds paths to one session. `own` is the directory of the repository it goes to, which no tree takes in."""
 
-    def __init__(self, session: Session, options: Options, watcher: Watcher, reuse: Reuse | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        options: Options,
+        watcher: Watcher,
+        reuse: Reuse | None = None,
+        own: os.stat_result | None = None,
+    ) -> None:
         self._session = session
+        self._own = own
         self._options = options
         self._watcher = watcher
         self._reuse = reuse
@@ -92,6 +100,8 @@ class Adder:
                 while todo:
                     name = todo.pop().name
                     status = os.stat(name, dir_fd=here.fd, follow_symlinks=False)
+                    if self._is_own(status):
+                        continue
                     signature.take(name, Seen.of(status))
                     if stat.S_ISDIR(status.st_mode):
                         fd = os.open(name, _DIRECTORY_FLAGS, dir_fd=here.fd)
@@ -103,6 +113,9 @@ class Adder:
         finally:
             for left in stack:
                 os.close(left.fd)
+
+    def _is_own(self, status: os.stat_result) -> bool:
+        return self._own is not None and os.path.samestat(status, self._own)
 
     def close(self) -> None:
         """End what runs beside it."""
@@ -120,6 +133,8 @@ class Adder:
         try:
             status = os.stat(path)
             self._signature.take("", Seen.of(status))
+            if self._is_own(status):
+                raise HoldError("add", Kind.USAGE, shown(path), "is the repository itself")
             if stat.S_ISDIR(status.st_mode):
                 if not self._options.recursive:
                     raise HoldError("add", Kind.USAGE, shown(path), "is a directory", hint=f"hold add -r {shown(path)}")
@@ -231,6 +246,10 @@ class Adder:
             return
         status = os.fstat(fd)
         kind = status.st_mode
+        if stat.S_ISDIR(kind) and self._is_own(status):
+            os.close(fd)
+            self._watcher.skipped(path, "the repository itself")
+            return
         self._signature.take(name, Seen.of(status))
         if stat.S_ISREG(kind):
             built = self._file(fd, path, status)

@@ -1,7 +1,7 @@
 """Take files and directories in. The last line on standard output is the root CID.
 
-What is added is pinned under --name, or under its own CID. Names that begin with a dot, and what a .holdignore
-lists, are left out of directories.
+What is added is pinned under --name, or under its own CID. Names that begin with a dot, what a .holdignore lists, and
+the repository itself are left out of directories.
 
 With --sealed nobody can read the blocks without the read capability, which is then the last line instead. Whoever has
 it can read all of it, and nobody can take it back. It is never part of a pin's name.
@@ -156,6 +156,7 @@ class _Job:
     watch: _Watch
     repository: "Opened | None"
     secret: bytes | None
+    own: os.stat_result | None
 
     def root(self, group: list[str]) -> _Root:
         """Add one path, or several in one directory, as a pin of its own."""
@@ -164,7 +165,7 @@ class _Job:
         session = self._session()
         sealing = self._sealing(session)
         reuse = self._reuse(session)
-        adder = Adder(sealing or session, self.options, self.watch, reuse)
+        adder = Adder(sealing or session, self.options, self.watch, reuse, self.own)
         try:
             known = self._known(adder, group) if self.args.reuse and reuse is not None else None
             if known is not None:
@@ -231,10 +232,18 @@ class _Job:
 def _job(args: argparse.Namespace, out: Output, watch: _Watch) -> Iterator[_Job]:
     options = _options(args)
     if args.only_hash:
-        yield _Job(args, options, watch, None, _secret(args, choose(args).path) if args.sealed else None)
+        yield _Job(args, options, watch, None, _secret(args, choose(args).path) if args.sealed else None, _own(args))
         return
     with opened(args, out) as repository:
-        yield _Job(args, options, watch, repository, _secret(args, repository.path))
+        yield _Job(args, options, watch, repository, _secret(args, repository.path), _own(args))
+
+
+def _own(args: argparse.Namespace) -> os.stat_result | None:
+    """The repository's directory, if there is one: hashing needs none."""
+    try:
+        return choose(args).path.stat()
+    except (HoldError, OSError):
+        return None
 
 
 def _secret(args: argparse.Namespace, repository: Path) -> bytes | None:
