@@ -402,3 +402,18 @@ def test_the_repository_is_left_out_of_a_tree_it_lies_in(hold: Run, tree: Path, 
         assert last(done) == before
         assert done.stderr.count(b"skipped tree/sub/.hold: the repository itself\n") == said
     assert b"is the repository itself" in hold("add", "-r", "tree/sub/.hold", code=2, **inside).stderr
+
+
+def test_an_add_goes_on_without_its_notes(hold: Run, tree: Path, tmp_path: Path) -> None:
+    root = last(hold("add", "-r", "tree"))
+    notes = tmp_path / "repo/reuse.sqlite"
+    notes.unlink()
+    notes.mkdir()
+    for words in ((), ("--reuse",)):
+        done = hold("add", "-r", *words, "tree")
+        assert last(done) == root and done.stderr.count(b"repo/reuse.sqlite cannot be used") == 1
+
+
+def test_a_file_from_the_far_future_is_added(hold: Run, tree: Path) -> None:
+    os.utime(tree / "hello", (2**34 - 1e6, 2**34 - 1e6))
+    assert last(hold("add", "-r", "tree")) == last(hold("add", "-r", "--reuse", "tree"))

@@ -3,12 +3,13 @@
 A cache: losing it costs time only. A file is noted only if it had been left alone for a moment before it was read.
 """
 
+import contextlib
 import hashlib
 import os
 import sqlite3
-import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +18,8 @@ from commonhold.formats.malformed import Malformed
 from commonhold.unixfs.build import Built
 
 _SETTLED_NS = 50_000_000  # beyond the kernel's tick: within it two writes can leave the same time
-_SCHEMA = """create table if not exists files (
-  path blob not null, label text not null, device int, inode int, size int, mtime int, ctime int,
-  cid blob not null, tsize int not null, primary key (path, label)) without rowid;
-create table if not exists trees (
-  path blob not null, label text not null, digest blob not null, cid blob not null, size int, tsize int,
-  primary key (path, label)) without rowid;"""
-_STATE = struct.Struct("<QQQqq")
+_TABLE = """create table if not exists {} (path blob not null, label text not null, state blob not null,
+  cid blob not null, size int not null, tsize int not null, primary key (path, label)) without rowid"""
 
 
 class Seen(NamedTuple):
@@ -40,6 +36,10 @@ class Seen(NamedTuple):
         """The state that a stat shows."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
+    def digits(self) -> bytes:
+        """The same for no other state. Numbers have no limit: file systems make up inodes, and times after 2262."""
+        return b"%d %d %d %d %d" % self
+
 
 class Signature:
     """What a whole tree looked like: every name and state in the order of an add."""
@@ -50,7 +50,7 @@ class Signature:
 
     def take(self, name: str, seen: Seen) -> None:
         """One more name."""
-        self._parts.append(os.fsencode(name) + b"/" + _STATE.pack(*seen))
+        self._parts.append(os.fsencode(name) + b"/" + seen.digits())
         self._latest = max(self._latest, seen.mtime, seen.ctime)
 
     def leave(self) -> None:
@@ -67,82 +67,99 @@ class Signature:
 
 
 class Reuse:
-    """The notes of one repository. `trust` says whether they are asked, `present` whether a file's blocks are here."""
+    """The notes of one repository. `trust` says whether they are asked, `present` whether a file's blocks are here.
 
-    def __init__(self, path: Path, label: str, present: Callable[[Built], bool], *, trust: bool) -> None:
+    Notes that cannot be read or written are said to `remark`, once, and done without.
+    """
+
+    def __init__(
+        self, path: Path, label: str, present: Callable[[Built], bool], remark: Callable[[str], None], *, trust: bool
+    ) -> None:
+        self._path = path
         self._label = label
         self._trust = trust
         self._present = present
+        self._remark = remark
         self._start = time.time_ns()
         self._here = os.getcwd()
         self._new: list[tuple[object, ...]] = []
-        self._db: sqlite3.Connection | None = sqlite3.connect(path, isolation_level=None)
-        try:
+        self._db: sqlite3.Connection | None = None
+        with self._doing_without():
+            self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("pragma journal_mode=wal")
             self._db.execute("pragma synchronous=off")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError:  # a cache that cannot be read is no cache
-            self._db.close()
-            self._db = None
-            path.unlink(missing_ok=True)
+            for table in ("files", "trees"):
+                self._db.execute(_TABLE.format(table))
+
+    @contextmanager
+    def _doing_without(self) -> Iterator[None]:
+        """Run a block that asks or writes notes; where that fails, give them up, and let the next add begin anew."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._remark(f"note: {self._path} cannot be used: {error}")
+            db, self._db = self._db, None
+            if db is not None:
+                db.close()
+            with contextlib.suppress(OSError):
+                self._path.unlink()
 
     def _key(self, path: str) -> bytes:
         return os.fsencode(path if path.startswith("/") else f"{self._here}/{path}")
 
-    def tree(self, path: str, signature: Signature) -> Built | None:
-        """What the tree was added as, if nothing in it has changed since. Whether it is still here is not said."""
+    def _noted(self, table: str, path: str, state: Callable[[], bytes]) -> Built | None:
+        """What a path was added as, if it was in this state."""
         if not self._trust or self._db is None:
             return None
-        row = self._db.execute(
-            "select digest, cid, size, tsize from trees where path=? and label=?", (self._key(path), self._label)
-        ).fetchone()
-        if row is None or row[0] != signature.digest():
-            return None
-        try:
-            return Built(cids.parse(row[1]), row[2], row[3])
-        except Malformed:
-            return None
+        asked = f"select state, cid, size, tsize from {table} where path=? and label=?"
+        with self._doing_without():
+            row = self._db.execute(asked, (self._key(path), self._label)).fetchone()
+            if row is not None and row[0] == state():
+                with contextlib.suppress(Malformed):
+                    return Built(cids.parse(row[1]), row[2], row[3])
+        return None
+
+    def tree(self, path: str, signature: Signature) -> Built | None:
+        """What the tree was added as, if nothing in it has changed since. Whether it is still here is not said."""
+        return self._noted("trees", path, signature.digest)
 
     def note_tree(self, path: str, signature: Signature, built: Built) -> None:
         """Note what a tree was added as."""
-        if self._db is not None and signature.settled(self._start):
-            row = (self._key(path), self._label, signature.digest(), bytes(built.cid), built.size, built.tsize)
-            self._db.execute("insert or replace into trees values (?,?,?,?,?,?)", row)
+        if signature.settled(self._start):
+            self._save("trees", [self._row(path, signature.digest(), built)])
 
     def file(self, path: str, seen: Seen) -> Built | None:
         """What the file was added as, if it has not changed since and is still here."""
-        if not self._trust or self._db is None:
-            return None
-        row = self._db.execute(
-            "select device, inode, size, mtime, ctime, cid, tsize from files where path=? and label=?",
-            (self._key(path), self._label),
-        ).fetchone()
-        if row is None or Seen(*row[:5]) != seen:
-            return None
-        try:
-            built = Built(cids.parse(row[5]), seen.size, row[6])
-        except Malformed:
-            return None
-        return built if self._present(built) else None
+        built = self._noted("files", path, seen.digits)
+        return built if built is not None and self._present(built) else None
 
     def note_file(self, path: str, seen: Seen, built: Built) -> None:
         """Note what a file was added as."""
-        if self._db is None or max(seen.mtime, seen.ctime) > self._start - _SETTLED_NS:
+        if max(seen.mtime, seen.ctime) > self._start - _SETTLED_NS:
             return
-        self._new.append((self._key(path), self._label, *seen, bytes(built.cid), built.tsize))
+        self._new.append(self._row(path, seen.digits(), built))
         if len(self._new) >= 10_000:
-            self._save()
+            self._save_files()
 
-    def _save(self) -> None:
-        if self._db is not None and self._new:
-            self._db.execute("begin")
-            self._db.executemany("insert or replace into files values (?,?,?,?,?,?,?,?,?)", self._new)
-            self._db.execute("commit")
+    def _row(self, path: str, state: bytes, built: Built) -> tuple[object, ...]:
+        return self._key(path), self._label, state, bytes(built.cid), built.size, built.tsize
+
+    def _save_files(self) -> None:
+        self._save("files", self._new)
         self._new.clear()
+
+    def _save(self, table: str, rows: list[tuple[object, ...]]) -> None:
+        if self._db is None or not rows:
+            return
+        with self._doing_without():
+            self._db.execute("begin")
+            self._db.executemany(f"insert or replace into {table} values (?,?,?,?,?,?)", rows)
+            self._db.execute("commit")
 
     def close(self) -> None:
         """Write the notes of an add that went well."""
-        self._save()
+        self._save_files()
         if self._db is not None:
-            self._db.close()
+            with self._doing_without():
+                self._db.close()
             self._db = None

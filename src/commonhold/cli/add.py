@@ -93,6 +93,7 @@ class _Watch:
         self._sealed = sealed  # then a file's own CID is the name of nothing that is there
         self._progress = out.progress("added")
         self.bytes = self._progress.bytes
+        self.remark = out.remark
         self.close = self._progress.close
         self.files = 0
         self.skips = 0
@@ -225,7 +226,8 @@ class _Job:
             """Have the session keep a file's blocks, if all are here."""
             return repository.blocks.keep_if_whole(session, built.cid)
 
-        return Reuse(Path(repository.path) / "reuse.sqlite", self.options.label, present, trust=self.args.reuse)
+        path = repository.path / "reuse.sqlite"
+        return Reuse(path, self.options.label, present, self.watch.remark, trust=self.args.reuse)
 
 
 @contextmanager
