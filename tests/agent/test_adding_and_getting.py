@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from commonhold.errors import HoldError, Kind
 from commonhold.formats.cid import Cid
 from commonhold.unixfs.build import Built
 from commonhold.unixfs.chunk import FixedChunker
-from commonhold.unixfs.profile import by_name
+from commonhold.unixfs.profile import by_name, with_attributes
+from tests.host.people import plain_user
 
 MIB = 1 << 20
 
@@ -66,9 +68,12 @@ class Watch:
         self.paths.append(f"skipped {path}")
 
 
-def add(store: Store, path: Path, watch: Watch, chunk: int = MIB) -> Cid:
+PLAIN = Options(by_name("unixfs-v1-2025"), FixedChunker(MIB), recursive=True)
+
+
+def add(store: Store, path: Path, watch: Watch, options: Options = PLAIN) -> Cid:
     session = store.session()
-    adder = Adder(session, Options(by_name("unixfs-v1-2025"), FixedChunker(chunk), recursive=True), watch)
+    adder = Adder(session, options, watch)
     try:
         built = adder.add(str(path))
         session.commit("it", built.cid)
@@ -187,10 +192,11 @@ def test_what_is_here_already_is_added_again_however_much_it_is(
     for number in range(10):
         (tmp_path / "tree" / str(number)).write_text(str(number))
     (tmp_path / "tree" / "large").write_bytes(os.urandom(8 * MIB))
-    first = add(store, tmp_path / "tree", Watch(), chunk)
-    assert add(store, tmp_path / "tree", Watch(), chunk) == first
+    options = replace(PLAIN, chunker=FixedChunker(chunk))
+    first = add(store, tmp_path / "tree", Watch(), options)
+    assert add(store, tmp_path / "tree", Watch(), options) == first
     (tmp_path / "tree" / "new").write_text("new")
-    second = add(store, tmp_path / "tree", Watch(), chunk)
+    second = add(store, tmp_path / "tree", Watch(), options)
     store.unpin("it")
     reclaim.collect(store)
     assert list(store.keys()) == [] and second != first
@@ -286,3 +292,30 @@ def test_pipes_are_not_opened(store: Store, tmp_path: Path) -> None:
     opening = Opening("zero", lambda: None)
     add(store, tmp_path / "tree", Watch())
     assert "zero" in opening.names and "pipe" not in opening.names
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+@pytest.mark.parametrize(("mode", "left"), [(0o777, 0), (0o755, 1)])
+def test_a_directory_that_cannot_be_finished_is_an_error_and_nothing_unsaid_is_left(mode: int, left: int) -> None:
+    with plain_user() as home:
+        create(home / "store")
+        (home / "out").mkdir()
+        (home / "tree").mkdir()
+        (home / "tree/file").write_text("x")
+
+        def take_away() -> None:
+            os.seteuid(0)
+            (partial,) = (home / "out").iterdir()
+            os.chown(partial, 0, 0)
+            os.chmod(partial, mode)
+            os.seteuid(home.stat().st_uid)
+
+        with Store(home / "store") as store:
+            options = Options(with_attributes(by_name("unixfs-v1-2025")), FixedChunker(MIB), recursive=True, mtime=True)
+            cid = add(store, home / "tree", Watch(), options)
+            with pytest.raises(HoldError) as caught:
+                get(store, cid, home / "out/it", Watch(take_away))
+        assert caught.value.kind is Kind.DENIED and caught.value.subject == str(home / "out/it")
+        partial = list((home / "out").iterdir())
+        assert len(partial) == left and all(str(path) in caught.value.why for path in partial)

@@ -417,3 +417,12 @@ def test_an_add_goes_on_without_its_notes(hold: Run, tree: Path, tmp_path: Path)
 def test_a_file_from_the_far_future_is_added(hold: Run, tree: Path) -> None:
     os.utime(tree / "hello", (2**34 - 1e6, 2**34 - 1e6))
     assert last(hold("add", "-r", "tree")) == last(hold("add", "-r", "--reuse", "tree"))
+
+
+def test_a_name_that_is_not_utf8_is_written_and_printed(hold: Run, tree: Path, tmp_path: Path) -> None:
+    hold("add", "tree/hello")
+    for words in (["get"], ["get", "--json"], ["get", "--archive", "tar"], ["export"], ["export", "--json"]):
+        name = os.fsdecode(b"out\xff\n" + "-".join(words).encode())
+        shown = rb"out\\xff\\n" if "--json" in words else rb"out\xff\n"
+        assert shown in hold(*words, HELLO, "-o", name).stdout and (tmp_path / name).exists()
+        assert shown in hold(*words, HELLO, "-o", name, code=1).stderr

@@ -9,11 +9,12 @@ from typing import Protocol
 
 from commonhold.agent.blocks import Blocks, malformed
 from commonhold.agent.streaming import Piece, Reader
-from commonhold.errors import HoldError, Kind, from_os
+from commonhold.errors import HoldError, Kind, from_os, os_errors
 from commonhold.formats.cid import Cid
 from commonhold.formats.unixfs import Mtime, Type
 from commonhold.host import disk
 from commonhold.host.disk import PAGE
+from commonhold.host.names import shown
 from commonhold.host.placing import NEW_FILE, Place, placed
 from commonhold.unixfs import read, run
 
@@ -57,12 +58,13 @@ class Getter:
                 here = stack[-1]
                 entry = next(here.entries, None)
                 if entry is None:
-                    stack.pop()
-                    _set_attributes(here.fd, here.info)
-                    os.close(here.fd)
+                    with os_errors("get", shown(here.path)):
+                        _set_attributes(here.fd, here.info)
+                    os.close(stack.pop().fd)
                     continue
                 if len(stack) >= _MAX_DEPTH:
-                    raise HoldError("get", Kind.TOO_LARGE, here.path, f"nested deeper than {_MAX_DEPTH} directories")
+                    why = f"nested deeper than {_MAX_DEPTH} directories"
+                    raise HoldError("get", Kind.TOO_LARGE, shown(here.path)[:200], why)
                 self._node(entry.cid, here.fd, entry.name, f"{here.path}/{entry.name}", stack)
         finally:
             for left in stack:
@@ -82,9 +84,9 @@ class Getter:
             else:
                 self._file(cid, info, parent, name)
         except OSError as error:
-            raise from_os("get", path, error) from error
+            raise from_os("get", shown(path), error) from error
         except ValueError as error:  # a NUL in a name or a target
-            raise HoldError("get", Kind.INVALID, repr(path)[:200], str(error)) from error
+            raise HoldError("get", Kind.INVALID, shown(path)[:200], str(error)) from error
         self._watcher.file(path)
 
     def _entries(self, cid: Cid) -> Iterator[read.Entry]:

@@ -19,6 +19,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Export it."""
     from commonhold.agent.archiving import export_car
     from commonhold.agent.blocks import parse_path
+    from commonhold.host.names import shown
     from commonhold.host.placing import new_file
 
     cid, path = parse_path(args.path)
@@ -34,5 +35,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
         with new_file("export", args.output) as sink:
             count = export_car(repository.blocks, root, sink, progress.bytes)
     progress.close()
-    out.result({"cid": str(root), "path": args.output, "blocks": count}, f"exported {count} blocks to {args.output}")
+    where = shown(args.output)
+    out.result({"cid": str(root), "path": where, "blocks": count}, f"exported {count} blocks to {where}")
     return 0

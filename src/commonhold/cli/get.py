@@ -43,6 +43,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Get it."""
     from commonhold.agent.getting import Getter
     from commonhold.agent.naming import parse_name
+    from commonhold.host.names import shown
 
     named = parse_name(args.path)
     watch = _Watch(out)
@@ -61,12 +62,14 @@ def run(args: argparse.Namespace, out: Output) -> int:
         finally:
             getter.close()
             watch.close()
-    out.result({"cid": str(root), "path": target, "files": watch.files, "bytes": watch.done}, target)
+    where = shown(target)
+    out.result({"cid": str(root), "path": where, "files": watch.files, "bytes": watch.done}, where)
     return 0
 
 
 def _archive(args: argparse.Namespace, out: Output, found: "Found", name: str, watch: _Watch) -> int:
     from commonhold.agent.archiving import export_tar
+    from commonhold.host.names import shown
     from commonhold.host.placing import new_file
 
     target = f"{name}.tar" if args.output is None else args.output
@@ -76,5 +79,6 @@ def _archive(args: argparse.Namespace, out: Output, found: "Found", name: str, w
     with new_file("get", target) as sink:
         count = export_tar(found.blocks, found.cid, name, sink, watch.bytes)
     watch.close()
-    out.result({"cid": str(found.cid), "path": target, "files": count, "bytes": watch.done}, target)
+    where = shown(target)
+    out.result({"cid": str(found.cid), "path": where, "files": count, "bytes": watch.done}, where)
     return 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.host.names import shown
 from commonhold.host.removing import remove_tree
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,20 +42,25 @@ def placed(op: str, target: str) -> Iterator[Place]:
     error says what is.
     """
     parent, name = os.path.split(target.rstrip("/"))
-    with os_errors(op, target):
+    subject = shown(target)
+    with os_errors(op, subject):
         if os.path.lexists(target):
-            raise HoldError(op, Kind.EXISTS, target, "there is something already", hint="choose another place with -o")
+            raise HoldError(op, Kind.EXISTS, subject, "there is something already", hint="choose another place with -o")
         if name in ("", ".", ".."):
-            raise HoldError(op, Kind.USAGE, repr(target), "names nothing that could be made")
-        directory = os.open(parent or ("/" if target.startswith("/") else "."), _DIRECTORY)
+            raise HoldError(op, Kind.USAGE, subject, "names nothing that could be made")
+        directory = os.open(parent or ".", _DIRECTORY)
     # A name's bytes are limited, not its characters.
     partial = f".{os.fsdecode(os.fsencode(name)[:200])}.{secrets.token_hex(4)}.partial"
     try:
         yield Place(directory, partial)
-        with os_errors(op, target):
+        with os_errors(op, subject):
             rename_new(directory, partial, name)
     except BaseException as error:
-        _clear(directory, partial, error, op, target)
+        try:
+            remove_tree(directory, partial)
+        except OSError as failure:
+            left = f"what was made is left at {shown(os.path.join(parent, partial))}: {failure.strerror}"
+            raise _with(error, left, op, subject) from error
         raise
     finally:
         os.close(directory)
@@ -65,24 +71,17 @@ def new_file(op: str, target: str) -> Iterator[BinaryIO]:
     """A file to write, of the caller's umask, which becomes the target when the block ends well. See `placed`."""
     with (
         placed(op, target) as place,
-        os_errors(op, target),
+        os_errors(op, shown(target)),
         open(os.open(place.partial, NEW_FILE, 0o666, dir_fd=place.directory), "wb") as sink,
     ):
         yield sink
 
 
-def _clear(directory: int, partial: str, error: BaseException, op: str, target: str) -> None:
-    try:
-        remove_tree(directory, partial)
-    except OSError as failure:
-        cause = (
-            error
-            if isinstance(error, HoldError)
-            else HoldError(op, Kind.INTERRUPTED, target, str(error) or "interrupted")
-        )
-        left = os.path.join(os.path.dirname(target.rstrip("/")), partial)
-        why = f"{cause.why}; what was made is left at {left}: {failure.strerror}"
-        raise HoldError(cause.op, cause.kind, cause.subject, why, hint="remove it") from error
+def _with(error: BaseException, more: str, op: str, subject: str) -> HoldError:
+    """The same error, and what else there is to say."""
+    if not isinstance(error, HoldError):
+        error = HoldError(op, Kind.INTERRUPTED, subject, str(error) or "interrupted")
+    return HoldError(error.op, error.kind, error.subject, f"{error.why}; {more}", hint=error.hint)
 
 
 def rename_new(directory: int, old: str, new: str) -> None:

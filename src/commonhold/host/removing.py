@@ -1,5 +1,6 @@
 """Removing a file or tree, whatever its depth and modes, and never by a link."""
 
+import contextlib
 import os
 import secrets
 
@@ -55,7 +56,8 @@ def _enter(directory: int, name: str) -> int:
     """Open a directory, never by a link, that its owner may list and change from now on."""
     found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        os.chmod(f"/proc/self/fd/{found}", 0o700)
+        with contextlib.suppress(PermissionError):  # somebody else's, who may let us all the same
+            os.chmod(f"/proc/self/fd/{found}", 0o700)
         return os.open(".", _DIRECTORY, dir_fd=found)
     finally:
         os.close(found)
