@@ -426,3 +426,13 @@ def test_a_name_that_is_not_utf8_is_written_and_printed(hold: Run, tree: Path, t
         shown = rb"out\\xff\\n" if "--json" in words else rb"out\xff\n"
         assert shown in hold(*words, HELLO, "-o", name).stdout and (tmp_path / name).exists()
         assert shown in hold(*words, HELLO, "-o", name, code=1).stderr
+
+
+def test_one_is_said_as_one(hold: Run, tree: Path, tmp_path: Path) -> None:
+    said = [hold("add", "tree/hello").stderr, hold("export", HELLO, "-o", "x.car").stdout, hold("export", HELLO).stderr]
+    said += [hold("import", "x.car").stderr, hold("dag", "stat", HELLO).stdout, hold("pin", "ls").stdout]
+    said.append(hold("verify").stdout)
+    hold("pin", "rm", HELLO)
+    said.append(hold("gc").stdout)
+    assert [b"1 file or directory," in said[0], *(b"1 block" in text for text in said[1:])] == [True] * len(said)
+    assert not any(b"1 blocks" in text for text in said)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from commonhold.cli.opening import choose, opened
-from commonhold.cli.output import Output, human
+from commonhold.cli.output import Output, counted, human
 from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.result(row, None if args.quieter else f"{done} {root.cid} {root.path}")
         if not out.json and (root.capability is not None or root is added[-1]):
             sys.stdout.write(f"{root.capability or root.cid}\n")
-    out.remark(f"{watch.files} files and directories, {human(watch.done)} read")
+    what = counted(watch.files, "file or directory", "files and directories")
+    out.remark(f"{what}, {human(watch.done)} read")
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output, human
+from commonhold.cli.output import Output, counted, human
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,5 +47,7 @@ def _stat(args: argparse.Namespace, out: Output) -> int:
         else:
             root = repository.find(named).cid
             blocks, size = graph_size(repository.blocks, root)
-    out.result({"cid": str(root), "blocks": blocks, "bytes": size}, f"{root}: {blocks} blocks, {human(size)}")
+    out.result(
+        {"cid": str(root), "blocks": blocks, "bytes": size}, f"{root}: {counted(blocks, 'block')}, {human(size)}"
+    )
     return 0

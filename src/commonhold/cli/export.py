@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output
+from commonhold.cli.output import Output, counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +30,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
             count = export_car(repository.blocks, root, sys.stdout.buffer, progress.bytes)
             sys.stdout.buffer.flush()
             progress.close()
-            out.remark(f"exported {count} blocks")
+            out.remark(f"exported {counted(count, 'block')}")
             return 0
         with new_file("export", args.output) as sink:
             count = export_car(repository.blocks, root, sink, progress.bytes)
     progress.close()
     where = shown(args.output)
-    out.result({"cid": str(root), "path": where, "blocks": count}, f"exported {count} blocks to {where}")
+    out.result({"cid": str(root), "path": where, "blocks": count}, f"exported {counted(count, 'block')} to {where}")
     return 0

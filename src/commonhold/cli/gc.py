@@ -3,7 +3,7 @@
 import argparse
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output, human
+from commonhold.cli.output import Output, counted, human
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,5 +24,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     row = {
         "blocks": done.blocks, "bytes": done.bytes, "moved": done.moved, "segments": done.segments, "disk": done.disk,
     }  # fmt: skip
-    out.result(row, f"deleted {done.blocks} blocks of {human(done.bytes)}; {human(done.disk)} of disk given back")
+    out.result(
+        row, f"deleted {counted(done.blocks, 'block')} of {human(done.bytes)}; {human(done.disk)} of disk given back"
+    )
     return 0

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output, human
+from commonhold.cli.output import Output, counted, human
 from commonhold.errors import HoldError, Kind, os_errors
 
 if TYPE_CHECKING:
@@ -57,4 +57,4 @@ def _import(args: argparse.Namespace, out: Output, repository: "Opened", name: s
         progress.close()
     row = {"roots": [str(root) for root in found.roots], "blocks": found.blocks, "bytes": found.bytes}
     out.result(row, "\n".join(str(root) for root in found.roots))
-    out.remark(f"{found.blocks} blocks of {human(found.bytes)} from {name}")
+    out.remark(f"{counted(found.blocks, 'block')} of {human(found.bytes)} from {name}")

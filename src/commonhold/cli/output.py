@@ -98,6 +98,11 @@ def human(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """How many of something, for people."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def clock(seconds: float) -> str:
     """A duration for people."""
     whole = max(0, int(seconds))

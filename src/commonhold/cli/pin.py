@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output, human
+from commonhold.cli.output import Output, counted, human
 
 if TYPE_CHECKING:
     from commonhold.api import Pin
@@ -57,7 +57,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
                     "bytes": pin.bytes,
                     "made": pin.made,
                 }
-                out.result(row, f"{pin.root} {pin.blocks:>9} blocks {human(pin.bytes):>10}  {made}  {pin.name}")
+                out.result(
+                    row, f"{pin.root} {counted(pin.blocks, 'block'):>16} {human(pin.bytes):>10}  {made}  {pin.name}"
+                )
     return 0
 
 

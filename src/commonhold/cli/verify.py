@@ -6,7 +6,7 @@ Adding the same content again, or importing it, mends a damaged block.
 import argparse
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output, human
+from commonhold.cli.output import Output, counted, human
 from commonhold.errors import Kind
 
 
@@ -33,5 +33,5 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.result({"damage": damage.what, "pins": list(damage.pins)}, f"damaged: {damage.what}{touched}")
     row = {"blocks": report.blocks, "bytes": report.bytes, "damaged": len(report.damage)}
     verdict = f"{len(report.damage)} damaged" if report.damage else "all sound"
-    out.result(row, f"checked {report.blocks} blocks of {human(report.bytes)}: {verdict}")
+    out.result(row, f"checked {counted(report.blocks, 'block')} of {human(report.bytes)}: {verdict}")
     return Kind.CORRUPT.value.exit if report.damage else 0
