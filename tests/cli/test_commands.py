@@ -436,3 +436,45 @@ def test_one_is_said_as_one(hold: Run, tree: Path, tmp_path: Path) -> None:
     said.append(hold("gc").stdout)
     assert [b"1 file or directory," in said[0], *(b"1 block" in text for text in said[1:])] == [True] * len(said)
     assert not any(b"1 blocks" in text for text in said)
+
+
+@pytest.mark.parametrize("words", ["cat", "export", "get --archive tar -o -", "ls", "block get", "dag get"])
+def test_output_that_cannot_be_written_is_an_error(hold: Run, tree: Path, tmp_path: Path, words: str) -> None:
+    hold("add", "tree/hello")
+    said, code = shell(f"hold {words} {HELLO} 2>&1 >/dev/full", tmp_path)
+    assert (said.splitlines(), code) == (["error: hold: No space left on device", "code: E-DISK-FULL"], 1)
+    said, code = shell(f"hold {words} {HELLO} 2>&1 >&-", tmp_path)
+    assert (said.splitlines(), code) == (["error: hold: Bad file descriptor", "code: E-FAILED"], 1)
+
+
+@pytest.mark.parametrize("words", ["add -", "block put -", "import -"])
+def test_without_standard_input_nothing_is_read(hold: Run, tmp_path: Path, words: str) -> None:
+    assert shell(f"hold {words} 2>&1 <&-", tmp_path)[0].splitlines()[-1] == "code: E-FAILED"
+
+
+def test_without_standard_error_all_else_works(hold: Run, tree: Path, tmp_path: Path) -> None:
+    said, code = shell("hold add tree/hello 2>&-", tmp_path)
+    assert said.splitlines()[-1] == HELLO and code == 0
+    assert shell("hold cat tree/hello 2>&-", tmp_path) == ("", 2)
+
+
+def shell(words: str, cwd: Path) -> tuple[str, int]:
+    """What a shell says to a command line with `hold` in it."""
+    script = f'hold() {{ "{sys.executable}" -m tests.cli.hold --repo "{cwd}/repo" "$@"; }}; {words}'
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(["bash", "-c", script], cwd=cwd, env=environment, capture_output=True, check=False)
+    assert done.stderr == b""
+    return done.stdout.decode(), done.returncode
+
+
+def test_a_working_directory_that_is_gone_is_named(hold: Run, tmp_path: Path) -> None:
+    said, code = shell("mkdir gone; cd gone; rmdir ../gone; hold pin ls 2>&1", tmp_path)
+    assert said.startswith("error: find the working directory: No such file") and code == 1
+
+
+def test_a_link_is_shown_without_its_control_characters(hold: Run, tree: Path) -> None:
+    (tree / "odd").symlink_to("\x1b[2J\n")
+    root = last(hold("add", "-r", "tree"))
+    for words in (["ls", root], ["stat", f"{root}/odd"]):
+        said = hold(*words).stdout
+        assert b"\\x1b[2J\\n" in said and b"\x1b" not in said

@@ -49,6 +49,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _described(row: dict[str, object], entry: "Entry", stat: "Callable[[Cid], Info]", text: str) -> str:
+    from commonhold.host.names import shown
+
     try:
         info = stat(entry.cid)
     except HoldError as error:
@@ -60,5 +62,5 @@ def _described(row: dict[str, object], entry: "Entry", stat: "Callable[[Cid], In
     row |= {"type": {"d": "directory", "l": "symlink"}.get(letter, "file"), "size": info.size}
     if info.target is not None:
         row["target"] = info.target
-        text += f" -> {info.target}"
+        text += f" -> {shown(info.target)}"
     return f"{letter} {info.size if letter != 'd' else '-':>12} {entry.cid} {text}"

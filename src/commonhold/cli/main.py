@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 
 from commonhold import __version__
 from commonhold.cli.output import Output
-from commonhold.errors import HoldError, Kind
+from commonhold.errors import HoldError, Kind, from_os
 
 
 class Command(NamedTuple):
@@ -127,6 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command line; the exit code."""
     words = sys.argv[1:] if argv is None else argv
     out = Output(json="--json" in words, quiet="--quiet" in words)
+    _fill_closed_streams()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         args = _parse(words)
@@ -140,10 +141,26 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         out.error(HoldError("hold", Kind.INTERRUPTED, "", "interrupted; what was not acknowledged is not kept"))
         return 130
-    except BrokenPipeError:  # the reader of our output has left: nobody is there to be told
+    except OSError as error:  # what no room has put words to: in the main, our own output
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):  # the reader has left: nobody is there to be told
+            out.error(from_os("hold", "", error))
         return 1
     return code
+
+
+def _fill_closed_streams() -> None:
+    """Where we were started without standard streams, take their numbers: a file of the store must not get them.
+
+    To read or write there fails as it would have; what is said on standard error is lost.
+    """
+    for stream, flags, mode in (
+        ("stdin", os.O_WRONLY, "r"),
+        ("stdout", os.O_RDONLY, "w"),
+        ("stderr", os.O_WRONLY, "w"),
+    ):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, os.fdopen(os.open(os.devnull, flags), mode))
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

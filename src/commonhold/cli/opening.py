@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commonhold.cli.output import Output
+from commonhold.errors import os_errors
 from commonhold.host.repository import Choice, Lock, find, require
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 def choose(args: argparse.Namespace) -> Choice:
     """Which repository this is about."""
     home = os.environ.get("HOME")
-    return find(args.repo, os.environ.get("HOLD_REPO"), Path.cwd(), Path(home) if home else None, os.geteuid())
+    with os_errors("find", "the working directory"):
+        here = Path.cwd()
+    return find(args.repo, os.environ.get("HOLD_REPO"), here, Path(home) if home else None, os.geteuid())
 
 
 @contextmanager

@@ -14,6 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Say it."""
     from commonhold.agent.naming import parse_name
+    from commonhold.host.names import shown
 
     named = parse_name(args.path)
     with opened(args, out) as repository:
@@ -32,5 +33,5 @@ def run(args: argparse.Namespace, out: Output) -> int:
         row["mtime"] = info.mtime.seconds + info.mtime.nanos / 1e9
     if info.target is not None:
         row["target"] = info.target
-    out.result(row, "\n".join(f"{key + ':':9}{value}" for key, value in row.items()))
+    out.result(row, "\n".join(f"{key + ':':9}{shown(str(value))}" for key, value in row.items()))
     return 0

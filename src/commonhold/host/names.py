@@ -4,7 +4,9 @@ import os
 
 
 def shown(path: str) -> str:
-    """A path as it can be printed: bytes that are not UTF-8, and control characters, escaped."""
+    """A path as it can be printed: bytes that are not UTF-8, and control characters, escaped; an empty one quoted."""
+    if not path:
+        return "''"
     if path.isascii() and path.isprintable():
         return path
     raw = os.fsencode(path).decode(errors="backslashreplace")
