@@ -1,6 +1,7 @@
 """What happens while an add or a get is under way: files that change, an end that comes early, rules within rules."""
 
 import contextlib
+import io
 import os
 import socket
 import sys
@@ -11,15 +12,19 @@ from pathlib import Path
 import pytest
 
 from commonhold.agent.adding import Adder, Options
+from commonhold.agent.archiving import export_tar
 from commonhold.agent.blocks import Blocks
-from commonhold.agent.getting import Getter
+from commonhold.agent.getting import MAX_DEPTH, Getter
 from commonhold.blockstore import reclaim
 from commonhold.blockstore.store import Store, create
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.cid import Cid
+from commonhold.host.limits import allow_many_files
 from commonhold.unixfs.build import Built
 from commonhold.unixfs.chunk import FixedChunker
+from commonhold.unixfs.directory import Entry, build_directory
 from commonhold.unixfs.profile import by_name, with_attributes
+from tests.fakes.keeping import Keeping
 from tests.host.people import plain_user
 
 MIB = 1 << 20
@@ -319,3 +324,27 @@ def test_a_directory_that_cannot_be_finished_is_an_error_and_nothing_unsaid_is_l
         assert caught.value.kind is Kind.DENIED and caught.value.subject == str(home / "out/it")
         partial = list((home / "out").iterdir())
         assert len(partial) == left and all(str(path) in caught.value.why for path in partial)
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_tree_deeper_than_any_path_is_refused(tmp_path: Path, archive: bool) -> None:
+    keeping, profile = Keeping(), by_name("unixfs-v1-2025")
+    entries: list[Entry] = []
+    for _ in range(MAX_DEPTH + 1):
+        plan = build_directory(profile, entries)
+        with contextlib.suppress(StopIteration):
+            while True:
+                block = next(plan)
+                keeping.put(block.cid.multihash, block.data)
+        entries = [Entry("d", block.cid, len(block.data))]
+    blocks = Blocks(keeping)
+    with pytest.raises(HoldError) as caught:
+        if archive:
+            export_tar(blocks, block.cid, "it", io.BytesIO(), lambda count: None)
+        else:
+            allow_many_files()
+            getter = Getter(blocks, Watch())
+            with contextlib.closing(getter):
+                getter.get(block.cid, str(tmp_path / "it"))
+    assert caught.value.kind is Kind.TOO_LARGE and "2048" in caught.value.why
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -478,3 +479,29 @@ def test_a_link_is_shown_without_its_control_characters(hold: Run, tree: Path) -
     for words in (["ls", root], ["stat", f"{root}/odd"]):
         said = hold(*words).stdout
         assert b"\\x1b[2J\\n" in said and b"\x1b" not in said
+
+
+def test_a_tree_deeper_than_the_usual_limit_of_open_files_goes_in_and_out(hold: Run, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / Path(*["d"] * 200)).mkdir(parents=True)
+    said, code = shell("ulimit -Sn 128; root=$(hold add -Qr tree 2>&1) && hold get $root -o out 2>&1", tmp_path)
+    assert (said, code) == ("out\n", 0)
+    assert (tmp_path / "out" / Path(*["d"] * 200)).is_dir()
+
+
+@pytest.mark.parametrize("nohup", [[], ["nohup"]])
+def test_a_terminal_that_closes_is_an_interruption_unless_that_is_ignored(
+    hold: Run, tmp_path: Path, nohup: list[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    words = ["--repo", str(tmp_path / "repo"), "block", "put", str(tmp_path / "pipe")]
+    with subprocess.Popen([*nohup, sys.executable, "-c", OPENING, *words], stdout=subprocess.PIPE) as waiting:
+        try:
+            assert waiting.stdout is not None and waiting.stdout.readline() == b"opening\n"
+            waiting.send_signal(signal.SIGHUP)
+            if nohup:
+                (tmp_path / "pipe").write_bytes(b"hello world\n")
+                assert waiting.stdout.read().decode().split() == [HELLO]
+            assert waiting.wait(60) == (0 if nohup else 130)
+        finally:
+            waiting.kill()

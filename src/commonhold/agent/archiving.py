@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from commonhold.agent.blocks import Blocks, malformed
+from commonhold.agent.getting import MAX_DEPTH
 from commonhold.agent.streaming import Reader
 from commonhold.api import Session
 from commonhold.errors import HoldError, Kind
@@ -117,6 +118,8 @@ def export_tar(blocks: Blocks, root: Cid, name: str, out: BinaryIO, tell: Tell) 
                 count += 1
                 info = blocks.stat(cid)
                 member = _member(path, info)
+                if len(stack) > MAX_DEPTH:
+                    raise HoldError("get", Kind.TOO_LARGE, str(root), f"nested deeper than {MAX_DEPTH} directories")
                 if member.isdir():
                     archive.addfile(member)
                     stack.append(_below(blocks, path, cid))

@@ -19,7 +19,7 @@ from commonhold.host.placing import NEW_FILE, Place, placed
 from commonhold.unixfs import read, run
 
 _DIRECT_FROM = 64 << 20  # files from here on are written past the page cache
-_MAX_DEPTH = 2048  # what a path of the file system can hold at all
+MAX_DEPTH = 2048  # what a path of the file system can hold at all
 
 
 class Watcher(Protocol):
@@ -62,8 +62,8 @@ class Getter:
                         _set_attributes(here.fd, here.info)
                     os.close(stack.pop().fd)
                     continue
-                if len(stack) >= _MAX_DEPTH:
-                    why = f"nested deeper than {_MAX_DEPTH} directories"
+                if len(stack) >= MAX_DEPTH:
+                    why = f"nested deeper than {MAX_DEPTH} directories"
                     raise HoldError("get", Kind.TOO_LARGE, shown(here.path)[:200], why)
                 self._node(entry.cid, here.fd, entry.name, f"{here.path}/{entry.name}", stack)
         finally:

@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 from commonhold import __version__
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind, from_os
+from commonhold.host.limits import allow_many_files
 
 
 class Command(NamedTuple):
@@ -128,7 +129,10 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     out = Output(json="--json" in words, quiet="--quiet" in words)
     _fill_closed_streams()
+    allow_many_files()
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         args = _parse(words)
         if args is None:
