@@ -4,7 +4,7 @@ A floor that needs another floor's work names it here; the wiring is in the main
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from commonhold.formats.cid import Cid
@@ -148,7 +148,13 @@ class BlockStore(Protocol):
         """Remove a block that no retain set and no session holds, durably; its length."""
         ...
 
-    def session(self) -> Session: ...
+    def expect(self, keys: Sequence[Multihash]) -> None:
+        """Say which blocks will be asked for soon, for a store that had better fetch them in one go."""
+        ...
+
+    def session(self, readers: tuple[int, ...] = ()) -> Session:
+        """Begin an add. `readers`, uids or PUBLIC, may read what it commits; USAGE where nobody else reads."""
+        ...
 
     def pins(self) -> list[Pin]: ...
 
@@ -169,6 +175,35 @@ class BlockStore(Protocol):
 
 Fetch: TypeAlias = Callable[[Sequence[Cid]], Iterable[bytes]]
 """Whoever can answer a Want: the blocks of these CIDs, checked, in order."""
+
+
+@dataclass(slots=True)
+class Reclaimed:
+    """What a collection did. Bytes are of payload for `bytes`, of files for `disk`."""
+
+    blocks: int = 0
+    bytes: int = 0
+    moved: int = 0
+    segments: int = 0
+    disk: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something that is not as it was written. `key` is None where it is not one block; `pins` names who it touches."""
+
+    what: str
+    key: Multihash | None
+    pins: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Report:
+    """What a verification read and found."""
+
+    blocks: int = 0
+    bytes: int = 0
+    damage: list[Damage] = field(default_factory=list)
 
 
 # ── Records ────────────────────────────────────────────────────────────────────────────────────────

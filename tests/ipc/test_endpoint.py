@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.errors import HoldError, Kind
-from commonhold.ipc.endpoint import is_there, owners
+from commonhold.ipc.endpoint import owners
 
 ME = 12_345
 
@@ -28,8 +28,3 @@ def test_a_directory_that_others_may_change_is_refused(tmp_path: Path, mode: int
     with pytest.raises(HoldError) as caught:
         owners(tmp_path / "node.sock", ME)
     assert caught.value.kind is Kind.DENIED and "chmod" in (caught.value.hint or "")
-
-
-def test_what_is_no_socket_is_not_there(tmp_path: Path) -> None:
-    (tmp_path / "node.sock").write_text("")
-    assert not is_there(tmp_path / "node.sock") and not is_there(tmp_path / "none")

@@ -1,13 +1,12 @@
 """One owner's part of a store: what they put, keep, were granted, or is public. The rest does not exist for them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from commonhold.api import NOT_A_USER, Pin, Usage
+from commonhold.api import NOT_A_USER, Pin, Reclaimed, Usage
 from commonhold.blockstore import holders, reclaim
 from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.index import Row
 from commonhold.blockstore.layout import Place
-from commonhold.blockstore.reclaim import Reclaimed
 from commonhold.blockstore.session import StoreSession
 from commonhold.blockstore.store import Store, describe
 from commonhold.errors import HoldError, Kind
@@ -84,9 +83,12 @@ class OwnedStore:
 
     # ── retain sets ──
 
+    def expect(self, keys: Sequence[Multihash]) -> None:
+        """See `api.BlockStore`. They are near enough."""
+
     def session(self, readers: tuple[int, ...] = ()) -> StoreSession:
         """See `api.BlockStore`. `readers` are let read what it commits."""
-        return self._store.session(Holding(self.owner, readers), self.quota)
+        return self._store.session_of(Holding(self.owner, readers), self.quota)
 
     def pins(self) -> list[Pin]:
         """See `api.BlockStore`."""

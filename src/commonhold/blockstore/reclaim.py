@@ -4,9 +4,9 @@ All of it a batch at a time, while adds and reads go on.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from commonhold.api import Reclaimed
 from commonhold.blockstore import holders, layout
 from commonhold.blockstore.frame import Frame
 from commonhold.blockstore.index import Row
@@ -22,17 +22,6 @@ _BATCH = 2_000
 _CHECKPOINT_FROM = 1 << 20
 
 Tell = Callable[[str, int], None]  # what is being done, and how many blocks so far
-
-
-@dataclass(slots=True)
-class Reclaimed:
-    """What a collection did. Bytes are of payload for `bytes`, of files for `disk`."""
-
-    blocks: int = 0
-    bytes: int = 0
-    moved: int = 0
-    segments: int = 0
-    disk: int = 0
 
 
 def collect(

@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -269,8 +269,18 @@ class Store:
 
     # ── retain sets ──
 
-    def session(self, holding: Holding = NOBODYS, quota: int | None = None) -> StoreSession:
-        """See `api.BlockStore`. On whose behalf, and how many bytes they may be charged for in all."""
+    def expect(self, keys: Sequence[Multihash]) -> None:
+        """See `api.BlockStore`. They are near enough."""
+
+    def session(self, readers: tuple[int, ...] = ()) -> StoreSession:
+        """See `api.BlockStore`."""
+        if readers:
+            why = "nobody else reads this repository: it is single user"
+            raise HoldError("add", Kind.USAGE, "readers", why, hint="hold status")
+        return self.session_of(NOBODYS, None)
+
+    def session_of(self, holding: Holding, quota: int | None) -> StoreSession:
+        """A session on somebody's behalf; how many bytes they may be charged for in all."""
         return StoreSession(self, holding, quota)
 
     def pins(self, owner: int = OWNERLESS) -> list[Pin]:

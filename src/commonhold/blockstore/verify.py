@@ -3,8 +3,8 @@ pin's blocks are checked.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from commonhold.api import Damage, Report
 from commonhold.blockstore.index import Row
 from commonhold.blockstore.layout import Place
 from commonhold.blockstore.store import Store, describe
@@ -12,24 +12,6 @@ from commonhold.formats import multihash
 from commonhold.formats.multihash import Multihash
 
 Tell = Callable[[int], None]  # bytes read so far
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Something that is not as it was written. `key` is None where it is not one block; `pins` names who it touches."""
-
-    what: str
-    key: Multihash | None
-    pins: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Report:
-    """What a verification read and found."""
-
-    blocks: int = 0
-    bytes: int = 0
-    damage: list[Damage] = field(default_factory=list)
 
 
 def verify(store: Store, tell: Tell = lambda done: None) -> Report:

@@ -17,10 +17,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Collect."""
-    from commonhold.blockstore.reclaim import collect
-
     with opened(args, out) as repository:
-        done = collect(repository.store, despite_doubt=args.despite_doubt)
+        done = repository.collect(despite_doubt=args.despite_doubt)
     row = {
         "blocks": done.blocks, "bytes": done.bytes, "moved": done.moved, "segments": done.segments, "disk": done.disk,
     }  # fmt: skip

@@ -22,11 +22,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Check."""
     from commonhold.blockstore.store import discard_index
-    from commonhold.blockstore.verify import verify
 
     with opened(args, out, before=discard_index if args.rebuild_index else None) as repository:
         progress = out.progress("checked", repository.store.usage().bytes)
-        report = verify(repository.store, lambda done: progress.bytes(done - progress.done))
+        report = repository.verify(lambda done: progress.bytes(done - progress.done))
         progress.close()
     for damage in report.damage:
         touched = f"; touches pin {', '.join(damage.pins)}" if damage.pins else ""

@@ -15,8 +15,10 @@ from commonhold.errors import HoldError, Kind, os_errors
 
 NAME = ".hold"
 MARKER = "format.json"
+SOCKET = "node.sock"
 KEYS = "keys"  # a directory of its owner alone
 SYSTEM = Path("/var/lib/commonhold")
+SYSTEM_SOCKET = Path("/run/commonhold/node.sock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +45,35 @@ def find(explicit: str | None, variable: str | None, cwd: Path, home: Path | Non
         if parent.stat().st_dev != device:
             break
         candidate = parent / NAME
-        if _is_repository(candidate):
+        if is_repository(candidate):
             why_not = _why_not(candidate, uid)
             if why_not is None:
                 return Choice(candidate, "found above the working directory", tuple(passed))
             passed.append((candidate, why_not))
     usual = [(home / NAME, "in the home directory")] if home else []
     for place, why in [*usual, (SYSTEM, "the system's")]:
-        if _is_repository(place):
+        if is_repository(place) or (place == SYSTEM and SYSTEM_SOCKET.exists()):
             return Choice(place, why, tuple(passed))
     note = f"; passed over {passed[0][0]}: {passed[0][1]}" if passed else ""
     raise HoldError("find", Kind.NO_REPOSITORY, "repository", f"there is none here{note}", hint="hold init")
 
 
-def _is_repository(path: Path) -> bool:
+def is_repository(path: Path) -> bool:
+    """Whether a directory is one, as far as we may look."""
     try:
         return (path / MARKER).exists()
     except OSError:
         return False
 
 
+def node_socket(repository: Path) -> Path:
+    """Where the node of a repository listens: beside its files; the system's is where /run has it."""
+    return SYSTEM_SOCKET if repository == SYSTEM else repository / SOCKET
+
+
 def require(path: Path) -> None:
     """NO_REPOSITORY where there is none."""
-    if not _is_repository(path):
+    if not is_repository(path):
         raise HoldError("open", Kind.NO_REPOSITORY, str(path), "not a repository", hint="hold init")
 
 

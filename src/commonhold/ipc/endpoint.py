@@ -1,20 +1,9 @@
-"""Where a node's socket is, and who may be behind it."""
+"""Who may be behind a node's socket."""
 
 import stat
 from pathlib import Path
 
 from commonhold.errors import HoldError, Kind, os_errors
-
-NAME = "node.sock"
-SYSTEM = Path("/run/commonhold") / NAME
-
-
-def is_there(socket: Path) -> bool:
-    """Whether there is a socket, and we may see it; somebody may listen on it or not."""
-    try:
-        return stat.S_ISSOCK(socket.stat().st_mode)
-    except OSError:
-        return False
 
 
 def owners(socket: Path, uid: int) -> set[int]:

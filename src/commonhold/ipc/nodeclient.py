@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from commonhold.api import PUBLIC, Pin, Usage
+from commonhold.api import PUBLIC, Pin, Reclaimed, Usage
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import car, keylist, multihash
 from commonhold.formats import cid as cids
@@ -215,9 +215,15 @@ class NodeStore:
         """See `api.BlockStore`."""
         self._client.json("POST", "/v1/sets/rename", {"old": old, "new": new})
 
-    def collect(self) -> dict[str, int]:
+    def collect(self) -> Reclaimed:
         """Let go of what we put and no pin keeps; blocks, bytes and disk space given back."""
-        return {name: int(value) for name, value in self._client.json("POST", "/v1/collect").items()}
+        said = self._client.json("POST", "/v1/collect")
+        return Reclaimed(int(said["blocks"]), int(said["bytes"]), disk=int(said["disk"]))
+
+    def hello(self) -> dict[str, Any]:
+        """What the node says of itself. Whoever may not use it is told here."""
+        found: dict[str, Any] = self._client.json("GET", "/v1/node")
+        return found
 
     def account(self) -> dict[str, Any]:
         """What we are charged for, and our quota."""
