@@ -11,38 +11,52 @@ from typing import NamedTuple
 
 
 class Outcome(NamedTuple):
-    """What one kind of error is called outside: by the shell, by HTTP and by the kernel."""
+    """What one kind of error is called outside: by the shell, by HTTP and by the kernel; and what mostly helps."""
 
     code: str
     exit: int
     http: int
     errno: int
+    hint: str
 
 
 class Kind(Enum):
     """Why an operation failed. The value is the row of the table."""
 
-    FAILED = Outcome("E-FAILED", 1, 500, errno.EIO)
-    USAGE = Outcome("E-USAGE", 2, 400, errno.EINVAL)
-    INVALID = Outcome("E-INVALID", 1, 400, errno.EINVAL)
-    UNSUPPORTED = Outcome("E-UNSUPPORTED", 1, 415, errno.EOPNOTSUPP)
-    TOO_LARGE = Outcome("E-TOO-LARGE", 1, 413, errno.EFBIG)
-    NOT_FOUND = Outcome("E-NOT-FOUND", 1, 404, errno.ENOENT)
-    EXISTS = Outcome("E-EXISTS", 1, 409, errno.EEXIST)
-    NOT_A_DIRECTORY = Outcome("E-NOT-A-DIRECTORY", 1, 409, errno.ENOTDIR)
-    IS_A_DIRECTORY = Outcome("E-IS-A-DIRECTORY", 1, 409, errno.EISDIR)
-    CHANGED = Outcome("E-CHANGED", 1, 409, errno.EBUSY)
-    BUSY = Outcome("E-BUSY", 1, 423, errno.EBUSY)
-    DISK_FULL = Outcome("E-DISK-FULL", 1, 507, errno.ENOSPC)
-    VERSION = Outcome("E-VERSION", 1, 501, errno.EPROTONOSUPPORT)
-    INTERRUPTED = Outcome("E-INTERRUPTED", 1, 499, errno.EINTR)
-    NO_REPOSITORY = Outcome("E-NO-REPOSITORY", 10, 404, errno.ENOENT)
-    UNREACHABLE = Outcome("E-UNREACHABLE", 11, 503, errno.ECONNREFUSED)
-    DENIED = Outcome("E-DENIED", 12, 403, errno.EACCES)
-    QUOTA = Outcome("E-QUOTA-FULL", 13, 507, errno.EDQUOT)
-    BLESSING = Outcome("E-BLESSING", 14, 403, errno.EKEYREJECTED)
-    ANONYMITY = Outcome("E-ANONYMITY", 15, 403, errno.EPERM)
-    CORRUPT = Outcome("E-CORRUPT", 16, 500, errno.EBADMSG)
+    FAILED = Outcome("E-FAILED", 1, 500, errno.EIO, "HOLD_DEBUG=1 shows where it failed")
+    USAGE = Outcome("E-USAGE", 2, 400, errno.EINVAL, "hold --help")
+    INVALID = Outcome(
+        "E-INVALID", 1, 400, errno.EINVAL, "get it again from where it came: it is not what it claims to be"
+    )
+    UNSUPPORTED = Outcome(
+        "E-UNSUPPORTED", 1, 415, errno.EOPNOTSUPP, "hold cid codecs and hold cid hashes list what is known"
+    )
+    TOO_LARGE = Outcome("E-TOO-LARGE", 1, 413, errno.EFBIG, "make it smaller")
+    NOT_FOUND = Outcome(
+        "E-NOT-FOUND", 1, 404, errno.ENOENT, "hold add or hold import brings it in: nothing is fetched from elsewhere"
+    )
+    EXISTS = Outcome("E-EXISTS", 1, 409, errno.EEXIST, "choose another name")
+    NOT_A_DIRECTORY = Outcome("E-NOT-A-DIRECTORY", 1, 409, errno.ENOTDIR, "hold stat says what it is")
+    IS_A_DIRECTORY = Outcome("E-IS-A-DIRECTORY", 1, 409, errno.EISDIR, "hold ls lists it, hold get writes it out")
+    CHANGED = Outcome("E-CHANGED", 1, 409, errno.EBUSY, "run it again when nothing writes there")
+    BUSY = Outcome("E-BUSY", 1, 423, errno.EBUSY, "try again when it has ended")
+    DISK_FULL = Outcome("E-DISK-FULL", 1, 507, errno.ENOSPC, "free some disk space; hold gc deletes what no pin keeps")
+    VERSION = Outcome("E-VERSION", 1, 501, errno.EPROTONOSUPPORT, "use a newer hold")
+    NO_MEMORY = Outcome(
+        "E-NO-MEMORY", 1, 507, errno.ENOMEM, "end other programs, or raise the limit that ulimit -v shows"
+    )
+    BUG = Outcome("E-BUG", 1, 500, errno.EIO, "report it, with what HOLD_DEBUG=1 shows")
+    NO_REPOSITORY = Outcome("E-NO-REPOSITORY", 10, 404, errno.ENOENT, "hold init")
+    UNREACHABLE = Outcome("E-UNREACHABLE", 11, 503, errno.ECONNREFUSED, "hold status")
+    DENIED = Outcome("E-DENIED", 12, 403, errno.EACCES, "ask its owner, or change who may use it")
+    QUOTA = Outcome("E-QUOTA-FULL", 13, 507, errno.EDQUOT, "hold pin rm what is not needed, then hold gc")
+    BLESSING = Outcome("E-BLESSING", 14, 403, errno.EKEYREJECTED, "ask whoever blesses for this grid")
+    ANONYMITY = Outcome("E-ANONYMITY", 15, 403, errno.EPERM, "change the rule that forbids it, or do without")
+    CORRUPT = Outcome("E-CORRUPT", 16, 500, errno.EBADMSG, "hold verify")
+    # 128 and the number of the signal, as shells have it
+    HUNG_UP = Outcome("E-HUNG-UP", 129, 499, errno.EINTR, "run it again")
+    INTERRUPTED = Outcome("E-INTERRUPTED", 130, 499, errno.EINTR, "run it again")
+    TERMINATED = Outcome("E-TERMINATED", 143, 499, errno.EINTR, "run it again")
 
 
 class HoldError(Exception):
@@ -54,7 +68,7 @@ class HoldError(Exception):
         self.kind = kind
         self.subject = subject
         self.why = why
-        self.hint = hint
+        self.hint = hint or kind.value.hint
 
     def described(self) -> dict[str, object]:
         """What programs are told, on a wire or in JSON."""
@@ -78,7 +92,7 @@ _FROM_ERRNO = {
     errno.ENOSPC: Kind.DISK_FULL,
     errno.EDQUOT: Kind.QUOTA,
     errno.EROFS: Kind.DENIED,
-    errno.EINTR: Kind.INTERRUPTED,
+    errno.ENOMEM: Kind.NO_MEMORY,
 }
 
 
@@ -97,7 +111,8 @@ def from_description(said: object) -> HoldError:
 def from_os(op: str, subject: str, error: OSError) -> HoldError:
     """Translate what the kernel said. The subject is the path or thing the operation was about."""
     kind = _FROM_ERRNO.get(error.errno or 0, Kind.FAILED)
-    return HoldError(op, kind, subject, error.strerror or str(error))
+    hint = "check the path" if kind in (Kind.NOT_FOUND, Kind.NOT_A_DIRECTORY, Kind.IS_A_DIRECTORY) else None
+    return HoldError(op, kind, subject, error.strerror or str(error), hint=hint)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Nodes of any codec as plain values, for people to look at; and how large a graph is."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from commonhold.formats import cid as cids
 from commonhold.formats import dagcbor, dagpb
 from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Unsupported
+
+_INDEX = re.compile(r"[0-9]{1,9}")  # a list in a block of 2 MiB has fewer
 
 
 def decode_node(cid: Cid, block: bytes) -> Any:
@@ -47,7 +50,7 @@ def _step(cid: Cid, value: Any, segment: str) -> Any:
         for link in value["Links"]:
             if link.get("Name") == segment:
                 return link["Hash"]
-    if isinstance(value, list) and segment.isdigit() and int(segment) < len(value):
+    if isinstance(value, list) and _INDEX.fullmatch(segment) and int(segment) < len(value):
         return value[int(segment)]
     raise HoldError("dag get", Kind.NOT_FOUND, str(cid), f"no {segment!r} there")
 

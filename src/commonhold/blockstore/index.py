@@ -296,6 +296,8 @@ def _open(directory: Path) -> tuple[Any, dict[bytes, Any]]:
     except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.PanicError):
         (directory / "data.mdb").replace(directory / "damaged.mdb")
         return _environment(directory)
+    except lmdb.Error as error:
+        raise _translated(error) from error
 
 
 def _environment(directory: Path) -> tuple[Any, dict[bytes, Any]]:
@@ -319,6 +321,10 @@ def _environment(directory: Path) -> tuple[Any, dict[bytes, Any]]:
 def _translated(error: lmdb.Error) -> HoldError:
     if isinstance(error, lmdb.MapFullError | lmdb.DiskError) or "No space" in str(error):
         return HoldError("index", Kind.DISK_FULL, "", str(error))
+    if isinstance(error, lmdb.ReadonlyError):
+        return HoldError("index", Kind.DENIED, "", str(error))
+    if isinstance(error, lmdb.MemoryError):
+        return HoldError("index", Kind.NO_MEMORY, "", f"{error}; it needs a TiB of address space, not of memory")
     return HoldError("index", Kind.CORRUPT, "", str(error), hint="hold verify --rebuild-index")
 
 

@@ -143,7 +143,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         done = "sealed" if root.capability is not None else "added"
         out.result(row, None if args.quieter else f"{done} {root.cid} {root.path}")
         if not out.json and (root.capability is not None or root is added[-1]):
-            sys.stdout.write(f"{root.capability or root.cid}\n")
+            out.line(str(root.capability or root.cid))
     what = counted(watch.files, "file or directory", "files and directories")
     out.remark(f"{what}, {human(watch.done)} read")
     return 0

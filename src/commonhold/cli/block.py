@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output
+from commonhold.cli.output import Output, standard_output
 from commonhold.errors import HoldError, Kind, os_errors
 
 
@@ -47,8 +47,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
         raise HoldError(f"block {args.verb}", Kind.USAGE, args.cid, "a CID alone, without a path")
     with opened(args, out) as repository, malformed(f"block {args.verb}", cid):
         if args.verb == "get":
-            sys.stdout.buffer.write(repository.blocks.block(cid))
-            sys.stdout.buffer.flush()
+            with standard_output() as stdout:
+                stdout.write(repository.blocks.block(cid))
             return 0
         inline = cid.inline
         if args.verb == "stat":

@@ -2,10 +2,9 @@
 
 import argparse
 import os
-import sys
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output
+from commonhold.cli.output import Output, writing
 from commonhold.cli.values import natural
 
 
@@ -23,15 +22,15 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     named = parse_name(args.path)
     stop = None if args.length is None else args.offset + args.length
-    sys.stdout.flush()
     with opened(args, out) as repository:
         blocks, root = repository.find(named)
         reader = Reader(blocks)
         try:
             for piece in reader.pieces(root, args.offset, stop):
                 data = piece.data
-                while data:
-                    data = data[os.write(1, data) :]
+                with writing():
+                    while data:
+                        data = data[os.write(1, data) :]
                 reader.give_back(piece)
         finally:
             reader.close()

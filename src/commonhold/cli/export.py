@@ -1,10 +1,9 @@
 """Write a graph as a CARv1 archive, parents first, each block once."""
 
 import argparse
-import sys
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output, counted
+from commonhold.cli.output import Output, counted, standard_output
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +26,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with opened(args, out) as repository:
         root = repository.blocks.resolve(cid, path)
         if args.output is None or args.output == "-":
-            count = export_car(repository.blocks, root, sys.stdout.buffer, progress.bytes)
-            sys.stdout.buffer.flush()
+            with standard_output() as stdout:
+                count = export_car(repository.blocks, root, stdout, progress.bytes)
             progress.close()
             out.remark(f"exported {counted(count, 'block')}")
             return 0

@@ -4,11 +4,10 @@ It never merges into what exists and never overwrites it: the whole appears unde
 """
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from commonhold.cli.opening import opened
-from commonhold.cli.output import Output
+from commonhold.cli.output import Output, standard_output
 from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
@@ -74,7 +73,8 @@ def _archive(args: argparse.Namespace, out: Output, found: "Found", name: str, w
 
     target = f"{name}.tar" if args.output is None else args.output
     if target == "-":
-        export_tar(found.blocks, found.cid, name, sys.stdout.buffer, watch.bytes)
+        with standard_output() as stdout:
+            export_tar(found.blocks, found.cid, name, stdout, watch.bytes)
         return 0
     with new_file("get", target) as sink:
         count = export_tar(found.blocks, found.cid, name, sink, watch.bytes)

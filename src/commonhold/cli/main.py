@@ -4,15 +4,17 @@ Start-up is kept short: only the chosen command's file is imported.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
-import signal
 import sys
+import traceback
 from typing import NamedTuple, NoReturn
 
 from commonhold import __version__
-from commonhold.cli.output import Output
-from commonhold.errors import HoldError, Kind, from_os
+from commonhold.cli.failing import catch_signals, release_signals, translated
+from commonhold.cli.output import Output, open_standard_files
+from commonhold.errors import HoldError, Kind
 from commonhold.host.limits import allow_many_files
 
 
@@ -49,7 +51,8 @@ COMMANDS = {
 
 EXIT_CODES = """exit codes:
   0 ok   1 failed   2 usage   10 no repository   11 daemon unreachable   12 denied
-  13 quota   14 blessing   15 anonymity refused   16 corrupt data"""
+  13 quota   14 blessing   15 anonymity refused   16 corrupt data
+  129 hung up   130 interrupted   143 terminated"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -120,55 +123,38 @@ def _parse(argv: list[str]) -> argparse.Namespace | None:
             f"no command {outer.command!r}",
             hint=f"hold {near[0]}" if near else "hold --help",
         )
-    defaults = argparse.Namespace(repo=outer.repo, json=bool(outer.json), quiet=bool(outer.quiet), argv=argv)
+    defaults = argparse.Namespace(
+        command=outer.command, repo=outer.repo, json=bool(outer.json), quiet=bool(outer.quiet), argv=argv
+    )
     return command_parser(outer.command).parse_args(outer.words, defaults)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    out = Output(json="--json" in words, quiet="--quiet" in words)
-    _fill_closed_streams()
+    open_standard_files()
+    catch_signals()
     allow_many_files()
-    signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's
-        signal.signal(signal.SIGHUP, _interrupt)
+    out = Output(json="--json" in words, quiet="--quiet" in words)
+    op = "hold"
     try:
-        args = _parse(words)
-        if args is None:
-            return 0
-        code: int = args.run(args, out)
-        sys.stdout.flush()
-    except HoldError as error:
-        out.error(error)
-        return error.kind.value.exit
-    except KeyboardInterrupt:
-        out.error(HoldError("hold", Kind.INTERRUPTED, "", "interrupted; what was not acknowledged is not kept"))
-        return 130
-    except OSError as error:  # what no room has put words to: in the main, our own output
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):  # the reader has left: nobody is there to be told
-            out.error(from_os("hold", "", error))
+        args = code = None
+        with contextlib.suppress(SystemExit):  # that is how --help ends
+            args = _parse(words)
+        if args is not None:
+            op = args.command
+            code = args.run(args, out)
+        out.flush()
+        return code or 0
+    except BrokenPipeError:  # the reader of our output has left: nobody is there to be told
         return 1
-    return code
-
-
-def _fill_closed_streams() -> None:
-    """Where we were started without standard streams, take their numbers: a file of the store must not get them.
-
-    To read or write there fails as it would have; what is said on standard error is lost.
-    """
-    for stream, flags, mode in (
-        ("stdin", os.O_WRONLY, "r"),
-        ("stdout", os.O_RDONLY, "w"),
-        ("stderr", os.O_WRONLY, "w"),
-    ):
-        if getattr(sys, stream) is None:
-            setattr(sys, stream, os.fdopen(os.open(os.devnull, flags), mode))
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it was, the user gets one form of error
+        release_signals()
+        told = translated(op, error)
+        out.error(told)
+        if os.environ.get("HOLD_DEBUG") == "1":
+            traceback.print_exception(error)
+        return told.kind.value.exit
 
 
 __all__ = ["COMMANDS", "__version__", "command_parser", "main"]

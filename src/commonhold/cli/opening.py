@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 def choose(args: argparse.Namespace) -> Choice:
     """Which repository this is about."""
     home = os.environ.get("HOME")
-    with os_errors("find", "the working directory"):
-        here = Path.cwd()
-    return find(args.repo, os.environ.get("HOLD_REPO"), here, Path(home) if home else None, os.geteuid())
+    return find(args.repo, os.environ.get("HOLD_REPO"), _cwd(), Path(home) if home else None, os.geteuid())
+
+
+def _cwd() -> Path | None:
+    """The working directory, unless it was deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager

@@ -1,15 +1,68 @@
 """What people and programs see: results on standard output, everything else on standard error."""
 
+import contextlib
 import json
+import os
 import sys
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
-from commonhold.errors import HoldError
+from commonhold.errors import HoldError, from_os
 
 _PLAIN_EVERY = 10.0
 _TERMINAL_EVERY = 0.1
 _PATIENCE = 0.5  # shorter work shows nothing
+
+
+def open_standard_files() -> None:
+    """Fill descriptors 0 to 2 where whoever started us left them out, or the next files opened would take their places.
+
+    Reading standard input and writing standard output fail then; standard error goes nowhere.
+    """
+    for number, (name, mode, access) in enumerate(
+        (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY))
+    ):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, access)  # the lowest descriptor that is free, which is this one
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  open to the end
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Run a block whose OSErrors are about standard output; after one, what is left to write is dropped."""
+    try:
+        yield
+    except OSError as error:
+        _drop(1)
+        if isinstance(error, BrokenPipeError):  # the reader has left: main ends quietly
+            raise
+        raise from_os("write", "standard output", error) from error
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Standard output for bytes, flushed when the block ends."""
+    with writing():
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+
+
+def _drop(number: int) -> None:
+    """Have a descriptor lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def _tell(text: str) -> None:
+    """Write to standard error; a command goes on where nobody can be told."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _drop(2)
 
 
 class Output:
@@ -22,25 +75,33 @@ class Output:
     def result(self, value: dict[str, Any], text: str | None = None) -> None:
         """One result: a JSON object, or its line of text (None: nothing in text mode)."""
         if self.json:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+            self.line(json.dumps(value, ensure_ascii=False))
         elif text is not None:
+            self.line(text)
+
+    def line(self, text: str) -> None:
+        """A line on standard output."""
+        with writing():
             sys.stdout.write(text + "\n")
+
+    def flush(self) -> None:
+        """Have every line written."""
+        with writing():
+            sys.stdout.flush()
 
     def remark(self, text: str) -> None:
         """Something worth saying that is no result."""
         if not self.quiet:
-            sys.stderr.write(f"{text}\n")
+            _tell(f"{text}\n")
 
     def error(self, error: HoldError) -> None:
-        """Say what failed, what to do, and the code."""
+        """Say what failed, what to do, and the code. Results so far come first."""
+        with contextlib.suppress(HoldError, BrokenPipeError):
+            self.flush()
         if self.json:
-            sys.stderr.write(json.dumps(error.described(), ensure_ascii=False) + "\n")
+            _tell(json.dumps(error.described(), ensure_ascii=False) + "\n")
             return
-        lines = [f"error: {error}"]
-        if error.hint:
-            lines.append(f"try: {error.hint}")
-        lines.append(f"code: {error.kind.value.code}")
-        sys.stderr.write("\n".join(lines) + "\n")
+        _tell(f"error: {error}\ntry: {error.hint}\ncode: {error.kind.value.code}\n")
 
     def progress(self, what: str, total: int | None = None) -> "Progress":
         """A progress line for a piece of work measured in bytes."""
@@ -78,15 +139,13 @@ class Progress:
         line += f", {human(rate)}/s"
         if self._total and rate > 0:
             line += f", {clock((self._total - self.done) / rate)} left"
-        sys.stderr.write(f"\r\033[K{line}" if self._terminal else f"{line}\n")
-        sys.stderr.flush()
+        _tell(f"\r\033[K{line}" if self._terminal else f"{line}\n")
         self._drawn = True
 
     def close(self) -> None:
         """Take the line away."""
         if self._terminal and self._drawn:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            _tell("\r\033[K")
 
 
 def human(count: float) -> str:

@@ -30,7 +30,7 @@ class Choice:
     passed_over: tuple[tuple[Path, str], ...] = ()
 
 
-def find(explicit: str | None, variable: str | None, cwd: Path, home: Path | None, uid: int) -> Choice:
+def find(explicit: str | None, variable: str | None, cwd: Path | None, home: Path | None, uid: int) -> Choice:
     """Choose: --repo, $HOLD_REPO, every parent of the working directory, home, the system's.
 
     A parent's is taken only if the caller or root owns it, and none beyond a file system boundary.
@@ -40,8 +40,8 @@ def find(explicit: str | None, variable: str | None, cwd: Path, home: Path | Non
     if variable:
         return Choice(Path(variable), "$HOLD_REPO")
     passed: list[tuple[Path, str]] = []
-    device = cwd.stat().st_dev
-    for parent in (cwd, *cwd.parents):
+    device = cwd.stat().st_dev if cwd else None
+    for parent in (cwd, *cwd.parents) if cwd else ():
         if parent.stat().st_dev != device:
             break
         candidate = parent / NAME
