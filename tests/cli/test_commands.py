@@ -348,6 +348,27 @@ def test_errors_as_json(hold: Run) -> None:
     assert row["code"] == "E-NOT-FOUND" and row["exit"] == 1
 
 
+@pytest.mark.parametrize("words", [["cat", HELLO, "--off", "1"], ["--js", "pin", "ls"], ["pin", "ls", "--js"]])
+def test_options_have_whole_names(hold: Run, words: list[str]) -> None:
+    assert b"code: E-USAGE" in hold(*words, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "is_json"),
+    [
+        (["pin", "rm", "--json", "x"], 1, True),
+        (["--json", "pin", "rm", "x"], 1, True),
+        (["pin", "rm", "--", "--json"], 1, False),
+        (["pin", "add", "--name", "x", "--json"], 2, True),
+        (["nonsense", "--json"], 2, True),
+        (["nonsense", "--", "--json"], 2, False),
+    ],
+)
+def test_an_error_is_json_where_that_was_asked_for(hold: Run, words: list[str], code: int, is_json: bool) -> None:
+    told = hold(*words, code=code).stderr
+    assert told.startswith(b"{" if is_json else b"error: ")
+
+
 def test_every_command_has_help_and_completion(hold: Run) -> None:
     from commonhold.cli.main import COMMANDS
 

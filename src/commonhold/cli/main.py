@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 import traceback
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from commonhold import __version__
 from commonhold.cli.failing import catch_signals, release_signals, translated
@@ -56,7 +56,10 @@ EXIT_CODES = """exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a usage error in the form of all others."""
+    """Takes options by their whole names only; reports a usage error in the form of all others."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(allow_abbrev=False, **how)
 
     def error(self, message: str) -> NoReturn:
         raise HoldError(self.prog, Kind.USAGE, "", message, hint=f"{self.prog} --help")
@@ -134,15 +137,16 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     open_standard_files()
     catch_signals()
-    allow_many_files()
-    out = Output(json="--json" in words, quiet="--quiet" in words)
+    options = words[: words.index("--")] if "--" in words else words
+    out = Output(json="--json" in options, quiet="--quiet" in options)  # until the words are parsed
     op = "hold"
     try:
+        allow_many_files()
         args = code = None
         with contextlib.suppress(SystemExit):  # that is how --help ends
             args = _parse(words)
         if args is not None:
-            op = args.command
+            op, out.json, out.quiet = args.command, args.json, args.quiet
             code = args.run(args, out)
         out.flush()
         return code or 0
