@@ -24,14 +24,15 @@ def hold(tmp_path: Path) -> Run:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HOLD_REPO": str(tmp_path / "repo")}
 
     def run(
-        *words: str, code: int = 0, given: bytes = b"", cwd: Path = tmp_path, **extra: str
+        *words: str, code: int = 0, given: bytes = b"", cwd: Path = tmp_path, **extra: str | None
     ) -> "subprocess.CompletedProcess[bytes]":
+        seen = environment | {"PYTHONPATH": str(Path(__file__).parents[2])} | extra
         done = subprocess.run(
             [sys.executable, "-m", "tests.cli.hold", *words],
             input=given,
             capture_output=True,
             cwd=cwd,
-            env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])} | extra,
+            env={name: value for name, value in seen.items() if value is not None},
             check=False,
         )
         assert done.returncode == code, (done.stdout, done.stderr)
@@ -321,7 +322,7 @@ def test_no_repository_has_its_own_exit_code(hold: Run, tmp_path: Path) -> None:
 def test_a_repository_above_the_working_directory_is_found(hold: Run, tmp_path: Path) -> None:
     (tmp_path / "work" / "deep").mkdir(parents=True)
     hold("init", "--here", cwd=tmp_path / "work")
-    row = json.loads(hold("status", "--json", cwd=tmp_path / "work" / "deep", HOLD_REPO="").stdout)
+    row = json.loads(hold("status", "--json", cwd=tmp_path / "work" / "deep", HOLD_REPO=None).stdout)
     assert row["repository"] == str(tmp_path / "work" / ".hold") and "single user" in row["isolation"]
 
 
@@ -332,7 +333,7 @@ def test_a_strangers_repository_above_is_passed_over(hold: Run, tmp_path: Path) 
     (tmp_path / "work").mkdir()
     hold("init", "--here", cwd=tmp_path / "work")
     os.chown(tmp_path / "work" / ".hold", 12345, 12345)
-    done = hold("pin", "ls", cwd=tmp_path / "work", HOLD_REPO="", code=10)
+    done = hold("pin", "ls", cwd=tmp_path / "work", HOLD_REPO=None, code=10)
     assert b"owned by uid 12345" in done.stderr
 
 
@@ -346,6 +347,30 @@ def test_wrong_words_are_a_usage_error_with_a_hint(hold: Run, words: list[str]) 
 def test_errors_as_json(hold: Run) -> None:
     row = json.loads(hold("cat", HELLO, "--json", code=1).stderr)
     assert row["code"] == "E-NOT-FOUND" and row["exit"] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--repo", "", "pin", "ls"],
+        ["pin", "ls", "--repo="],
+        ["init", "--repo", ""],
+        ["status", "--repo", ""],
+        ["get", HELLO, "-o", ""],
+        ["get", HELLO, "--archive", "tar", "-o", ""],
+        ["export", HELLO, "-o", ""],
+        ["add", "hello", "--name", ""],
+        ["init", "--here", "--repo", "elsewhere"],
+    ],
+)
+def test_an_empty_name_is_not_taken_for_none(hold: Run, words: list[str]) -> None:
+    told = hold(*words, code=2).stderr
+    assert b"try: " in told and b"code: E-USAGE" in told
+
+
+@pytest.mark.parametrize("words", [["pin", "ls"], ["init"], ["status"]])
+def test_an_empty_variable_is_not_taken_for_none(hold: Run, words: list[str]) -> None:
+    assert b"try: unset HOLD_REPO\ncode: E-USAGE" in hold(*words, HOLD_REPO="", code=2).stderr
 
 
 @pytest.mark.parametrize("words", [["cat", HELLO, "--off", "1"], ["--js", "pin", "ls"], ["pin", "ls", "--js"]])

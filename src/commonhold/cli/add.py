@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from commonhold.cli.opening import choose, opened
 from commonhold.cli.output import Output, counted, human
+from commonhold.cli.values import filled
 from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
@@ -37,13 +38,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files and directories; - is standard input")
     parser.add_argument("-r", "--recursive", action="store_true", help="directories with all that is in them")
     parser.add_argument("--profile", default="unixfs-v1-2025", help="unixfs-v1-2025 (default) or unixfs-v0-2015")
-    parser.add_argument("--chunker", help="size-N, or cdc-MIN-AVG-MAX; else the profile's")
+    parser.add_argument("--chunker", type=filled, help="size-N, or cdc-MIN-AVG-MAX; else the profile's")
     parser.add_argument("--only-hash", "-n", action="store_true", help="say the CIDs and store nothing")
     parser.add_argument("--hidden", action="store_true", help="also names that begin with a dot")
     parser.add_argument("--mode", action="store_true", help="keep permission bits")
     parser.add_argument("--mtime", action="store_true", help="keep modification times")
     parser.add_argument("--sealed", action="store_true", help="encrypted: the last line is the read capability")
-    parser.add_argument("--name", metavar="PINNAME", help="the pin's name; it replaces the pin of that name")
+    parser.add_argument(
+        "--name", type=filled, metavar="PINNAME", help="the pin's name; it replaces the pin of that name"
+    )
     parser.add_argument("-w", "--wrap", action="store_true", help="put all PATHs in one directory")
     parser.add_argument(
         "--reuse", action="store_true", help="trust size and times of files added before; not with --sealed"

@@ -5,6 +5,7 @@ import sys
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, standard_output
+from commonhold.cli.values import filled
 from commonhold.errors import HoldError, Kind, os_errors
 
 
@@ -15,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     put.add_argument("file", nargs="?", default="-", metavar="FILE", help="else standard input")
     put.add_argument("--codec", default="raw", help="what the bytes mean: raw, dag-pb, dag-cbor, …")
     put.add_argument("--hash", default="sha2-256", help="the hash function")
-    put.add_argument("--name", metavar="PINNAME", help="pin it, so that gc leaves it")
+    put.add_argument("--name", type=filled, metavar="PINNAME", help="pin it, so that gc leaves it")
     for verb, text in (("get", "write a block's bytes out"), ("stat", "say a block's size"), ("rm", "delete a block")):
         one = verbs.add_parser(verb, help=text)
         one.add_argument("cid", metavar="CID")

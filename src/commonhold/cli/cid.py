@@ -3,6 +3,7 @@
 import argparse
 
 from commonhold.cli.output import Output
+from commonhold.cli.values import filled
 from commonhold.errors import HoldError, Kind
 
 
@@ -12,8 +13,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     form = verbs.add_parser("format", help="convert")
     form.add_argument("cids", nargs="+", metavar="CID")
     form.add_argument("-v", "--cid-version", type=int, choices=[0, 1])
-    form.add_argument("-b", "--base", metavar="BASE", help="base32, base58btc, base36, …")
-    form.add_argument("--codec", metavar="CODEC", help="say that the block means something else")
+    form.add_argument("-b", "--base", type=filled, metavar="BASE", help="base32, base58btc, base36, …")
+    form.add_argument("--codec", type=filled, metavar="CODEC", help="say that the block means something else")
     inspect = verbs.add_parser("inspect", help="take apart")
     inspect.add_argument("cids", nargs="+", metavar="CID")
     for verb in ("bases", "codecs", "hashes"):

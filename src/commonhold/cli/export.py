@@ -4,13 +4,14 @@ import argparse
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, counted, standard_output
+from commonhold.cli.values import filled
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `export`."""
     parser.add_argument("path", metavar="CID[/path]", help="the graph's root")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="where to, nothing being there yet; else standard output"
+        "-o", "--output", type=filled, metavar="FILE", help="where to, nothing being there yet; else standard output"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, standard_output
+from commonhold.cli.values import filled
 from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `get`."""
     parser.add_argument("path", metavar="CID[/path]", help="what to get; sealed: CAPABILITY[/path]")
-    parser.add_argument("-o", "--output", metavar="PATH", help="where to; with --archive, - is standard output")
+    parser.add_argument(
+        "-o", "--output", type=filled, metavar="PATH", help="where to; with --archive, - is standard output"
+    )
     parser.add_argument("--archive", choices=["tar"], help="as an archive")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, counted, human
+from commonhold.cli.values import filled
 from commonhold.errors import HoldError, Kind, os_errors
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `import`."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="archives; - is standard input")
-    parser.add_argument("--name", metavar="PINNAME", help="the pin's name, for one archive of one root")
+    parser.add_argument("--name", type=filled, metavar="PINNAME", help="the pin's name, for one archive of one root")
     parser.add_argument("--no-pin", action="store_true", help="pin nothing: gc may delete what was imported")
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from commonhold.cli.output import Output
-from commonhold.errors import HoldError, Kind
+from commonhold.errors import HoldError, Kind, os_errors
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,17 +16,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Make it."""
     from commonhold.blockstore.store import create
-    from commonhold.host.repository import MARKER, NAME
+    from commonhold.host.repository import MARKER
 
-    named = args.repo or os.environ.get("HOLD_REPO")
-    if args.here:
-        path = Path.cwd() / NAME
-    elif named:
-        path = Path(named)
-    elif os.environ.get("HOME"):
-        path = Path(os.environ["HOME"]) / NAME
-    else:
-        raise HoldError("init", Kind.USAGE, "", "no --repo, and $HOME is not set")
+    path = _place(args)
     if (path / MARKER).exists():
         raise HoldError("init", Kind.EXISTS, str(path), "there is a repository already")
     if path.is_dir() and any(path.iterdir()):
@@ -34,3 +26,20 @@ def run(args: argparse.Namespace, out: Output) -> int:
     create(path)
     out.result({"repository": str(path)}, f"made a repository at {path}")
     return 0
+
+
+def _place(args: argparse.Namespace) -> Path:
+    """Where to make it."""
+    from commonhold.host.repository import NAME, named
+
+    if args.here:
+        if args.repo is not None:
+            raise HoldError("init", Kind.USAGE, "--here", "and --repo name two places", hint="leave one out")
+        with os_errors("init", "working directory"):
+            return Path.cwd() / NAME
+    chosen = named(args.repo, os.environ.get("HOLD_REPO"))
+    if chosen is not None:
+        return chosen.path
+    if not os.environ.get("HOME"):
+        raise HoldError("init", Kind.USAGE, "", "no --repo, and $HOME is not set", hint="hold --repo DIR init")
+    return Path(os.environ["HOME"]) / NAME

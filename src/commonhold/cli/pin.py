@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, counted, human
+from commonhold.cli.values import filled
 
 if TYPE_CHECKING:
     from commonhold.api import Pin
@@ -17,7 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|ls|rm|rename")
     add = verbs.add_parser("add", help="keep a graph that is here, whole")
     add.add_argument("path", metavar="CID[/path]", help="or a read or verify CAPABILITY")
-    add.add_argument("--name", metavar="PINNAME", help="else its CID; of what is sealed, the sealed block's")
+    add.add_argument(
+        "--name", type=filled, metavar="PINNAME", help="else its CID; of what is sealed, the sealed block's"
+    )
     ls = verbs.add_parser("ls", help="list pins")
     ls.add_argument("names", nargs="*", metavar="PINNAME", help="these only, with each block's CID key")
     rm = verbs.add_parser("rm", help="let graphs go; gc deletes what nothing else keeps")

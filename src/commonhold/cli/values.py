@@ -24,3 +24,10 @@ def duration(text: str) -> int:
     if not 1 <= seconds <= _LONGEST:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a length of time such as 90s, 5m, 48h or 365d")
     return seconds * 1_000_000_000
+
+
+def filled(text: str) -> str:
+    """A name that is not empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text

@@ -30,15 +30,24 @@ class Choice:
     passed_over: tuple[tuple[Path, str], ...] = ()
 
 
+def named(explicit: str | None, variable: str | None) -> Choice | None:
+    """What --repo or else $HOLD_REPO names, whoever owns it. USAGE for a name of nothing."""
+    for name, why, hint in ((explicit, "--repo", "--repo DIR"), (variable, "$HOLD_REPO", "unset HOLD_REPO")):
+        if name == "":
+            raise HoldError("find", Kind.USAGE, why, "is empty", hint=hint)
+        if name is not None:
+            return Choice(Path(name), why)
+    return None
+
+
 def find(explicit: str | None, variable: str | None, cwd: Path | None, home: Path | None, uid: int) -> Choice:
     """Choose: --repo, $HOLD_REPO, every parent of the working directory, home, the system's.
 
     A parent's is taken only if the caller or root owns it, and none beyond a file system boundary.
     """
-    if explicit:
-        return Choice(Path(explicit), "--repo")
-    if variable:
-        return Choice(Path(variable), "$HOLD_REPO")
+    chosen = named(explicit, variable)
+    if chosen is not None:
+        return chosen
     passed: list[tuple[Path, str]] = []
     device = cwd.stat().st_dev if cwd else None
     for parent in (cwd, *cwd.parents) if cwd else ():
