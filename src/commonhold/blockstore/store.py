@@ -38,11 +38,23 @@ _DIRECT_FROM = 64 << 10
 
 
 def create(directory: Path) -> None:
-    """Make an empty store in a directory that has none."""
-    with os_errors("create", str(directory)):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (directory / "segments").mkdir(mode=0o700)
-        _write_format(directory, secrets.token_bytes(32))
+    """Make an empty store in a directory that has nothing yet but what an earlier try left. EXISTS otherwise."""
+    with os_errors("init", str(directory)):
+        disk.make_directory(directory, 0o700)
+        with disk.turn_on(directory):
+            _refuse_used(directory)
+            (directory / "segments").mkdir(mode=0o700, exist_ok=True)
+            _write_format(directory, secrets.token_bytes(32))
+
+
+def _refuse_used(directory: Path) -> None:
+    found = {path.name for path in directory.iterdir()}
+    if FORMAT_NAME in found:
+        why, hint = "there is a repository already", "use it as it is, or name another place with --repo"
+        raise HoldError("init", Kind.EXISTS, str(directory), why, hint=hint)
+    if found - {"segments", f"{FORMAT_NAME}.new"} or ("segments" in found and any((directory / "segments").iterdir())):
+        why, hint = "the directory is not empty", "name another place with --repo"
+        raise HoldError("init", Kind.EXISTS, str(directory), why, hint=hint)
 
 
 def _write_format(directory: Path, secret: bytes) -> None:

@@ -16,13 +16,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Make it."""
     from commonhold.blockstore.store import create
-    from commonhold.host.repository import MARKER
 
     path = _place(args)
-    if (path / MARKER).exists():
-        raise HoldError("init", Kind.EXISTS, str(path), "there is a repository already")
-    if path.is_dir() and any(path.iterdir()):
-        raise HoldError("init", Kind.EXISTS, str(path), "the directory is not empty")
     create(path)
     out.result({"repository": str(path)}, f"made a repository at {path}")
     return 0

@@ -3,11 +3,14 @@
 Linux only. Every call is one system call or a loop around one; errors are OSError, for the caller to name.
 """
 
+import contextlib
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 PAGE = 4096
 _KEEP_SIZE = 0x01
@@ -108,6 +111,26 @@ def sync_directory(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """Make a directory, and those above it that are missing, so that they outlast a power cut. It may be there."""
+    missing = [parent for parent in path.parents if not parent.exists()]
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for made in (path, *missing):
+        with contextlib.suppress(PermissionError):  # what only others may list
+            sync_directory(str(made.parent))
+
+
+@contextlib.contextmanager
+def turn_on(directory: Path) -> Iterator[None]:
+    """Wait for the turn on a directory among those who ask for it, and keep it while the block runs."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(fd)
 
