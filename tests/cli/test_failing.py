@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -112,8 +113,6 @@ sys.exit(main.main(["version"]))'"""
 
 
 def test_a_bug_is_one_line_and_a_traceback_only_if_asked_for(shell: Shell, tmp_path: Path) -> None:
-    import sys
-
     script = _BROKEN.replace("python", sys.executable, 1)
     lines = shell(script, code=1).stderr.decode().splitlines()
     assert lines[0].startswith("error: version: a bug in hold: ValueError at ") and lines[0].endswith(": odd")
@@ -152,8 +151,6 @@ def test_a_command_that_was_told_to_ignore_hang_ups_goes_on(shell: Shell) -> Non
 
 
 def _started(home: Path, *words: str) -> "subprocess.Popen[bytes]":
-    import sys
-
     return subprocess.Popen(
         [sys.executable, "-m", "tests.cli.hold", *words],
         cwd=home,
@@ -168,3 +165,25 @@ def _until(seen: Callable[[], bool]) -> None:
     while not seen():
         assert time.monotonic() < stop
         time.sleep(0.002)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        (
+            "chown 12345 .hold/lock && setpriv --bounding-set=-dac_override,-dac_read_search",
+            "Permission denied\ntry: ask its owner, or change who may use it\ncode: E-DENIED",
+        ),
+        (
+            "mount --bind .hold .hold && mount -o remount,ro,bind .hold && env",
+            "Read-only file system\ntry: mount its file system for writing\ncode: E-DENIED",
+        ),
+    ],
+)
+def test_a_lock_that_cannot_be_had_is_an_error(shell: Shell, tmp_path: Path, how: str, told: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs to mount and to be another")
+    shell("hold init && hold pin ls")
+    script = f"unshare -m bash -c '{how} {sys.executable} -m tests.cli.hold pin ls'"
+    assert shell(script, code=12).stderr.decode() == f"error: lock {tmp_path}/.hold/lock: {told}\n"

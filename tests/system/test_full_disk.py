@@ -47,6 +47,11 @@ def test_a_full_disk_is_an_error_and_what_was_stored_stays(small_disk: Path, tmp
     assert len(hold(repository, "pin", "ls").stdout.splitlines()) == 1
     hold(repository, "gc")
     hold(repository, "verify")
+    with pytest.raises(OSError, match="No space"), open(small_disk / "the rest", "wb", buffering=0) as rest:
+        while True:
+            rest.write(bytes(4096))
+    assert hold(repository, "cat", root).stdout == (tmp_path / "fits").read_bytes()
+    (small_disk / "the rest").unlink()
     (tmp_path / "more").write_bytes(os.urandom(20 << 20))
     hold(repository, "add", "--name", "more", str(tmp_path / "more"))
     assert len(hold(repository, "pin", "ls").stdout.splitlines()) == 2

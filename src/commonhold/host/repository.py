@@ -3,6 +3,7 @@
 Knows paths and owners; does not look into a repository.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -11,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.errors import HoldError, Kind, from_os
 
 NAME = ".hold"
 MARKER = "format.json"
@@ -102,26 +103,36 @@ class Lock:
     def __init__(self, repository: Path, command: str) -> None:
         require(repository)
         path = repository / "lock"
-        with os_errors("lock", str(repository)):
+        try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _no_lock(path, error) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = _holder(self._fd)
             os.close(self._fd)
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            raise HoldError(
-                "open", Kind.BUSY, str(repository), f"in use by {holder}", hint="try again when it has ended"
-            ) from None
-        os.ftruncate(self._fd, 0)
+            if error.errno == errno.EWOULDBLOCK:
+                raise HoldError("open", Kind.BUSY, str(repository), f"in use by {holder}") from None
+            raise _no_lock(path, error) from error
         said = {"pid": os.getpid(), "command": command, "since": int(time.time())}
-        os.pwrite(self._fd, json.dumps(said).encode(), 0)
+        with contextlib.suppress(OSError):  # the turn is ours though a full disk keeps us from saying so
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, json.dumps(said).encode(), 0)
 
     def release(self) -> None:
         """Give the turn back."""
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
+
+
+def _no_lock(path: Path, error: OSError) -> HoldError:
+    told = from_os("lock", str(path), error)
+    hint = {
+        errno.EROFS: "mount its file system for writing",
+        errno.ENOLCK: "put the repository on a file system that has locks",
+    }.get(error.errno or 0)
+    return HoldError(told.op, told.kind, told.subject, told.why, hint=hint)
 
 
 def _holder(fd: int) -> str:
