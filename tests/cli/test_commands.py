@@ -252,6 +252,17 @@ def test_an_archive_that_lacks_a_block_pins_nothing(hold: Run, tree: Path, tmp_p
     assert hold("pin", "ls", **second).stdout == b""
 
 
+def test_an_archive_without_roots_says_that_nothing_is_pinned(hold: Run, tree: Path) -> None:
+    from commonhold.formats import varint
+
+    hold("add", "tree/hello")
+    header = b"\xa2eroots\x80gversion\x01"
+    section = hold("export", HELLO).stdout[1 + 58 :]
+    done = hold("import", "-", given=varint.encode(len(header)) + header + section)
+    assert done.stdout == b"" and b"names no root" in done.stderr
+    assert json.loads(hold("import", "-", "--json", given=varint.encode(len(header)) + header).stdout)["roots"] == []
+
+
 def _without_last_section(raw: bytes) -> bytes:
     from commonhold.formats import varint
 

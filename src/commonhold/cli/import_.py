@@ -57,5 +57,7 @@ def _import(args: argparse.Namespace, out: Output, repository: "Opened", name: s
         session.close()
         progress.close()
     row = {"roots": [str(root) for root in found.roots], "blocks": found.blocks, "bytes": found.bytes}
-    out.result(row, "\n".join(str(root) for root in found.roots))
+    out.result(row, "\n".join(str(root) for root in found.roots) or None)
+    if not found.roots and not args.no_pin:
+        out.remark(f"note: {name} names no root, so nothing is pinned: gc may delete what was imported")
     out.remark(f"{counted(found.blocks, 'block')} of {human(found.bytes)} from {name}")
