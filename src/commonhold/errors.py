@@ -111,7 +111,11 @@ def from_description(said: object) -> HoldError:
 def from_os(op: str, subject: str, error: OSError) -> HoldError:
     """Translate what the kernel said. The subject is the path or thing the operation was about."""
     kind = _FROM_ERRNO.get(error.errno or 0, Kind.FAILED)
-    hint = "check the path" if kind in (Kind.NOT_FOUND, Kind.NOT_A_DIRECTORY, Kind.IS_A_DIRECTORY) else None
+    hint = (
+        "check the path: what is above it has to be there"
+        if kind in (Kind.NOT_FOUND, Kind.NOT_A_DIRECTORY, Kind.IS_A_DIRECTORY)
+        else None
+    )
     return HoldError(op, kind, subject, error.strerror or str(error), hint=hint)
 
 

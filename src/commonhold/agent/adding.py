@@ -134,13 +134,21 @@ class Adder:
             status = os.stat(path)
             self._signature.take("", Seen.of(status))
             if self._is_own(status):
-                raise HoldError("add", Kind.USAGE, shown(path), "is the repository itself")
+                raise HoldError(
+                    "add", Kind.USAGE, shown(path), "is the repository itself", hint="add what is beside it"
+                )
             if stat.S_ISDIR(status.st_mode):
                 if not self._options.recursive:
                     raise HoldError("add", Kind.USAGE, shown(path), "is a directory", hint=f"hold add -r {shown(path)}")
                 return self._directory(_open_seen(path, status), path, Rules.none())
             if not stat.S_ISREG(status.st_mode):
-                raise HoldError("add", Kind.UNSUPPORTED, shown(path), "is neither a file nor a directory")
+                raise HoldError(
+                    "add",
+                    Kind.UNSUPPORTED,
+                    shown(path),
+                    "is neither a file nor a directory",
+                    hint="hold add - reads a pipe",
+                )
             fd = _open_seen(path, status)
             return self._file(fd, path, os.fstat(fd))
         except OSError as error:
@@ -185,7 +193,9 @@ class Adder:
         try:
             encoded = target.encode()
         except UnicodeEncodeError as error:
-            raise HoldError("add", Kind.INVALID, shown(path), "a link whose target is not UTF-8") from error
+            raise HoldError(
+                "add", Kind.INVALID, shown(path), "a link whose target is not UTF-8", hint="list it in .holdignore"
+            ) from error
         built, block = build_symlink(self._options.profile, encoded, mtime)
         self._session.put(block.cid.multihash, block.data)
         self._watcher.file(path, built)

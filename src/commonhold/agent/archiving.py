@@ -58,9 +58,11 @@ def import_car(session: Session, source: car.Source, name: str, tell: Tell) -> I
             found.bytes += len(section.data)
             tell(len(section.data))
     except Unsupported as error:
-        raise HoldError("import", Kind.UNSUPPORTED, name, str(error)) from error
+        raise HoldError("import", Kind.UNSUPPORTED, name, str(error), hint="export it as CARv1 or CARv2") from error
     except Malformed as error:
-        raise HoldError("import", Kind.INVALID, name, str(error)) from error
+        raise HoldError(
+            "import", Kind.INVALID, name, str(error), hint="get the archive again: it is damaged"
+        ) from error
     session.flush()
     return found
 
@@ -68,7 +70,8 @@ def import_car(session: Session, source: car.Source, name: str, tell: Tell) -> I
 def _put_checked(session: Session, section: car.Section, name: str) -> None:
     key = section.cid.multihash
     if not multihash.matches(key, section.data):
-        raise HoldError("import", Kind.CORRUPT, name, f"the bytes of block {section.cid} are not what its name says")
+        why = f"the bytes of block {section.cid} are not what its name says"
+        raise HoldError("import", Kind.CORRUPT, name, why, hint="get the archive again: it is damaged")
     if section.cid.inline is None:
         session.put(key, section.data)
 

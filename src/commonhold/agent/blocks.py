@@ -139,13 +139,16 @@ def parse_path(text: str) -> tuple[Cid, list[str]]:
     bare = text.removeprefix(f"{kind}://").removeprefix(f"/{kind}/")
     first, _, rest = bare.partition("/")
     if capabilities.looks_like(first):  # a secret, so no message repeats it
-        raise HoldError("read", Kind.USAGE, f"{first[:10]}…", "a CID is wanted here, not a capability")
+        raise HoldError(
+            "read", Kind.USAGE, f"{first[:10]}…", "a CID is wanted here, not a capability", hint="hold get takes it"
+        )
     try:
         cid = _name_cid(first) if named else cids.parse_text(first)
         if cid.codec == cids.LIBP2P_KEY and not named:
             raise Malformed("path", f"a name is written /ipns/{first}")
     except Malformed as error:
-        raise HoldError("read", Kind.USAGE, repr(first)[:120], str(error)) from error
+        hint = "a CID as hold add printed it, or as hold pin ls lists it"
+        raise HoldError("read", Kind.USAGE, repr(first)[:120], str(error), hint=hint) from error
     return cid, split_path(rest)
 
 

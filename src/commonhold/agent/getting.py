@@ -64,7 +64,7 @@ class Getter:
                     continue
                 if len(stack) >= MAX_DEPTH:
                     why = f"nested deeper than {MAX_DEPTH} directories"
-                    raise HoldError("get", Kind.TOO_LARGE, shown(here.path)[:200], why)
+                    raise HoldError("get", Kind.TOO_LARGE, shown(here.path)[:200], why, hint="get a part of it")
                 self._node(entry.cid, here.fd, entry.name, f"{here.path}/{entry.name}", stack)
         finally:
             for left in stack:

@@ -42,7 +42,7 @@ class Rules:
         try:
             rules = gitignore.parse(os.fsdecode(raw.removeprefix(b"\xef\xbb\xbf")))
         except Malformed as error:
-            raise HoldError("add", Kind.INVALID, subject, str(error)) from error
+            raise HoldError("add", Kind.INVALID, subject, str(error), hint="mend that line") from error
         return Rules((*self._layers, (path, rules)))
 
     def ignores(self, path: str, *, is_directory: bool) -> bool:

@@ -80,7 +80,9 @@ class Names:
         """The record that wins, in force or not. NOT_FOUND."""
         found = best(name, self._records.get(self._uid, KIND, name))
         if found is None:
-            raise HoldError("resolve", Kind.NOT_FOUND, str(name), "no record of this name is known here")
+            raise HoldError(
+                "resolve", Kind.NOT_FOUND, str(name), "no record of this name is known here", hint="hold name publish"
+            )
         return found
 
     def publish(self, key: Key, path: str, now: int, lifetime: int, ttl: int) -> Record:

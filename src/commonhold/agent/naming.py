@@ -32,7 +32,8 @@ def parse_name(text: str) -> Named:
     try:
         return Named(capabilities.parse_text(first), split_path(rest))
     except Malformed as error:
-        raise HoldError("read", Kind.USAGE, f"{first[:10]}…", str(error)) from error
+        hint = "copy the whole of it, as hold add --sealed printed it"
+        raise HoldError("read", Kind.USAGE, f"{first[:10]}…", str(error), hint=hint) from error
 
 
 def find(named: Named, blocks: Blocks) -> Found:
@@ -58,7 +59,8 @@ def unread(named: Named, store: Source) -> VerifyCapability | None:
         return None
     if isinstance(named.root, VerifyCapability):
         if named.path:
-            raise HoldError("read", Kind.DENIED, str(named.root.cid), "a verify capability knows no names")
+            why = "a verify capability knows no names"
+            raise HoldError("read", Kind.DENIED, str(named.root.cid), why, hint="leave out the path")
         return named.root
     from commonhold.agent.sealed import capability_of
     from commonhold.sealing.seal import verify_capability

@@ -52,7 +52,7 @@ def _step(cid: Cid, value: Any, segment: str) -> Any:
                 return link["Hash"]
     if isinstance(value, list) and _INDEX.fullmatch(segment) and int(segment) < len(value):
         return value[int(segment)]
-    raise HoldError("dag get", Kind.NOT_FOUND, str(cid), f"no {segment!r} there")
+    raise HoldError("dag get", Kind.NOT_FOUND, str(cid), f"no {segment[:200]!r} there", hint=f"hold dag get {cid}")
 
 
 def graph_size(blocks: Blocks, root: Cid) -> tuple[int, int]:

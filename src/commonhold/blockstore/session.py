@@ -351,4 +351,10 @@ class StoreSession:
 def check_name(name: str) -> None:
     """Refuse what cannot name a pin: empty, over 255 bytes, or with control characters."""
     if not name or len(name.encode(errors="surrogateescape")) > layout.MAX_NAME or not name.isprintable():
-        raise HoldError("pin", Kind.USAGE, repr(name)[:80], "a pin's name has 1 to 255 bytes of printable text")
+        raise HoldError(
+            "pin",
+            Kind.USAGE,
+            repr(name)[:80],
+            "a pin's name has 1 to 255 bytes of printable text",
+            hint="choose another",
+        )

@@ -76,7 +76,9 @@ def _read_format(directory: Path) -> bytes:
     except FileNotFoundError:
         raise HoldError("open", Kind.NO_REPOSITORY, str(directory), "not a repository", hint="hold init") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise HoldError("open", Kind.CORRUPT, str(path), f"cannot be read: {error}") from error
+        raise HoldError(
+            "open", Kind.CORRUPT, str(path), f"cannot be read: {error}", hint="restore it from a copy"
+        ) from error
     except OSError as error:
         raise HoldError("open", Kind.DENIED, str(path), error.strerror or "cannot be read") from error
     if version == 1:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `add`."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="files and directories; - is standard input")
+    parser.add_argument(
+        "paths", nargs="+", type=filled, metavar="PATH", help="files and directories; - is standard input"
+    )
     parser.add_argument("-r", "--recursive", action="store_true", help="directories with all that is in them")
     parser.add_argument("--profile", default="unixfs-v1-2025", help="unixfs-v1-2025 (default) or unixfs-v0-2015")
     parser.add_argument("--chunker", type=filled, help="size-N, or cdc-MIN-AVG-MAX; else the profile's")

@@ -45,7 +45,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
         return _put(args, out)
     cid, path = parse_path(args.cid)
     if path or cid.codec == cids.LIBP2P_KEY:
-        raise HoldError(f"block {args.verb}", Kind.USAGE, args.cid, "a CID alone, without a path")
+        raise HoldError(
+            f"block {args.verb}", Kind.USAGE, args.cid, "a CID alone, without a path", hint="hold dag get takes paths"
+        )
     with opened(args, out) as repository, malformed(f"block {args.verb}", cid):
         if args.verb == "get":
             with standard_output() as stdout:
@@ -56,7 +58,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
             size = len(inline) if inline is not None else repository.store.size(cid.multihash)
             out.result({"cid": str(Cid(cid)), "size": size}, f"{cid} {size}")
         elif inline is not None:
-            raise HoldError("block rm", Kind.USAGE, str(cid), "carries its content in its name: nothing is stored")
+            why = "carries its content in its name: nothing is stored"
+            raise HoldError("block rm", Kind.USAGE, str(cid), why, hint="there is nothing to remove")
         else:
             size = repository.store.delete(cid.multihash)
             out.result({"deleted": str(cid), "size": size}, f"deleted {cid}")
@@ -75,7 +78,7 @@ def _put(args: argparse.Namespace, out: Output) -> int:
         if cid.codec in (cids.DAG_PB, cids.DAG_CBOR, cids.DAG_JSON):
             children(cid, data)  # refuse what is not of its codec
     except Malformed as error:
-        raise HoldError("block put", Kind.INVALID, args.file, str(error)) from error
+        raise HoldError("block put", Kind.INVALID, args.file, str(error), hint="--codec raw takes any bytes") from error
     with opened(args, out) as repository:
         if cid.inline is None:
             session = repository.store.session()

@@ -66,5 +66,6 @@ def _one(args: argparse.Namespace, out: Output, text: str) -> None:
             found = cids.to_version(found, 1)
         shown = cids.format_text(found, args.base) if args.base else str(found)
     except Malformed as error:
-        raise HoldError("cid", Kind.USAGE, repr(text)[:120], str(error)) from error
+        hint = "hold cid bases, hold cid codecs and hold cid hashes list what is known"
+        raise HoldError("cid", Kind.USAGE, repr(text)[:120], str(error), hint=hint) from error
     out.result({"cid": text, "formatted": shown}, shown)

@@ -24,7 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Import them."""
     if args.name and len(args.files) > 1:
-        raise HoldError("import", Kind.USAGE, "--name", "names one root, and there are several FILEs")
+        why = "names one root, and there are several FILEs"
+        raise HoldError("import", Kind.USAGE, "--name", why, hint="import them one by one")
     with ExitStack() as sources:
         # Before the repository is ours: to open a pipe is to wait for its writer.
         archives = [(name, sources.enter_context(_source(name))) for name in args.files]
@@ -50,7 +51,8 @@ def _import(args: argparse.Namespace, out: Output, repository: "Opened", name: s
         with os_errors("import", name):
             found = import_car(session, source, "standard input" if name == "-" else name, progress.bytes)
         if args.name and len(found.roots) != 1:
-            raise HoldError("import", Kind.USAGE, name, f"has {len(found.roots)} roots, --name names one")
+            why = f"has {len(found.roots)} roots, --name names one"
+            raise HoldError("import", Kind.USAGE, name, why, hint="leave out --name")
         for root in [] if args.no_pin else found.roots:
             repository.blocks.pin(repository.store.session(), root, args.name or str(root))
     finally:

@@ -47,7 +47,7 @@ def placed(op: str, target: str) -> Iterator[Place]:
         if os.path.lexists(target):
             raise HoldError(op, Kind.EXISTS, subject, "there is something already", hint="choose another place with -o")
         if name in ("", ".", ".."):
-            raise HoldError(op, Kind.USAGE, subject, "names nothing that could be made")
+            raise HoldError(op, Kind.USAGE, subject, "names nothing that could be made", hint="choose a name")
         directory = os.open(parent or ".", _DIRECTORY)
     # A name's bytes are limited, not its characters.
     partial = f".{os.fsdecode(os.fsencode(name)[:200])}.{secrets.token_hex(4)}.partial"

@@ -75,7 +75,7 @@ def parse_chunker(text: str) -> Chunker:
         for name, (low, high) in (("MIN", _CDC_MINIMUM), ("AVG", _CDC_AVERAGE), ("MAX", _CDC_MAXIMUM))
     )
     why = f"a chunker is size-N (1 to {MAX_CHUNK}) or cdc-MIN-AVG-MAX (MIN ≤ AVG ≤ MAX; {ranges})"
-    raise HoldError("add", Kind.USAGE, repr(text)[:80], why)
+    raise HoldError("add", Kind.USAGE, repr(text)[:80], why, hint="--chunker size-1048576")
 
 
 def _allowed(minimum: int, average: int, maximum: int) -> bool:

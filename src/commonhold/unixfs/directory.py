@@ -50,9 +50,13 @@ def _in_order(entries: Sequence[Entry]) -> list[Entry]:
     last = None
     for entry in ordered:
         if bad_name(entry.name) or not is_utf8(entry.name):
-            raise HoldError("add", Kind.INVALID, repr(entry.name)[:80], "cannot be a name in a directory")
+            raise HoldError(
+                "add", Kind.INVALID, repr(entry.name)[:80], "cannot be a name in a directory", hint="rename it"
+            )
         if entry.name == last:
-            raise HoldError("add", Kind.INVALID, repr(entry.name)[:80], "twice in one directory")
+            raise HoldError(
+                "add", Kind.INVALID, repr(entry.name)[:80], "twice in one directory", hint="rename one of them"
+            )
         last = entry.name
     return ordered
 

@@ -54,8 +54,11 @@ def extents(cid: Cid, start: int = 0, stop: int | None = None) -> Stream[Extent]
         return
     root = open_node(cid, (yield from fetch_one(cid)))
     if root.data.type not in (Type.FILE, Type.RAW):
-        kind = Kind.IS_A_DIRECTORY if root.data.type in (Type.DIRECTORY, Type.HAMT) else Kind.INVALID
-        raise HoldError("read", kind, str(cid), f"is a {root.data.type.name.lower()}, not a file")
+        is_directory = root.data.type in (Type.DIRECTORY, Type.HAMT)
+        kind = Kind.IS_A_DIRECTORY if is_directory else Kind.INVALID
+        what = "directory" if is_directory else root.data.type.name.lower()
+        hint = None if is_directory else "hold stat says what it is"
+        raise HoldError("read", kind, str(cid), f"is a {what}, not a file", hint=hint)
     size = file_size(root)
     end = size if stop is None else min(stop, size)
     yield from _below(root, _Todo(cid, 0, size, 0), start, end)

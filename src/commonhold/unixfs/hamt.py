@@ -61,7 +61,13 @@ def _shard(
     digits = prefix_digits(fanout)
     shift = HASH_BITS - (depth + 1) * (fanout.bit_length() - 1)
     if shift < 0:
-        raise HoldError("add", Kind.UNSUPPORTED, repr(items[0][1])[:80], "two names of one hash: no HAMT can hold them")
+        raise HoldError(
+            "add",
+            Kind.UNSUPPORTED,
+            repr(items[0][1])[:80],
+            "two names of one hash: no HAMT can hold them",
+            hint="rename it",
+        )
     links: list[bytes] = []
     bits = total = at = 0
     while at < len(items):

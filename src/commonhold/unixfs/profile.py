@@ -48,9 +48,8 @@ def by_name(name: str) -> Profile:
     try:
         return PROFILES[name]
     except KeyError:
-        raise HoldError(
-            "add", Kind.USAGE, repr(name)[:80], f"no such profile; known are {', '.join(PROFILES)}"
-        ) from None
+        why = f"no such profile; known are {', '.join(PROFILES)}"
+        raise HoldError("add", Kind.USAGE, repr(name)[:80], why, hint=f"--profile {V1_2025.name}") from None
 
 
 def cid_for(profile: Profile, data: bytes) -> Cid:

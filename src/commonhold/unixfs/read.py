@@ -68,7 +68,13 @@ def resolve(cid: Cid, path: Sequence[str]) -> Plan[Cid]:
     for depth, segment in enumerate(path):
         where = "/".join((str(cid) if depth == 0 else "…", segment))
         if bad_name(segment):
-            raise HoldError("resolve", Kind.INVALID, repr(where)[:200], "no directory can have such a name")
+            raise HoldError(
+                "resolve",
+                Kind.INVALID,
+                repr(where)[:200],
+                "no directory can have such a name",
+                hint="hold ls lists what is there",
+            )
         node = open_node(cid, (yield from fetch_one(cid)))
         if node.data.type is Type.DIRECTORY:
             found = next((link.cid for link in node.links if link.name == segment), None)
@@ -77,7 +83,13 @@ def resolve(cid: Cid, path: Sequence[str]) -> Plan[Cid]:
         else:
             raise HoldError("resolve", Kind.NOT_A_DIRECTORY, where, f"what should hold {segment!r} is no directory")
         if found is None:
-            raise HoldError("resolve", Kind.NOT_FOUND, "/".join(path[: depth + 1]), f"no {segment!r} there")
+            raise HoldError(
+                "resolve",
+                Kind.NOT_FOUND,
+                "/".join(path[: depth + 1]),
+                f"no {segment!r} there",
+                hint="hold ls lists what is there",
+            )
         cid = found
     return cid
 
