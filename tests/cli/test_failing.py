@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.cli.failing import translated
+from commonhold.cli.failing import Interrupted, translated
 from commonhold.errors import Kind
 from tests.cli.shell import Shell, shell
 
@@ -80,8 +80,8 @@ def test_too_little_address_space_is_said_so(shell: Shell) -> None:
     [
         (OSError(28, "No space left on device", "/x"), Kind.DISK_FULL, "add /x: No space left on device"),
         (MemoryError(), Kind.NO_MEMORY, "add: memory is used up"),
-        (KeyboardInterrupt(signal.SIGHUP), Kind.HUNG_UP, "add: interrupted; what was not acknowledged is not kept"),
-        (KeyboardInterrupt(), Kind.INTERRUPTED, "add: interrupted; what was not acknowledged is not kept"),
+        (Interrupted(signal.SIGHUP), Kind.HUNG_UP, "add: interrupted; what was not acknowledged is not kept"),
+        (Interrupted(signal.SIGINT), Kind.INTERRUPTED, "add: interrupted; what was not acknowledged is not kept"),
     ],
 )
 def test_what_ends_a_command_has_a_kind(error: BaseException, kind: Kind, said: str) -> None:

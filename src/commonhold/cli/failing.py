@@ -16,13 +16,25 @@ _SIGNALS = {
 }
 
 
+class Interrupted(BaseException):
+    """A signal asks us to end.
+
+    Not a KeyboardInterrupt: once that has passed an `exec`, Python ends itself by SIGINT, whoever catches it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def translated(op: str, error: BaseException) -> HoldError:
     """Return what to tell the user of anything that ended a command."""
     if isinstance(error, HoldError):
         return error
-    if isinstance(error, KeyboardInterrupt):
-        kind = _SIGNALS[error.args[0] if error.args else signal.SIGINT]
-        return HoldError(op, kind, "", "interrupted; what was not acknowledged is not kept")
+    if isinstance(error, Interrupted):
+        return HoldError(
+            op, _SIGNALS[signal.Signals(error.number)], "", "interrupted; what was not acknowledged is not kept"
+        )
     if isinstance(error, OSError):
         return from_os(op, str(error.filename or ""), error)
     if isinstance(error, MemoryError):
@@ -46,12 +58,12 @@ def catch_signals() -> None:
             signal.signal(number, _interrupt)
 
 
-def release_signals() -> None:
-    """From here on a signal ends the process at once: there is nothing left to tidy up."""
+def release_signals(to: signal.Handlers) -> None:
+    """Nothing is left to tidy up: a signal ends the process at once now (SIG_DFL), or comes too late (SIG_IGN)."""
     for number in _SIGNALS:
-        if signal.getsignal(number) is _interrupt:
-            signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, to)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt(number)
+    raise Interrupted(number)

@@ -7,12 +7,13 @@ import argparse
 import contextlib
 import importlib
 import os
+import signal
 import sys
 import traceback
 from typing import Any, NamedTuple, NoReturn
 
 from commonhold import __version__
-from commonhold.cli.failing import catch_signals, release_signals, translated
+from commonhold.cli.failing import Interrupted, catch_signals, release_signals, translated
 from commonhold.cli.output import Output, open_standard_files
 from commonhold.errors import HoldError, Kind
 from commonhold.host.limits import allow_many_files
@@ -149,11 +150,12 @@ def main(argv: list[str] | None = None) -> int:
             op, out.json, out.quiet = args.command, args.json, args.quiet
             code = args.run(args, out)
         out.flush()
+        release_signals(signal.SIG_IGN)  # what is done is not interrupted any more
         return code or 0
     except BrokenPipeError:  # the reader of our output has left: nobody is there to be told
         return 1
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  whatever it was, the user gets one form of error
-        release_signals()
+    except (Exception, Interrupted) as error:  # noqa: BLE001  whatever it was, the user gets one form of error
+        release_signals(signal.SIG_DFL)
         told = translated(op, error)
         out.error(told)
         if os.environ.get("HOLD_DEBUG") == "1":
