@@ -1,6 +1,7 @@
 """What ends a command without being its error: the machine's errors, signals, bugs. Each becomes a `HoldError`."""
 
 import signal
+import sys
 import traceback
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +15,7 @@ _SIGNALS = {
     signal.SIGTERM: Kind.TERMINATED,
     signal.SIGHUP: Kind.HUNG_UP,
 }
+_SOON = 0.01  # seconds
 
 
 class Interrupted(BaseException):
@@ -56,6 +58,17 @@ def catch_signals() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    sys.unraisablehook = _again
+
+
+def _again(lost: "sys.UnraisableHookArgs") -> None:
+    """Have an interruption come again that came where nothing can be raised, as while an object is taken away."""
+    error = lost.exc_value
+    if isinstance(error, Interrupted):
+        signal.signal(signal.SIGALRM, lambda _, frame: _interrupt(error.number, frame))
+        signal.setitimer(signal.ITIMER_REAL, _SOON)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def release_signals(to: signal.Handlers) -> None:
