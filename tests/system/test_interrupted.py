@@ -37,10 +37,11 @@ def ended(process: "subprocess.Popen[bytes]", number: signal.Signals) -> bool:
     return process.returncode != 0
 
 
-def locked(repository: Path) -> None:
-    """Wait until a command has its turn: what comes before does not touch the repository."""
+def locked(repository: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a command has its turn, or had it: what comes before does not touch the repository."""
     stop = time.monotonic() + 30
-    while not (repository / "lock").exists() or not (repository / "lock").read_bytes():
+    lock = repository / "lock"
+    while process.poll() is None and not (lock.exists() and lock.read_bytes()):
         assert time.monotonic() < stop
         time.sleep(0.001)
 
@@ -61,7 +62,7 @@ def test_an_interrupted_add_or_gc_leaves_a_sound_repository(tmp_path: Path, numb
             if words[0] == "pin":
                 process.communicate(timeout=60)  # there is no such pin if its add did not get that far
                 continue
-            locked(repository)
+            locked(repository, process)
             time.sleep(rng.random() * 0.25)
             process.send_signal(number)
             interrupted += ended(process, number)

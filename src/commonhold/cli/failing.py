@@ -73,6 +73,7 @@ def _again(lost: "sys.UnraisableHookArgs") -> None:
 
 def release_signals(to: signal.Handlers) -> None:
     """Nothing is left to tidy up: a signal ends the process at once now (SIG_DFL), or comes too late (SIG_IGN)."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, to)
