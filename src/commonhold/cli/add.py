@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from commonhold.unixfs.build import Built
     from commonhold.unixfs.chunk import CdcChunker, FixedChunker
 
+EXAMPLES = """examples:
+  hold add -r ~/Documents --name documents
+  tar c /etc | hold add - --name etc.tar
+  hold add -r --sealed ~/Letters"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `add`."""
@@ -39,21 +44,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", type=filled, metavar="PATH", help="files and directories; - is standard input"
     )
     parser.add_argument("-r", "--recursive", action="store_true", help="directories with all that is in them")
-    parser.add_argument("--profile", default="unixfs-v1-2025", help="unixfs-v1-2025 (default) or unixfs-v0-2015")
-    parser.add_argument("--chunker", type=filled, help="size-N, or cdc-MIN-AVG-MAX; else the profile's")
+    parser.add_argument(
+        "--profile",
+        default="unixfs-v1-2025",
+        metavar="NAME",
+        help="what CIDs come out: unixfs-v1-2025 (default), unixfs-v0-2015",
+    )
+    parser.add_argument(
+        "--chunker",
+        type=filled,
+        metavar="HOW",
+        help="cut files by size-N or by content, cdc-MIN-AVG-MAX, in bytes; else size-1048576 (v0: size-262144)",
+    )
     parser.add_argument("--only-hash", "-n", action="store_true", help="say the CIDs and store nothing")
     parser.add_argument("--hidden", action="store_true", help="also names that begin with a dot")
     parser.add_argument("--mode", action="store_true", help="keep permission bits")
     parser.add_argument("--mtime", action="store_true", help="keep modification times")
     parser.add_argument("--sealed", action="store_true", help="encrypted: the last line is the read capability")
     parser.add_argument(
-        "--name", type=filled, metavar="PINNAME", help="the pin's name; it replaces the pin of that name"
+        "--name",
+        type=filled,
+        metavar="PINNAME",
+        help="the pin's name, in place of the CID; it replaces the pin of that name",
     )
-    parser.add_argument("-w", "--wrap", action="store_true", help="put all PATHs in one directory")
+    parser.add_argument(
+        "-w", "--wrap", action="store_true", help="put all PATHs in one directory, which is the root then"
+    )
     parser.add_argument(
         "--reuse", action="store_true", help="trust size and times of files added before; not with --sealed"
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="a line for every file")
+    parser.add_argument("-v", "--verbose", action="store_true", help="a line for every file and directory")
     parser.add_argument("-Q", "--quieter", action="store_true", help="print the root CID only")
 
 

@@ -13,13 +13,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `block`."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="put|get|stat|rm")
     put = verbs.add_parser("put", help="store bytes as one block; the CID is the last line")
-    put.add_argument("file", nargs="?", default="-", metavar="FILE", help="else standard input")
-    put.add_argument("--codec", default="raw", help="what the bytes mean: raw, dag-pb, dag-cbor, …")
-    put.add_argument("--hash", default="sha2-256", help="the hash function")
+    put.add_argument(
+        "file", nargs="?", default="-", metavar="FILE", help="what to store, at most 2 MiB (default: standard input)"
+    )
+    put.add_argument(
+        "--codec",
+        default="raw",
+        metavar="CODEC",
+        help="what the bytes mean: raw (default), dag-pb, dag-cbor, … (hold cid codecs)",
+    )
+    put.add_argument(
+        "--hash", default="sha2-256", metavar="HASH", help="the hash function: sha2-256 (default), … (hold cid hashes)"
+    )
     put.add_argument("--name", type=filled, metavar="PINNAME", help="pin it, so that gc leaves it")
-    for verb, text in (("get", "write a block's bytes out"), ("stat", "say a block's size"), ("rm", "delete a block")):
+    for verb, text in (
+        ("get", "write a block's bytes to standard output"),
+        ("stat", "say a block's size in bytes"),
+        ("rm", "delete a block that no pin keeps"),
+    ):
         one = verbs.add_parser(verb, help=text)
-        one.add_argument("cid", metavar="CID")
+        one.add_argument("cid", metavar="CID", help="the block's name")
 
 
 def _read(name: str) -> bytes:

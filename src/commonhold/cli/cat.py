@@ -7,12 +7,18 @@ from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, writing
 from commonhold.cli.values import natural
 
+EXAMPLES = """examples:
+  hold cat CID/notes.txt
+  hold cat CID --offset 1048576 --length 4096 | xxd"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `cat`."""
     parser.add_argument("path", metavar="CID[/path]", help="the file; sealed: CAPABILITY[/path]")
-    parser.add_argument("--offset", type=natural, default=0, metavar="N", help="leave out the first N bytes")
-    parser.add_argument("--length", type=natural, metavar="N", help="at most N bytes")
+    parser.add_argument(
+        "--offset", type=natural, default=0, metavar="N", help="leave out the first N bytes (default 0)"
+    )
+    parser.add_argument("--length", type=natural, metavar="N", help="at most N bytes (default: to the end)")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

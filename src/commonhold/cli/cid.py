@@ -6,17 +6,27 @@ from commonhold.cli.output import Output
 from commonhold.cli.values import filled
 from commonhold.errors import HoldError, Kind
 
+EXAMPLES = """examples:
+  hold cid format -v 1 QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o
+  hold cid inspect bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `cid`."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="format|inspect|bases|codecs|hashes")
-    form = verbs.add_parser("format", help="convert")
-    form.add_argument("cids", nargs="+", metavar="CID")
-    form.add_argument("-v", "--cid-version", type=int, choices=[0, 1])
-    form.add_argument("-b", "--base", type=filled, metavar="BASE", help="base32, base58btc, base36, …")
+    form = verbs.add_parser("format", help="convert CIDs")
+    form.add_argument("cids", nargs="+", metavar="CID", help="what to convert")
+    form.add_argument("-v", "--cid-version", type=int, choices=[0, 1], help="the version (default: as it is)")
+    form.add_argument(
+        "-b",
+        "--base",
+        type=filled,
+        metavar="BASE",
+        help="base32, base58btc, base36, … (default: the version's usual one; hold cid bases)",
+    )
     form.add_argument("--codec", type=filled, metavar="CODEC", help="say that the block means something else")
-    inspect = verbs.add_parser("inspect", help="take apart")
-    inspect.add_argument("cids", nargs="+", metavar="CID")
+    inspect = verbs.add_parser("inspect", help="take CIDs apart: version, base, codec, hash, digest")
+    inspect.add_argument("cids", nargs="+", metavar="CID", help="what to look at")
     for verb in ("bases", "codecs", "hashes"):
         verbs.add_parser(verb, help=f"list the {verb} known")
 

@@ -7,7 +7,7 @@ from commonhold.cli.output import Output
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `completion`."""
-    parser.add_argument("shell", choices=["bash", "zsh", "fish"])
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="whose script")
 
 
 def _words() -> dict[str, list[str]]:

@@ -11,7 +11,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `dag`."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="get|stat")
     get = verbs.add_parser("get", help="a node as dag-json")
-    get.add_argument("path", metavar="CID[/path]", help="a path follows map keys, list positions and links")
+    get.add_argument(
+        "path",
+        metavar="CID[/path]",
+        help="the node; a path follows map keys, list positions and links, as in CID/Links/0/Hash",
+    )
     stat = verbs.add_parser("stat", help="how many blocks a graph has, and their bytes")
     stat.add_argument("path", metavar="CID[/path]", help="or a CAPABILITY: sealed blocks are checked, not read")
 

@@ -6,12 +6,20 @@ from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, counted, standard_output
 from commonhold.cli.values import filled
 
+EXAMPLES = """examples:
+  hold export CID -o docs.car
+  hold export CID | ssh host hold import -"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `export`."""
     parser.add_argument("path", metavar="CID[/path]", help="the graph's root")
     parser.add_argument(
-        "-o", "--output", type=filled, metavar="FILE", help="where to, nothing being there yet; else standard output"
+        "-o",
+        "--output",
+        type=filled,
+        metavar="FILE",
+        help="where to, there being nothing yet (default: standard output)",
     )
 
 

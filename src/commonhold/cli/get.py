@@ -14,14 +14,25 @@ from commonhold.errors import HoldError, Kind
 if TYPE_CHECKING:
     from commonhold.agent.naming import Found
 
+EXAMPLES = """examples:
+  hold get CID -o back
+  hold get CID/sub/file
+  hold get CID --archive tar -o - | tar t"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `get`."""
-    parser.add_argument("path", metavar="CID[/path]", help="what to get; sealed: CAPABILITY[/path]")
     parser.add_argument(
-        "-o", "--output", type=filled, metavar="PATH", help="where to; with --archive, - is standard output"
+        "path", metavar="CID[/path]", help="what to get, for instance CID/sub/file; sealed: CAPABILITY[/path]"
     )
-    parser.add_argument("--archive", choices=["tar"], help="as an archive")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=filled,
+        metavar="PATH",
+        help="where to (default: here, under the last name of the path); an archive also goes to -, standard output",
+    )
+    parser.add_argument("--archive", choices=["tar"], help="as one archive, with names below the last name of the path")
 
 
 class _Watch:

@@ -13,6 +13,9 @@ from commonhold.errors import HoldError, Kind, os_errors
 if TYPE_CHECKING:
     from commonhold.cli.opening import Opened
 
+EXAMPLES = """examples:
+  hold import docs.car --name documents"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `import`."""

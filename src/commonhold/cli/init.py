@@ -7,10 +7,17 @@ from pathlib import Path
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind, os_errors
 
+EXAMPLES = """examples:
+  hold init
+  hold init --here
+  hold --repo /srv/hold init"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `init`."""
-    parser.add_argument("--here", action="store_true", help="make it in the working directory, as .hold")
+    parser.add_argument(
+        "--here", action="store_true", help="make it in the working directory, as .hold, whatever $HOLD_REPO says"
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

@@ -15,24 +15,28 @@ from commonhold.errors import HoldError, Kind
 if TYPE_CHECKING:
     from commonhold.agent.keystore import Key
 
+EXAMPLES = """examples:
+  hold key new blog
+  hold key export blog blog.pem"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `key`."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="new|ls|rename|rm|export|import")
     new = verbs.add_parser("new", help="make a key; the last line is its name")
-    new.add_argument("label", metavar="KEY")
+    new.add_argument("label", metavar="KEY", help="what to call it here; others never see that")
     verbs.add_parser("ls", help="list keys: name and label")
     rename = verbs.add_parser("rename", help="give a key another label; its name stays")
-    rename.add_argument("old", metavar="OLD")
-    rename.add_argument("new", metavar="NEW")
+    rename.add_argument("old", metavar="OLD", help="its label")
+    rename.add_argument("new", metavar="NEW", help="its label from now on")
     rm = verbs.add_parser("rm", help="delete keys for good: without an export their names never change again")
-    rm.add_argument("labels", nargs="+", metavar="KEY")
+    rm.add_argument("labels", nargs="+", metavar="KEY", help="as key ls lists them")
     export = verbs.add_parser("export", help="write a key to a new file that you alone can read (PKCS#8 PEM)")
-    export.add_argument("label", metavar="KEY")
-    export.add_argument("file", metavar="FILE")
+    export.add_argument("label", metavar="KEY", help="as key ls lists it")
+    export.add_argument("file", metavar="FILE", help="where to, there being nothing yet")
     take = verbs.add_parser("import", help="take a key in from a file: PKCS#8 PEM, or libp2p's protobuf")
-    take.add_argument("label", metavar="KEY")
-    take.add_argument("file", metavar="FILE")
+    take.add_argument("label", metavar="KEY", help="what to call it here")
+    take.add_argument("file", metavar="FILE", help="the key, readable by you alone")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `ls`."""
     parser.add_argument("path", metavar="CID[/path]", help="the directory, or a file; sealed: CAPABILITY[/path]")
-    parser.add_argument("-n", "--names", action="store_true", help="names only: nothing below is opened")
+    parser.add_argument(
+        "-n", "--names", action="store_true", help="names only, one a line: faster, for nothing below is opened"
+    )
 
 
 _LETTERS = {"DIRECTORY": "d", "HAMT": "d", "SYMLINK": "l"}

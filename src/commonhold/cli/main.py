@@ -84,10 +84,16 @@ def _root_parser() -> argparse.ArgumentParser:
 def _common(parser: argparse.ArgumentParser, default: object) -> None:
     """The options that go before or after the command's name."""
     parser.add_argument(
-        "--repo", metavar="DIR", default=default, help="the repository (else $HOLD_REPO, else searched)"
+        "--repo",
+        metavar="DIR",
+        default=default,
+        help="the repository, whoever owns it (else $HOLD_REPO, else searched)",
     )
     parser.add_argument(
-        "--json", action="store_true", default=default, help="results and errors as JSON, one object a line"
+        "--json",
+        action="store_true",
+        default=default,
+        help="results and errors as JSON, one object a line (contents stay bytes)",
     )
     parser.add_argument("--quiet", action="store_true", default=default, help="no progress and no remarks")
 
@@ -99,13 +105,15 @@ def command_parser(name: str) -> argparse.ArgumentParser:
         prog=f"hold {name}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=EXIT_CODES,
+        epilog="\n\n".join([*([module.EXAMPLES] if hasattr(module, "EXAMPLES") else []), EXIT_CODES]),
     )
     module.arguments(parser)
     _common(parser, argparse.SUPPRESS)
     for action in parser._actions:
-        for verb in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
-            _common(verb, argparse.SUPPRESS)
+        if isinstance(action, argparse._SubParsersAction):
+            for verb, shown in zip(action.choices.values(), action._choices_actions, strict=True):
+                verb.description = shown.help
+                _common(verb, argparse.SUPPRESS)
     parser.set_defaults(run=module.run)
     return parser
 

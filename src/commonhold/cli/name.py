@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from commonhold.cli.opening import Opened
     from commonhold.formats.ipns import Name, Record
 
+EXAMPLES = """examples:
+  hold name publish CID --key blog --lifetime 365d
+  hold name resolve k51…/some/file"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `name`."""
@@ -23,8 +27,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     publish = verbs.add_parser("publish", help="let a key's name point at something; the last line is the name")
     publish.add_argument("path", metavar="CID[/path]", help="or /ipns/NAME[/path]")
     publish.add_argument("--key", metavar="KEY", help="by this key; not needed if there is one only")
-    publish.add_argument("--lifetime", type=duration, metavar="TIME", help="for so long: 48h unless said otherwise")
-    publish.add_argument("--ttl", type=duration, metavar="TIME", help="others may rely on it for so long: 5m")
+    publish.add_argument(
+        "--lifetime",
+        type=duration,
+        metavar="TIME",
+        help="how long it is valid, such as 90s, 5m, 48h or 365d (default 48h)",
+    )
+    publish.add_argument(
+        "--ttl", type=duration, metavar="TIME", help="how long others may rely on it without asking again (default 5m)"
+    )
     resolve = verbs.add_parser("resolve", help="say what a name points at")
     resolve.add_argument("name", metavar="NAME[/path]", help="k51…, 12D3Koo… or /ipns/…")
     inspect = verbs.add_parser("inspect", help="say all that a record says; fails if it is not valid now")

@@ -12,22 +12,33 @@ if TYPE_CHECKING:
     from commonhold.api import Pin
     from commonhold.cli.opening import Opened
 
+EXAMPLES = """examples:
+  hold pin ls
+  hold pin add CID/sub --name sub
+  hold pin rm documents && hold gc"""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `pin`."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|ls|rm|rename")
-    add = verbs.add_parser("add", help="keep a graph that is here, whole")
-    add.add_argument("path", metavar="CID[/path]", help="or a read or verify CAPABILITY")
-    add.add_argument(
-        "--name", type=filled, metavar="PINNAME", help="else its CID; of what is sealed, the sealed block's"
+    add = verbs.add_parser(
+        "add", help="keep a graph, all of which has to be here already, under a name; it replaces the pin of that name"
     )
-    ls = verbs.add_parser("ls", help="list pins")
-    ls.add_argument("names", nargs="*", metavar="PINNAME", help="these only, with each block's CID key")
-    rm = verbs.add_parser("rm", help="let graphs go; gc deletes what nothing else keeps")
-    rm.add_argument("names", nargs="+", metavar="PINNAME")
-    rename = verbs.add_parser("rename", help="give a pin another name")
-    rename.add_argument("old", metavar="OLD")
-    rename.add_argument("new", metavar="NEW")
+    add.add_argument(
+        "path", metavar="CID[/path]", help="the root to keep; of a sealed tree its read or verify CAPABILITY"
+    )
+    add.add_argument("--name", type=filled, metavar="PINNAME", help="the pin's name (default: the root's CID)")
+    ls = verbs.add_parser("ls", help="list pins: root, blocks, bytes, when made, name")
+    ls.add_argument("names", nargs="*", metavar="PINNAME", help="list the blocks that these keep, by their hashes")
+    rm = verbs.add_parser(
+        "rm", help="let graphs go: nothing is deleted before the next gc, and then only what no other pin keeps"
+    )
+    rm.add_argument(
+        "names", nargs="+", metavar="PINNAME", help="as pin ls lists them: a pin without a --name has its CID's"
+    )
+    rename = verbs.add_parser("rename", help="give a pin another name, which no pin has yet")
+    rename.add_argument("old", metavar="OLD", help="the pin's name")
+    rename.add_argument("new", metavar="NEW", help="what to call it")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:

@@ -7,7 +7,9 @@ from commonhold import __version__
 from commonhold.cli.opening import choose
 from commonhold.cli.output import Output
 
-_ISOLATION = "embedded: it is single user; whoever can read the repository's files can read all that is in it"
+_ISOLATION = (
+    "embedded: it is single user; whoever can read the repository's files can read all in it that is not sealed"
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
