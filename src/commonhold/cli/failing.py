@@ -25,7 +25,7 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(number)
+        super().__init__("interrupted")
         self.number = number
 
 
