@@ -50,7 +50,7 @@ def opened(args: argparse.Namespace, out: Output, before: Callable[[Path], None]
         return
     if before is not None:
         node.close()
-        raise HoldError("open", Kind.BUSY, str(choice.path), "a node has it", hint="hold down, or stop the node")
+        raise HoldError("open", Kind.BUSY, str(choice.path), "a node has it", hint="stop the node")
     with closing(node), closing(Served(state_of(choice.path), node)) as served:
         yield served
 
