@@ -66,7 +66,8 @@ class _Parser(argparse.ArgumentParser):
         raise HoldError(self.prog, Kind.USAGE, "", message, hint=f"{self.prog} --help")
 
 
-def _root_parser() -> argparse.ArgumentParser:
+def root_parser() -> argparse.ArgumentParser:
+    """Return the parser of what stands before and for the command."""
     lines = "\n".join(f"  {name:12}{command.summary}" for name, command in COMMANDS.items())
     parser = _Parser(
         prog="hold",
@@ -119,7 +120,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace | None:
-    parser = _root_parser()
+    parser = root_parser()
     outer = parser.parse_args(argv)
     if outer.command is None:
         parser.print_help()
@@ -171,4 +172,4 @@ def main(argv: list[str] | None = None) -> int:
         return told.kind.value.exit
 
 
-__all__ = ["COMMANDS", "__version__", "command_parser", "main"]
+__all__ = ["COMMANDS", "__version__", "command_parser", "main", "root_parser"]
