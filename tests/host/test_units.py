@@ -1,0 +1,101 @@
+"""The shipped units: what systemd thinks of them, and how a machine's differ."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from commonhold.host.repository import SYSTEM
+from commonhold.host.units import AGENT, NODE, SYSTEM_PATHS, drift, shipped
+from commonhold.node.config import Limits, parse
+
+_UNITS = Path(__file__).parents[2] / "packaging/systemd"
+_ANALYZE = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+
+
+def _analyze(directory: Path, *words: str) -> str:
+    environment = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(directory), "SYSTEMD_COLORS": "0"}
+    done = subprocess.run(
+        ["systemd-analyze", *words], cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@_ANALYZE
+@pytest.mark.parametrize(("units", "manager"), [(NODE, "--system"), (AGENT, "--user")])
+def test_systemd_finds_nothing_wrong(tmp_path: Path, units: tuple[str, ...], manager: str) -> None:
+    for unit in units:  # the one change: a program that exists on this machine
+        (tmp_path / unit).write_text(shipped(unit).replace("=/usr/bin/hold ", f"={sys.executable} "))
+    assert _analyze(tmp_path, "verify", "--man=no", manager, *(f"./{unit}" for unit in units)) == ""
+
+
+@_ANALYZE
+@pytest.mark.parametrize(
+    ("service", "most"),
+    [
+        ("commonhold-node.service", 1.0),
+        # Counted as root's, with all capabilities of root; a user's process has none of them.
+        ("commonhold-agent.service", 6.0),
+    ],
+)
+def test_the_sandbox_leaves_little_exposed(service: str, most: float) -> None:
+    said = _analyze(_UNITS, "security", "--offline=true", f"./{service}")
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
+    assert found and float(found[1]) <= most
+
+
+def test_the_node_can_tell_who_calls_it() -> None:
+    """With one of these it would take callers for nobody, or nobody for a caller."""
+    settings = {line.partition("=")[0] for line in shipped("commonhold-node.service").splitlines()}
+    assert not settings & {"PrivateUsers", "ProtectProc", "ProcSubset", "DynamicUser"}
+
+
+def test_the_example_config_is_what_a_node_reads_and_shows_the_defaults() -> None:
+    example = shipped("node.toml")
+    every_field = re.sub(r"^#(?=[\[\w])", "", example, flags=re.MULTILINE)
+    node = parse(tomllib.loads(example))
+    assert parse(tomllib.loads(every_field)).limits == node.limits == Limits()
+    assert node.repository == SYSTEM
+    assert f"ListenStream={node.socket}\n" in shipped("commonhold-node.socket")
+    assert f"SocketGroup={node.group}\n" in shipped("commonhold-node.socket")
+    assert f"g {node.group} " in shipped("commonhold.sysusers")
+
+
+def test_no_drift_where_only_comments_differ(tmp_path: Path) -> None:
+    text = shipped("commonhold-node.service")
+    bare = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    (tmp_path / "commonhold-node.service").write_text(f"; ours\n{bare}\n")
+    assert drift("commonhold-node.service", (tmp_path,)).same
+
+
+def test_drift_names_what_is_there_what_is_missing_and_the_drop_ins(tmp_path: Path) -> None:
+    first, second = tmp_path / "etc", tmp_path / "usr"
+    for directory in (first, second):
+        directory.mkdir()
+        (directory / "commonhold-node.service").write_text(shipped("commonhold-node.service"))
+    edited = shipped("commonhold-node.service").replace("ProtectHome=yes", "ProtectHome=no")
+    (first / "commonhold-node.service").write_text(edited)
+    (second / "commonhold-node.service.d").mkdir()
+    drop_in = second / "commonhold-node.service.d/network.conf"
+    drop_in.write_text("[Service]\nPrivateNetwork=no\n")
+    found = drift("commonhold-node.service", (first, second))
+    assert not found.same and found.path == first / "commonhold-node.service"
+    assert found.added == ("[Service] ProtectHome=no",) and found.missing == ("[Service] ProtectHome=yes",)
+    assert found.drop_ins == (drop_in,)
+
+
+def test_a_unit_that_is_not_installed_is_not_the_same(tmp_path: Path) -> None:
+    found = drift("commonhold-node.socket", (tmp_path,))
+    assert found.path is None and not found.same
+
+
+def test_every_unit_is_shipped_and_says_where_its_manual_is() -> None:
+    for unit in NODE + AGENT:
+        assert "Documentation=man:commonhold(7)" in shipped(unit)
+    assert Path("/etc/systemd/system") == SYSTEM_PATHS[0]
