@@ -1,0 +1,68 @@
+"""Run in the node's sandbox: what a store needs has to work, and what a taken-over node would like must not."""
+
+import ctypes
+import grp
+import mmap
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+STATE = Path("/var/lib/commonhold")
+
+
+def refused(what: str, attempt: Callable[[], object]) -> None:
+    """It must not work."""
+    try:
+        attempt()
+    except OSError:
+        return
+    sys.exit(f"this was possible: {what}")
+
+
+def a_store_works() -> None:
+    """A callback through ctypes, and a whole repository: direct I/O, LMDB, SQLite, threads, hashes."""
+    assert ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda number: number + 1)(1) == 2
+    repository = STATE / "probe"
+    (STATE / "data").write_bytes(os.urandom(5_000_000))
+    for words in (["init"], ["add", "--name", "data", str(STATE / "data")], ["verify"]):
+        subprocess.run(["/usr/bin/hold", "--repo", str(repository), *words], check=True, cwd="/")
+
+
+def callers_can_be_told_apart() -> None:
+    """A process of another user: its user namespace can be seen, and users and groups have names; nobody is known."""
+    assert Path("/proc/1/uid_map").read_bytes() == Path("/proc/self/uid_map").read_bytes()
+    assert int(Path("/proc/sys/kernel/overflowuid").read_text()) > 0
+    assert "alice" in grp.getgrnam("commonhold-users").gr_mem
+
+
+def nothing_else_works() -> None:
+    """Files, devices, network, programs, rights."""
+    refused("to write into /etc", lambda: Path("/etc/planted").write_text(""))
+    refused("to write into /run", lambda: Path("/run/planted").write_text(""))
+    refused("to write over a program", lambda: Path("/usr/bin/hold").write_text(""))
+    refused("to open /dev/fuse", lambda: os.open("/dev/fuse", os.O_RDWR))
+    refused("to read another's files", lambda: Path("/etc/shadow").read_text())
+    refused("to see home directories", lambda: list(Path("/home").iterdir()))
+    refused("to open an internet socket", lambda: socket.socket(socket.AF_INET))
+    refused("to have memory that is data and code", lambda: mmap.mmap(-1, 4096, prot=7))
+    refused("to change an owner", lambda: os.chown(STATE, os.getuid(), os.getgid()))
+    program = STATE / "program"
+    program.write_bytes(Path("/bin/true").read_bytes())
+    program.chmod(0o700)
+    refused("to run what was stored", lambda: subprocess.run([program], check=True))
+    mounts = {line.split()[4]: line.split()[5] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    loose = [place for place, flags in mounts.items() if os.access(place, os.W_OK) and "noexec" not in flags.split(",")]
+    assert loose == [], f"what is written here could be run: {loose}"
+    libc = ctypes.CDLL(None)
+    if libc.unshare(0x10000000) == 0:
+        sys.exit("this was possible: a new user namespace")
+
+
+if __name__ == "__main__":
+    a_store_works()
+    callers_can_be_told_apart()
+    nothing_else_works()
+    sys.stdout.write("all is as it should be\n")

@@ -1,0 +1,153 @@
+"""The Debian package on a fresh machine: it installs, starts, is upgraded, removed and purged. In this order."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.machine import Machine, machine
+
+_PACK = Path(__file__).parents[2] / "packaging/deb"
+_PROBES = [Path(__file__).with_name(name) for name in ("sandboxed.py", "using.py")]
+_PYTHON = "/usr/lib/commonhold/bin/python3 -I"
+_CALL = """
+import socket
+with socket.socket(socket.AF_UNIX) as node:
+    node.settimeout(20)
+    node.connect("/run/commonhold/node.sock")
+    node.sendall(b"GET /v1/account HTTP/1.1\\r\\nHost: node\\r\\nConnection: close\\r\\n\\r\\n")
+    print(node.makefile().readline())
+"""
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with the package on it, two users, and one of them in the group."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to make a machine")
+    for need in ("debootstrap", "systemd-nspawn", "dpkg-deb", "setpriv"):
+        if shutil.which(need) is None:
+            pytest.skip(f"no {need} here: packaging/test-needs installs it")
+    place = tmp_path_factory.mktemp("package")
+    with machine() as made:
+        subprocess.run([_PACK, place], env=os.environ | {"TMPDIR": str(place)}, check=True, timeout=150)
+        made.wait()
+        for file in [*place.glob("*.deb"), *_PROBES]:
+            shutil.copy(file, made.root / "opt")
+        (made.root / "opt/call.py").write_text(_CALL)
+        made.run("dpkg --install /opt/commonhold_*_amd64.deb")
+        made.run("useradd --create-home alice; useradd --create-home bob; usermod -aG commonhold-users alice")
+        yield made
+
+
+def test_the_command_works_for_an_ordinary_user(installed: Machine) -> None:
+    assert installed.said("hold version", user="bob").startswith("hold ")
+    installed.run("hold init && head -c 3000000 /dev/urandom >data && hold add data --name data", user="bob")
+    root = installed.said("hold add -Q data", user="bob")
+    installed.run(f"hold get {root} -o back && cmp data back", user="bob")
+
+
+def test_what_was_installed_is_all_there_and_sound(installed: Machine) -> None:
+    assert installed.said("dpkg --verify commonhold") == ""
+    for path in (
+        "/usr/share/man/man1/hold.1.gz",
+        "/usr/share/man/man1/hold-add.1.gz",
+        "/usr/share/man/man7/commonhold.7.gz",
+        "/usr/share/doc/commonhold/copyright",
+        "/usr/share/doc/commonhold/changelog.gz",
+        "/usr/share/bash-completion/completions/hold",
+        "/usr/share/zsh/vendor-completions/_hold",
+        "/usr/share/fish/vendor_completions.d/hold.fish",
+    ):
+        assert (installed.root / path[1:]).is_file(), path
+    installed.run("systemd-analyze verify --man=no commonhold-node.socket commonhold-node.service")
+
+
+def test_users_modes_and_units_are_as_the_service_needs_them(installed: Machine) -> None:
+    assert installed.said("getent passwd commonhold").endswith(":/var/lib/commonhold:/usr/sbin/nologin")
+    assert installed.said("stat -c '%a %U:%G' /etc/commonhold/node.toml") == "640 root:commonhold"
+    assert installed.said("stat -c '%a %U:%G' /run/commonhold") == "755 root:root"
+    assert installed.said("stat -c '%a %U:%G' /run/commonhold/node.sock") == "660 root:commonhold-users"
+    assert installed.said("systemctl is-enabled commonhold-node.socket") == "enabled"
+    assert installed.said("systemctl is-active commonhold-node.socket") == "active"
+    assert installed.said("systemctl --global is-enabled commonhold-agent.socket") == "enabled"
+
+
+def test_every_user_has_an_agent_socket_of_their_own(installed: Machine) -> None:
+    uid = installed.said("id -u alice")
+    installed.run(f"systemctl start user@{uid}.service")
+    socket = f"/run/user/{uid}/commonhold/agent.sock"
+    assert installed.said(f"stat -c '%a %U' {socket}") == "600 alice"
+
+
+def test_the_sandbox_lets_a_store_work_and_nothing_else(installed: Machine) -> None:
+    """The unit as shipped, but for what it runs: a probe that tries both."""
+    drop_in = "/run/systemd/system/commonhold-node.service.d/probe.conf"
+    setting = f"[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart={_PYTHON} /opt/sandboxed.py"
+    installed.run(f"mkdir -p {drop_in.rpartition('/')[0]}; printf '{setting}\\n' >{drop_in}; systemctl daemon-reload")
+    started = installed.run("systemctl start commonhold-node.service", code=None)
+    said = installed.said("journalctl --no-pager --output cat --unit commonhold-node.service")
+    installed.run(f"rm {drop_in}; systemctl daemon-reload; rm -rf /var/lib/commonhold/*")
+    assert started.returncode == 0 and "all is as it should be" in said, said
+
+
+def test_the_first_call_starts_the_node_and_only_the_group_may_call(installed: Machine) -> None:
+    assert installed.said("python3 /opt/call.py", user="alice") == "HTTP/1.1 200 OK"
+    assert "PermissionError" in installed.run("python3 /opt/call.py", user="bob", code=1).stderr
+    assert installed.said("unshare -U -r python3 /opt/call.py", user="alice") == "HTTP/1.1 403 Forbidden"
+    assert installed.said("stat -c '%a %U' /var/lib/commonhold") == "700 commonhold"
+
+
+def test_a_node_in_its_sandbox_takes_gives_and_gives_up_blocks(installed: Machine) -> None:
+    assert installed.said(f"{_PYTHON} /opt/using.py", user="alice") == "all came back"
+    assert installed.said("systemctl show --property NRestarts --value commonhold-node") == "0"
+
+
+def test_a_killed_node_comes_back_and_a_stopped_one_has_not_failed(installed: Machine) -> None:
+    for signal, result in (("KILL", None), ("TERM", "success"), ("INT", "success")):
+        assert installed.said("python3 /opt/call.py", user="alice") == "HTTP/1.1 200 OK"
+        before = installed.said("systemctl show --property MainPID --value commonhold-node")
+        installed.run(f"kill -s {signal} {before}; while [ -e /proc/{before} ]; do sleep 0.1; done")
+        if result:
+            assert installed.said("systemctl show --property Result --value commonhold-node") == result
+    installed.run("systemctl stop commonhold-node.service")
+    assert installed.said("systemctl is-active commonhold-node.socket") == "active"
+
+
+def test_an_upgrade_keeps_what_the_administrator_chose(installed: Machine) -> None:
+    installed.run("echo '# ours' >>/etc/commonhold/node.toml; systemctl --global disable commonhold-agent.socket")
+    installed.run("dpkg --install /opt/commonhold_*_amd64.deb")
+    assert installed.said("tail -n 1 /etc/commonhold/node.toml") == "# ours"
+    assert installed.said("stat -c '%a %U:%G' /etc/commonhold/node.toml") == "640 root:commonhold"
+    assert installed.run("systemctl --global is-enabled commonhold-agent.socket", code=1).stdout == "disabled\n"
+    assert installed.said("systemctl is-active commonhold-node.socket") == "active"
+    assert installed.said("hold pin ls", user="bob").endswith("data")
+
+
+def test_removal_stops_the_services_and_keeps_config_and_content(installed: Machine) -> None:
+    installed.run("mkdir -p /var/lib/commonhold && touch /var/lib/commonhold/content")
+    installed.run("dpkg --remove commonhold")
+    assert installed.run("systemctl is-active commonhold-node.socket", code=None).stdout == "inactive\n"
+    installed.run("test ! -e /usr/bin/hold && test ! -e /usr/lib/commonhold && test ! -e /run/commonhold/node.sock")
+    installed.run("test -e /etc/commonhold/node.toml && test -e /var/lib/commonhold/content")
+
+
+def test_purging_leaves_only_what_people_stored(installed: Machine) -> None:
+    said = installed.run("dpkg --purge commonhold").stderr
+    assert "what users stored is kept in /var/lib/commonhold" in said
+    left = installed.said("find / -xdev -iname '*commonhold*' -not -path '/opt/*' -not -path '/proc/*'")
+    assert left == "/var/lib/commonhold"
+    assert installed.said("ls /home/bob/.hold/format.json")
+    assert installed.run("dpkg --status commonhold", code=1).stdout == ""
+    assert installed.said("systemctl is-system-running") == "running"
+
+
+def test_an_empty_state_directory_goes_when_purged(installed: Machine) -> None:
+    installed.run("rm -r /var/lib/commonhold; dpkg --install /opt/commonhold_*_amd64.deb; mkdir -p /var/lib/commonhold")
+    assert "is kept" not in installed.run("dpkg --purge commonhold").stderr
+    installed.run("test ! -e /var/lib/commonhold")
