@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEV := $(VENV)/.installed-dev
 RUN := $(VENV)/.installed-run
 
-.PHONY: help demo check test soak fuzz bench clean
+.PHONY: help demo check test soak fuzz bench man deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -43,5 +43,12 @@ fuzz: $(DEV) ## every decoder against made-up input for FUZZ_SECONDS (300)
 bench: $(RUN) ## the table of ratios against dd, cp, restic, borg
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
+man: $(RUN) ## the manual pages, into dist/man: man -l dist/man/hold.1
+	@$(BIN)/python -m commonhold.cli.manual dist/man
+	@cp packaging/man/commonhold.7 dist/man
+
+deb: ## the Debian 12 package, into dist: apt-get install ./dist/commonhold_…_amd64.deb
+	@packaging/deb dist
+
 clean: ## remove what was made here
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -30,7 +30,7 @@ if __name__ == "__main__":
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(keep_and_give_up, range(8)))
     gone = node.collect()
-    assert gone["blocks"] == 8 * 512, gone
+    assert gone.blocks == 8 * 512, gone
     assert node.account()["bytes"] == 0
     node.close()
     sys.stdout.write("all came back\n")
