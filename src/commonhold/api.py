@@ -114,6 +114,10 @@ class Session(Protocol):
         """Count a block that may be there as one of this session's; False if the store has none such."""
         ...
 
+    def keep_all(self, keys: Sequence[Multihash]) -> list[bool]:
+        """The same for many at once."""
+        ...
+
     def flush(self) -> None:
         """Return when all that was put is on disk."""
         ...

@@ -1,6 +1,7 @@
 """What a session was given, in a dict, and what was asked: `api.Session` and `blocks.Source` for tests of the agent."""
 
 import hashlib
+from collections.abc import Sequence
 
 from commonhold.api import Pin, Slot
 from commonhold.errors import HoldError, Kind
@@ -39,6 +40,9 @@ class Keeping:
     def keep(self, key: Multihash) -> bool:
         return key in self.blocks
 
+    def keep_all(self, keys: Sequence[Multihash]) -> list[bool]:
+        return [self.keep(key) for key in keys]
+
     def flush(self) -> None: ...
 
     def commit(self, name: str, root: Cid) -> Pin:
@@ -48,6 +52,8 @@ class Keeping:
     def close(self) -> None: ...
 
     # ── blocks.Source ──
+
+    def expect(self, keys: Sequence[Multihash]) -> None: ...
 
     def size(self, key: Multihash) -> int:
         return len(self.blocks[key])

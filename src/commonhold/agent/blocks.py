@@ -1,6 +1,7 @@
 """Blocks for plans: answers a Want from a block store, and keeps or lists whole graphs."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Protocol, TypeAlias
 
 from commonhold.api import Pin, Session
@@ -12,6 +13,8 @@ from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.unixfs import Type
 from commonhold.unixfs import read, run
+
+_KEPT_AT_ONCE = 1024
 
 Follow: TypeAlias = Callable[[Cid, Sequence[str]], tuple[Cid, Sequence[str]]]
 """Whoever can say what an IPNS name, given as its CID, and a path below it point at."""
@@ -26,6 +29,8 @@ class Source(Protocol):
 
     def read_into(self, key: Multihash, into: memoryview) -> int: ...
 
+    def expect(self, keys: Sequence[Multihash]) -> None: ...
+
 
 class Blocks:
     """A store as the plans see it: `fetch` is an `api.Fetch`."""
@@ -36,7 +41,13 @@ class Blocks:
 
     def fetch(self, cids: Sequence[Cid]) -> Iterable[bytes]:
         """The blocks of these CIDs, checked, in order."""
+        if len(cids) > 1:
+            self.expect(cids)
         return [self.block(cid) for cid in cids]
+
+    def expect(self, cids: Sequence[Cid]) -> None:
+        """Say which blocks will be asked for soon."""
+        self.store.expect([cid.multihash for cid in cids if cid.inline is None])
 
     def block(self, cid: Cid) -> bytes:
         """One block; the content of an inline CID is in its name."""
@@ -85,10 +96,13 @@ class Blocks:
         """Have a session keep every block of a graph; how many. NOT_FOUND names the first that is missing."""
         count = 0
         try:
-            for visited in self.walk(root):
-                if visited.cid.inline is None and not session.keep(visited.cid.multihash):
-                    raise HoldError("get", Kind.NOT_FOUND, str(visited.cid), "not in this store")
-                count += 1
+            visited = self.walk(root)
+            while batch := [one.cid for one in islice(visited, _KEPT_AT_ONCE)]:
+                count += len(batch)
+                named = [cid for cid in batch if cid.inline is None]
+                for cid, kept in zip(named, session.keep_all([cid.multihash for cid in named]), strict=True):
+                    if not kept:
+                        raise HoldError("get", Kind.NOT_FOUND, str(cid), "not in this store")
         except HoldError as error:
             if error.kind is not Kind.NOT_FOUND:
                 raise

@@ -5,6 +5,7 @@ What is made appears under its name only when it is whole. Links are made as the
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import Protocol
 
 from commonhold.agent.blocks import Blocks, malformed
@@ -18,6 +19,7 @@ from commonhold.host.names import shown
 from commonhold.host.placing import NEW_FILE, Place, placed
 from commonhold.unixfs import read, run
 
+_EXPECTED = 512  # entries of a directory whose blocks are asked for at once
 _DIRECT_FROM = 64 << 20  # files from here on are written past the page cache
 MAX_DEPTH = 2048  # what a path of the file system can hold at all
 
@@ -91,7 +93,10 @@ class Getter:
 
     def _entries(self, cid: Cid) -> Iterator[read.Entry]:
         with malformed("get", cid):
-            yield from run.items(read.listing(cid), self._blocks.fetch)
+            entries = run.items(read.listing(cid), self._blocks.fetch)
+            while batch := list(islice(entries, _EXPECTED)):
+                self._blocks.expect([entry.cid for entry in batch])
+                yield from batch
 
     def _file(self, cid: Cid, info: read.Info, parent: int, name: str) -> None:
         fd = os.open(name, NEW_FILE, 0o644, dir_fd=parent)

@@ -1,6 +1,7 @@
 """A session that keeps nothing: `add --only-hash` runs the same code as an add and writes nowhere."""
 
 import hashlib
+from collections.abc import Sequence
 
 from commonhold.api import Pin, Slot
 from commonhold.formats.cid import Cid
@@ -32,6 +33,10 @@ class HashOnly:
     def keep(self, key: Multihash) -> bool:
         """Nothing is there."""
         return False
+
+    def keep_all(self, keys: Sequence[Multihash]) -> list[bool]:
+        """Nothing is there."""
+        return [False] * len(keys)
 
     def flush(self) -> None:
         """Nothing to wait for."""

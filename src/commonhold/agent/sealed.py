@@ -3,6 +3,7 @@
 The plans, and all that drives them, see plain blocks on both sides and do not know.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from commonhold.agent.blocks import Blocks, Source, malformed
@@ -109,6 +110,10 @@ class SealingSession:
         """Plain blocks are none of this session's."""
         return False
 
+    def keep_all(self, keys: Sequence[Multihash]) -> list[bool]:
+        """Nor are many."""
+        return [False] * len(keys)
+
     def flush(self) -> None:
         """See `api.Session.flush`."""
         self._inner.flush()
@@ -151,6 +156,10 @@ class SealedView:
     def get(self, key: Multihash) -> bytes:
         """See `api.BlockStore`. Links in it carry their keys."""
         return self._content if key == self._root else self._opened(key)
+
+    def expect(self, keys: Sequence[Multihash]) -> None:
+        """See `api.BlockStore`."""
+        self._store.expect([link_of(key).sealed for key in keys])
 
     def _open(self, key: Multihash) -> bytes:
         link = link_of(key)

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from commonhold.api import MAX_BLOCK, OWNERLESS, Pin, Slot
@@ -67,6 +68,10 @@ class StoreSession:
         if owner != OWNERLESS and (row is None or not holders.may_read(row.holders, owner)):
             return False
         return self._take(key, row.length if row is not None else 0)
+
+    def keep_all(self, keys: Sequence[Multihash]) -> list[bool]:
+        """See `api.Session.keep_all`."""
+        return [self.keep(key) for key in keys]
 
     def _take(self, key: Multihash, length: int) -> bool:
         """Count a block as one of this session's if it is here, whoever put it."""

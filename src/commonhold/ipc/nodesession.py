@@ -5,6 +5,7 @@ import hashlib
 import json
 import queue
 import threading
+from collections.abc import Sequence
 
 from commonhold.api import MAX_BLOCK, Pin, Slot
 from commonhold.errors import HoldError, Kind
@@ -122,9 +123,13 @@ class RemoteSession:
 
     def keep(self, key: Multihash) -> bool:
         """See `api.Session.keep`."""
-        if key in self._seen:
-            return True
-        return self._keep([key])[0]
+        return self.keep_all([key])[0]
+
+    def keep_all(self, keys: Sequence[Multihash]) -> list[bool]:
+        """See `api.Session.keep_all`."""
+        unsure = [key for key in keys if key not in self._seen]
+        known = dict(zip(unsure, self._keep(unsure), strict=True)) if unsure else {}
+        return [known.get(key, True) for key in keys]
 
     def _keep(self, keys: list[Multihash]) -> list[bool]:
         answer = self._client.read(self._client.call("POST", f"{self._at}/keep", keylist.pack(keys)))

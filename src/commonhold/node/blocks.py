@@ -40,9 +40,11 @@ class Taken(NamedTuple):
 # ── out ──
 
 
-def sizes(store: OwnedStore, keys: Sequence[Multihash]) -> bytes:
-    """The length of each block, 32 bits little-endian each; all ones where it does not exist for the caller."""
-    return struct.pack(f"<{len(keys)}I", *[ABSENT if row is None else row.length for row in store.rows(keys)])
+def sizes(store: OwnedStore, keys: Sequence[Multihash]) -> tuple[bytes, bool]:
+    """The length of each block, 32 bits little-endian each, all ones where it does not exist for the caller; and
+    whether all do."""
+    found = [ABSENT if row is None else row.length for row in store.rows(keys)]
+    return struct.pack(f"<{len(keys)}I", *found), ABSENT not in found
 
 
 class Outgoing:

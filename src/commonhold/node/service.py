@@ -186,8 +186,9 @@ class Service:
 
     async def _stat(self, request: web.Request) -> web.Response:
         keys = await self._asked(request)
-        found = await self._run(blocks.sizes, self._view(request), keys)
-        await ticks.next_tick(request[_BEGAN])
+        found, complete = await self._run(blocks.sizes, self._view(request), keys)
+        if not complete:
+            await ticks.next_tick(request[_BEGAN])
         return web.Response(body=found)
 
     async def _delete(self, request: web.Request) -> web.Response:
