@@ -6,44 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from commonhold.blockstore.holders import NOBODYS
 from commonhold.blockstore.store import Store
+from tests.cli.running import Hold as Run
+from tests.cli.running import hold, last
 
-Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+__all__ = ["hold"]
 
 HELLO = "bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4"
-
-
-@pytest.fixture
-def hold(tmp_path: Path) -> Run:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HOLD_REPO": str(tmp_path / "repo")}
-
-    def run(
-        *words: str, code: int = 0, given: bytes = b"", cwd: Path = tmp_path, **extra: str | None
-    ) -> "subprocess.CompletedProcess[bytes]":
-        seen = environment | {"PYTHONPATH": str(Path(__file__).parents[2])} | extra
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.cli.hold", *words],
-            input=given,
-            capture_output=True,
-            cwd=cwd,
-            env={name: value for name, value in seen.items() if value is not None},
-            check=False,
-        )
-        assert done.returncode == code, (done.stdout, done.stderr)
-        return done
-
-    run("init")
-    return run
-
-
-def last(done: "subprocess.CompletedProcess[bytes]") -> str:
-    return done.stdout.decode().splitlines()[-1]
 
 
 OPENING = """import sys

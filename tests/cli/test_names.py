@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests import vectors
-from tests.cli.test_commands import HELLO, Run, hold, last, tree
+from tests.cli.running import Hold as Run
+from tests.cli.running import hold, last
+from tests.cli.test_commands import HELLO, tree
 from tests.cli.test_sealed import others
 
 __all__ = ["hold", "tree"]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import Run, hold, last, tree
+from tests.cli.running import Hold as Run
+from tests.cli.running import hold, last
+from tests.cli.test_commands import tree
 
 __all__ = ["hold", "tree"]
 

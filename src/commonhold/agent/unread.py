@@ -19,9 +19,9 @@ def met(store: BlockStore, capability: VerifyCapability) -> Iterator[Met]:
         yield from run.items(walk(capability), lambda wanted: [store.get(cid.multihash) for cid in wanted])
 
 
-def pin_unread(store: BlockStore, capability: VerifyCapability, name: str) -> Pin:
-    """Pin a sealed tree that is here, whole."""
-    session = store.session()
+def pin_unread(store: BlockStore, capability: VerifyCapability, name: str, readers: tuple[int, ...] = ()) -> Pin:
+    """Pin a sealed tree that is here, whole. `readers` may have its blocks too."""
+    session = store.session(readers)
     try:
         for cid, _ in met(store, capability):
             if not session.keep(cid.multihash):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from commonhold.api import NOT_A_USER, Pin, Reclaimed, Usage
+from commonhold.api import NOT_A_USER, OWNERLESS, Pin, Reclaimed, Usage
 from commonhold.blockstore import holders, reclaim
 from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.index import Row
@@ -118,3 +118,33 @@ class OwnedStore:
         """See `api.BlockStore`. What the owner is charged for; files are nobody's in particular."""
         account = self._store.index.account(self.owner)
         return Usage(account.blocks, account.bytes, len(self.pins()), 0, account.bytes)
+
+
+class SoleStore(OwnedStore):
+    """All of a store that has one user: what was put without an owner, and in another shape of the system, too."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, OWNERLESS, None)
+
+    def _row(self, key: Multihash) -> Row | None:
+        return self._store.index.row(key)
+
+    def delete(self, key: Multihash) -> int:
+        """See `api.BlockStore`."""
+        return self._store.delete(key)
+
+    def keys(self) -> Iterator[Multihash]:
+        """See `api.BlockStore`."""
+        return self._store.keys()
+
+    def session(self, readers: tuple[int, ...] = ()) -> StoreSession:
+        """See `api.BlockStore`."""
+        return self._store.session(readers)
+
+    def collect(self) -> Reclaimed:
+        """Delete what no pin keeps."""
+        return reclaim.collect(self._store)
+
+    def usage(self) -> Usage:
+        """See `api.BlockStore`."""
+        return self._store.usage()

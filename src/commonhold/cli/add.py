@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from commonhold.cli.opening import choose, opened
 from commonhold.cli.output import Output, counted, human
-from commonhold.cli.values import filled
+from commonhold.cli.values import filled, reader_options, readers_of
 from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help="cut files by size-N or by content, cdc-MIN-AVG-MAX, in bytes; else size-1048576 (v0: size-262144)",
     )
+    reader_options(parser)
     parser.add_argument("--only-hash", "-n", action="store_true", help="say the CIDs and store nothing")
     parser.add_argument("--hidden", action="store_true", help="also names that begin with a dot")
     parser.add_argument("--mode", action="store_true", help="keep permission bits")
@@ -214,7 +215,7 @@ class _Job:
             from commonhold.agent.hashing import HashOnly
 
             return HashOnly()
-        return self.repository.store.session()
+        return self.repository.store.session(readers_of(self.args))
 
     def _sealing(self, session: "Session") -> "SealingSession | None":
         """What seals on the way into a session, if that was asked for."""
@@ -240,7 +241,8 @@ class _Job:
         if known is None or self.repository is None:
             return None
         pin = self.repository.store.pin(self.args.name or str(known.cid))
-        return _Root(shown(group[0]), known, known.cid, None) if pin and pin.root == known.cid else None
+        same = pin is not None and (pin.root, pin.readers) == (known.cid, readers_of(self.args))
+        return _Root(shown(group[0]), known, known.cid, None) if same else None
 
     def _reuse(self, session: "Session") -> "Reuse | None":
         repository = self.repository

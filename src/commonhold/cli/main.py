@@ -44,6 +44,8 @@ COMMANDS = {
     "name": Command("name", "names that point at content: publish, resolve, inspect"),
     "cid": Command("cid", "look at a CID, and convert it"),
     "repo": Command("repo", "the repository: stat"),
+    "up": Command("up", "serve your repository by a node of your own, in the background"),
+    "down": Command("down", "stop that node"),
     "node": Command("node", "run a node in the foreground"),
     "status": Command("status", "which repository this is, and what isolation it gives"),
     "completion": Command("completion", "print a shell's completion script"),

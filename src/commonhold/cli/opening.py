@@ -43,14 +43,14 @@ def opened(args: argparse.Namespace, out: Output, before: Callable[[Path], None]
     choice = choose(args)
     for path, why in choice.passed_over:
         out.remark(f"note: passed over {path}: {why}")
-    node = _node(choice.path)
+    node = serving(choice.path)
     if node is None:
         with _locked(args, out, choice.path, before) as repository:
             yield repository
         return
     if before is not None:
         node.close()
-        raise HoldError("open", Kind.BUSY, str(choice.path), "a node has it", hint="stop the node")
+        raise HoldError("open", Kind.BUSY, str(choice.path), "a node has it", hint="hold down")
     with closing(node), closing(Served(state_of(choice.path), node)) as served:
         yield served
 
@@ -73,7 +73,7 @@ def _locked(
         lock.release()
 
 
-def _node(path: Path) -> "NodeStore | None":
+def serving(path: Path) -> "NodeStore | None":
     """The node that serves a repository, or that is behind a socket given in its place; None if there is none."""
     socket = path if path.is_socket() else node_socket(path)
     try:

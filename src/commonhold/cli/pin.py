@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.opening import opened
 from commonhold.cli.output import Output, counted, human
-from commonhold.cli.values import filled
+from commonhold.cli.values import filled, reader_options, readers_of
 
 if TYPE_CHECKING:
     from commonhold.api import Pin
@@ -28,7 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "path", metavar="CID[/path]", help="the root to keep; of a sealed tree its read or verify CAPABILITY"
     )
     add.add_argument("--name", type=filled, metavar="PINNAME", help="the pin's name (default: the root's CID)")
-    ls = verbs.add_parser("ls", help="list pins: root, blocks, bytes, when made, name")
+    reader_options(add)
+    ls = verbs.add_parser("ls", help="list pins: root, blocks, bytes, when made, name, and who else may read")
     ls.add_argument("names", nargs="*", metavar="PINNAME", help="list the blocks that these keep, by their hashes")
     rm = verbs.add_parser(
         "rm", help="let graphs go: nothing is deleted before the next gc, and then only what no other pin keeps"
@@ -70,11 +71,26 @@ def run(args: argparse.Namespace, out: Output) -> int:
                     "blocks": pin.blocks,
                     "bytes": pin.bytes,
                     "made": pin.made,
+                    "readers": [_reader(one) for one in pin.readers],
                 }
-                out.result(
-                    row, f"{pin.root} {counted(pin.blocks, 'block'):>16} {human(pin.bytes):>10}  {made}  {pin.name}"
-                )
+                shared = f"  for {', '.join(map(_reader, pin.readers))}" if pin.readers else ""
+                size = f"{counted(pin.blocks, 'block'):>16} {human(pin.bytes):>10}"
+                out.result(row, f"{pin.root} {size}  {made}  {pin.name}{shared}")
     return 0
+
+
+def _reader(uid: int) -> str:
+    """Somebody who may read, as people call them."""
+    import pwd
+
+    from commonhold.api import PUBLIC
+
+    if uid == PUBLIC:
+        return "everybody"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _add(args: argparse.Namespace, repository: "Opened") -> "Pin":
@@ -85,6 +101,6 @@ def _add(args: argparse.Namespace, repository: "Opened") -> "Pin":
     if capability is not None:
         from commonhold.agent.unread import pin_unread
 
-        return pin_unread(repository.store, capability, args.name or str(capability.cid))
+        return pin_unread(repository.store, capability, args.name or str(capability.cid), readers_of(args))
     root = repository.find(named).cid
-    return repository.blocks.pin(repository.store.session(), root, args.name or str(root))
+    return repository.blocks.pin(repository.store.session(readers_of(args)), root, args.name or str(root))

@@ -1,15 +1,22 @@
-"""Say which repository this is, why that one, and what isolation it gives."""
+"""Say which repository this is, why that one, which shape it has, and what isolation that gives."""
 
 import argparse
 import os
 
 from commonhold import __version__
-from commonhold.cli.opening import choose
+from commonhold.cli.opening import choose, serving
 from commonhold.cli.output import Output
+from commonhold.errors import HoldError
+from commonhold.host.repository import Choice
 
-_ISOLATION = (
-    "embedded: it is single user; whoever can read the repository's files can read all in it that is not sealed"
-)
+_ISOLATION = {
+    "embedded": "it is single user; whoever can read the repository's files can read all in it that is not sealed",
+    "single user": "your own node serves it; whoever is you, or can read the repository's files, can read all in it "
+    "that is not sealed",
+    "system": "of what others keep you see only what they let you read, and they of yours; whoever runs the node can "
+    "read all in it that is not sealed",
+    "refused": "a node serves it, but not you",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,20 +26,44 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Say it. Does not open the store, so it answers while another process has it."""
     choice = choose(args)
+    shape, node = _shape(choice)
     row = {
         "version": __version__,
         "repository": str(choice.path),
         "chosen": choice.why,
         "passed_over": [{"path": str(path), "why": why} for path, why in choice.passed_over],
         "exists": os.path.exists(choice.path / "format.json"),
-        "shape": "embedded",
-        "isolation": _ISOLATION,
+        "shape": shape,
+        "isolation": _ISOLATION[shape],
+        "node": node,
     }
+    there = row["exists"] or shape == "system"
     lines = [
         f"hold {__version__}",
-        f"repository: {choice.path} ({choice.why})" + ("" if row["exists"] else ", not there yet"),
+        f"repository: {choice.path} ({choice.why})" + ("" if there else ", not there yet"),
         *(f"passed over: {path}: {why}" for path, why in choice.passed_over),
-        f"isolation:  {_ISOLATION}",
+        *([f"node:       {node}"] if node else []),
+        f"isolation:  {shape}: {_ISOLATION[shape]}",
     ]
     out.result(row, "\n".join(lines))
     return 0
+
+
+def _shape(choice: Choice) -> tuple[str, str]:
+    """The shape, and what there is to say of the node."""
+    try:
+        node = serving(choice.path)
+        if node is None:
+            return "embedded", ""
+        try:
+            said = node.hello()
+            pid = node.hello_from()
+        finally:
+            node.close()
+    except HoldError as error:
+        return "refused", str(error)
+    group = said.get("group")
+    version = f"hold {str(said.get('version'))[:40]}, process {pid}"
+    if group is None:
+        return "single user", version
+    return "system", f"{version}, for members of group {str(group)[:40]!r}"

@@ -26,6 +26,41 @@ def duration(text: str) -> int:
     return seconds * 1_000_000_000
 
 
+def user(text: str) -> int:
+    """A user of this host, by name or uid."""
+    import pwd
+
+    from commonhold.api import MAX_USER
+
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except (KeyError, ValueError):
+        pass
+    if not (text.isascii() and text.isdecimal() and int(text[:12]) <= MAX_USER and len(text) <= 10):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no user of this host")
+    return int(text)
+
+
+def reader_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say who else may read what is kept."""
+    parser.add_argument(
+        "--reader",
+        type=user,
+        action="append",
+        default=[],
+        metavar="USER",
+        help="a user of this host who may read it too, by name or uid; may be given several times",
+    )
+    parser.add_argument("--public", action="store_true", help="everybody who may use this node may read it")
+
+
+def readers_of(args: argparse.Namespace) -> tuple[int, ...]:
+    """Who else may read, each once."""
+    from commonhold.api import PUBLIC
+
+    return tuple(sorted({*args.reader, *([PUBLIC] if args.public else [])}))
+
+
 def filled(text: str) -> str:
     """A name that is not empty."""
     if not text:

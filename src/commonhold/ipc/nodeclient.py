@@ -225,6 +225,11 @@ class NodeStore:
         found: dict[str, Any] = self._client.json("GET", "/v1/node")
         return found
 
+    def hello_from(self) -> int:
+        """The process that answers."""
+        self.hello()
+        return self._client.peer().pid
+
     def account(self) -> dict[str, Any]:
         """What we are charged for, and our quota."""
         found: dict[str, Any] = self._client.json("GET", "/v1/account")

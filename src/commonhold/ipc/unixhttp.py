@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from commonhold.errors import HoldError, Kind, from_description
-from commonhold.ipc.peer import credentials
+from commonhold.host import sockets
+from commonhold.ipc.peer import Peer, credentials
 
 _MAX_ERROR = 64 << 10
 MAX_ANSWER = 64 << 20
@@ -30,7 +31,7 @@ class _Connection(http.client.HTTPConnection):
         """Connect, and refuse a socket behind which is somebody else than expected."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        sockets.connect(self.sock, self._path)
         if self._owners is not None:
             peer = credentials(self.sock)
             if peer.uid not in self._owners:
@@ -64,6 +65,13 @@ class Client:
             with self._lock:
                 self._all.append(found)
         return found
+
+    def peer(self) -> Peer:
+        """Who is behind this thread's connection."""
+        connection = self._connection()
+        if connection.sock is None:
+            connection.connect()
+        return credentials(connection.sock)
 
     def call(self, method: str, path: str, *body: bytes | memoryview) -> http.client.HTTPResponse:
         """Make a call with a body of these parts; its answer, to be read to its end. Refusals are raised.

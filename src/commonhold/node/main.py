@@ -15,7 +15,7 @@ from aiohttp import web
 from commonhold.blockstore import store as stores
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host import allocator, systemd
+from commonhold.host import allocator, sockets, systemd
 from commonhold.host.repository import Lock
 from commonhold.node import records
 from commonhold.node.blocks import Threads
@@ -42,9 +42,14 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
             threads() as workers,
         ):
             service = Service(store, kept, config, os.geteuid(), workers)
-            listening = systemd.listening(environment, os.getpid()) or [listen(config)]
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_until_told(service, listening, environment))
+            given = systemd.listening(environment, os.getpid())
+            listening = given or [listen(config)]
+            try:
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(_until_told(service, listening, environment))
+            finally:
+                if not given:
+                    config.socket.unlink(missing_ok=True)
     finally:
         lock.release()
 
@@ -69,7 +74,7 @@ def listen(config: Config) -> socket.socket:
             raise HoldError("listen", Kind.EXISTS, path, "there is something that is no socket")
         config.socket.unlink(missing_ok=True)  # the repository is ours by its lock, so nobody listens there
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.bind(path)
+        sockets.bind(sock, config.socket)
         config.socket.chmod(0o666 if config.group else 0o600)  # who may call is decided by who they are
         sock.listen(_BACKLOG)
     return sock

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from commonhold import __version__
 from commonhold.api import MAX_USER, PUBLIC, Pin, Records
-from commonhold.blockstore.owned import OwnedStore
+from commonhold.blockstore.owned import OwnedStore, SoleStore
 from commonhold.blockstore.session import StoreSession
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
@@ -131,6 +131,8 @@ class Service:
 
     def _view(self, request: web.Request) -> OwnedStore:
         uid: int = request[UID]
+        if self._config.group is None:
+            return SoleStore(self._store)
         return OwnedStore(self._store, uid, self._config.quota_of(uid))
 
     async def _run(self, work: Callable[..., Any], *given: Any) -> Any:
@@ -148,7 +150,7 @@ class Service:
         view = self._view(request)
         usage = await self._run(view.usage)
         return web.json_response(
-            {"uid": view.owner, "blocks": usage.blocks, "bytes": usage.bytes, "pins": usage.pins, "quota": view.quota}
+            {"uid": request[UID], "blocks": usage.blocks, "bytes": usage.bytes, "pins": usage.pins, "quota": view.quota}
         )
 
     # ── blocks ──
@@ -237,8 +239,8 @@ class Service:
     async def _begin(self, request: web.Request) -> web.Response:
         view = self._view(request)
         readers = tuple(_readers((await self._json(request)).get("readers", [])))
-        self._sessions.check_room(view.owner)
-        name = self._sessions.add(view.owner, view.session(readers))
+        self._sessions.check_room(request[UID])
+        name = self._sessions.add(request[UID], view.session(readers))
         return web.json_response({"id": name})
 
     async def _put(self, request: web.Request) -> web.Response:
