@@ -14,6 +14,8 @@ import pytest
 from tests.cli.running import Hold, last, runner
 from tests.suites.commands import *  # noqa: F403
 
+pytestmark = pytest.mark.slow
+
 
 def group() -> str:
     return grp.getgrgid(os.getgid()).gr_name
