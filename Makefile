@@ -19,8 +19,9 @@ $(DEV): pyproject.toml packaging/bootstrap
 	@packaging/bootstrap $(VENV) '.[dev]'
 	@touch $@ $(RUN)
 
-demo: $(RUN) ## add a real directory (DIR=…), read it back, compare, break a block, find it
+demo: $(RUN) ## add a real directory (DIR=…), read it back, compare, break a block; as root, two users of one node
 	@packaging/demo $(BIN)/hold $(DIR)
+	@packaging/demo-users $(BIN)/hold
 
 check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 	@$(BIN)/ruff format --check .
