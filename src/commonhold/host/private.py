@@ -70,7 +70,7 @@ class PrivateDirectory:
         with os_errors(self._op, str(self.path)), self._no_links(self.path):
             directory = os.open(self.path, _READ | os.O_NOFOLLOW)
         try:
-            _refuse_shared(self._op, os.fstat(directory), self.path, self._owner, stat.S_IFDIR)
+            refuse_shared(self._op, os.fstat(directory), self.path, self._owner, stat.S_IFDIR)
             yield directory
         finally:
             os.close(directory)
@@ -105,7 +105,7 @@ def place(op: str, path: Path, data: bytes) -> None:
 def _read(op: str, fd: int, path: Path, owner: int) -> bytes:
     """The bytes of an open file, which is closed."""
     try:
-        _refuse_shared(op, os.fstat(fd), path, owner, stat.S_IFREG)
+        refuse_shared(op, os.fstat(fd), path, owner, stat.S_IFREG)
         data = disk.read_at(fd, MAX_FILE + 1, 0)
     finally:
         os.close(fd)
@@ -114,7 +114,8 @@ def _read(op: str, fd: int, path: Path, owner: int) -> bytes:
     return data
 
 
-def _refuse_shared(op: str, status: os.stat_result, path: Path, owner: int, kind: int) -> None:
+def refuse_shared(op: str, status: os.stat_result, path: Path, owner: int, kind: int) -> None:
+    """DENIED, with the remedy, for what is not of this kind, not its owner's, or not that one's alone."""
     if stat.S_IFMT(status.st_mode) != kind:
         what = "file" if kind == stat.S_IFREG else "directory"
         raise HoldError(op, Kind.DENIED, str(path), f"not a {what}", hint=f"ls -ld {path}")

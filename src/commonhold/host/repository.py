@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from commonhold.errors import HoldError, Kind, from_os
 NAME = ".hold"
 MARKER = "format.json"
 SOCKET = "node.sock"
+LOCK = "lock"
 KEYS = "keys"  # a directory of its owner alone
 SYSTEM = Path("/var/lib/commonhold")
 SYSTEM_SOCKET = Path("/run/commonhold/node.sock")
+SYSTEM_CONFIG = Path("/etc/commonhold/node.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,15 @@ class Choice:
     path: Path
     why: str
     passed_over: tuple[tuple[Path, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A repository on the way, why it is one, and why it is not to be taken (None: it may be)."""
+
+    path: Path
+    why: str
+    why_not: str | None
 
 
 def named(explicit: str | None, variable: str | None) -> Choice | None:
@@ -50,22 +62,27 @@ def find(explicit: str | None, variable: str | None, cwd: Path | None, home: Pat
     if chosen is not None:
         return chosen
     passed: list[tuple[Path, str]] = []
+    for one in search(cwd, home, uid):
+        if one.why_not is None:
+            return Choice(one.path, one.why, tuple(passed))
+        passed.append((one.path, one.why_not))
+    note = f"; passed over {passed[0][0]}: {passed[0][1]}" if passed else ""
+    raise HoldError("find", Kind.NO_REPOSITORY, "repository", f"there is none here{note}", hint="hold init")
+
+
+def search(cwd: Path | None, home: Path | None, uid: int) -> Iterator[Candidate]:
+    """Every repository that there is on the way, in the order of `find`."""
     device = cwd.stat().st_dev if cwd else None
     for parent in (cwd, *cwd.parents) if cwd else ():
         if parent.stat().st_dev != device:
             break
         candidate = parent / NAME
         if is_repository(candidate):
-            why_not = _why_not(candidate, uid)
-            if why_not is None:
-                return Choice(candidate, "found above the working directory", tuple(passed))
-            passed.append((candidate, why_not))
+            yield Candidate(candidate, "found above the working directory", _why_not(candidate, uid))
     usual = [(home / NAME, "in the home directory")] if home else []
     for place, why in [*usual, (SYSTEM, "the system's")]:
         if is_repository(place) or (place == SYSTEM and SYSTEM_SOCKET.exists()):
-            return Choice(place, why, tuple(passed))
-    note = f"; passed over {passed[0][0]}: {passed[0][1]}" if passed else ""
-    raise HoldError("find", Kind.NO_REPOSITORY, "repository", f"there is none here{note}", hint="hold init")
+            yield Candidate(place, why, None)
 
 
 def is_repository(path: Path) -> bool:
@@ -102,7 +119,7 @@ class Lock:
 
     def __init__(self, repository: Path, command: str) -> None:
         require(repository)
-        path = repository / "lock"
+        path = repository / LOCK
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -124,6 +141,28 @@ class Lock:
         """Give the turn back."""
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
+
+
+@contextlib.contextmanager
+def unlocked(repository: Path) -> Iterator[str | None]:
+    """Run a block while nobody changes a repository, if its lock is free now: None, or else who has it.
+
+    Reads only; OSError where we may not look.
+    """
+    try:
+        fd = os.open(repository / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:  # nobody ever had it
+        yield None
+        return
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield _holder(fd)
+        else:
+            yield None
+    finally:
+        os.close(fd)
 
 
 def _no_lock(path: Path, error: OSError) -> HoldError:

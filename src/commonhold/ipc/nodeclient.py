@@ -26,10 +26,10 @@ _EXPECTED_KEYS = 1024
 
 
 class NodeStore:
-    """See `api.BlockStore`. Whoever may be behind the socket is said by `owners`."""
+    """See `api.BlockStore`. Whoever may be behind the socket is said by `owners`. Timeout in seconds, for each step."""
 
-    def __init__(self, socket: Path, owners: set[int] | None = None) -> None:
-        self._client = Client(socket, owners)
+    def __init__(self, socket: Path, owners: set[int] | None = None, timeout: float = 120.0) -> None:
+        self._client = Client(socket, owners, timeout)
         self.records = NodeRecords(self._client)
         self._here: dict[Multihash, bytes] = {}  # fetched ahead
         self._lock = threading.Lock()
