@@ -48,6 +48,7 @@ COMMANDS = {
     "down": Command("down", "stop that node"),
     "node": Command("node", "run a node in the foreground"),
     "status": Command("status", "which repository this is, and what isolation it gives"),
+    "doctor": Command("doctor", "check what Commonhold stands on here, and say what to do"),
     "completion": Command("completion", "print a shell's completion script"),
     "version": Command("version", "print the version"),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host.repository import NAME, Choice, Lock, find, is_repository, node_socket, require
+from commonhold.host.repository import NAME, Candidate, Choice, Lock, find, is_repository, node_socket, require, search
 
 if TYPE_CHECKING:
     from commonhold.agent.keystore import Keystore
@@ -25,8 +25,17 @@ if TYPE_CHECKING:
 
 def choose(args: argparse.Namespace) -> Choice:
     """Which repository this is about."""
+    return find(args.repo, os.environ.get("HOLD_REPO"), _cwd(), _home(), os.geteuid())
+
+
+def searched() -> Iterator[Candidate]:
+    """What the search for a repository passes, where none is named."""
+    return search(_cwd(), _home(), os.geteuid())
+
+
+def _home() -> Path | None:
     home = os.environ.get("HOME")
-    return find(args.repo, os.environ.get("HOLD_REPO"), _cwd(), Path(home) if home else None, os.geteuid())
+    return Path(home) if home else None
 
 
 def _cwd() -> Path | None:
@@ -75,11 +84,8 @@ def _locked(
 
 def serving(path: Path) -> "NodeStore | None":
     """The node that serves a repository, or that is behind a socket given in its place; None if there is none."""
-    socket = path if path.is_socket() else node_socket(path)
-    try:
-        if not stat.S_ISSOCK(socket.stat().st_mode):
-            return None
-    except OSError:
+    socket = listens(path)
+    if socket is None:
         return None
     from commonhold.ipc.endpoint import owners
     from commonhold.ipc.nodeclient import NodeStore
@@ -95,17 +101,31 @@ def serving(path: Path) -> "NodeStore | None":
     return node
 
 
+def listens(path: Path) -> Path | None:
+    """The socket where the node of a repository should listen, or that was given in its place; None without one."""
+    socket = path if path.is_socket() else node_socket(path)
+    try:
+        return socket if stat.S_ISSOCK(socket.stat().st_mode) else None
+    except OSError:
+        return None
+
+
 def state_of(path: Path) -> Path:
-    """Where the caller's own things are, keys above all: in their repository, or in ~/.hold if it is another's."""
-    if is_repository(path) and path.stat().st_uid == os.geteuid():
-        return path
-    home = os.environ.get("HOME")
-    if not home:
-        raise HoldError("find", Kind.USAGE, "$HOME", "not set, and keys would be kept there", hint="set HOME")
-    place = Path(home) / NAME
+    """Where the caller's own things are, keys above all; made if it is not there yet."""
+    place = place_of_state(path)
     with os_errors("make", str(place)):
         place.mkdir(mode=0o700, exist_ok=True)
     return place
+
+
+def place_of_state(path: Path) -> Path:
+    """The directory of the caller's own things: their repository, or ~/.hold if it is another's."""
+    if is_repository(path) and path.stat().st_uid == os.geteuid():
+        return path
+    home = _home()
+    if home is None:
+        raise HoldError("find", Kind.USAGE, "$HOME", "not set, and keys would be kept there", hint="set HOME")
+    return home / NAME
 
 
 def keystore(args: argparse.Namespace) -> "Keystore":
@@ -113,7 +133,7 @@ def keystore(args: argparse.Namespace) -> "Keystore":
     from commonhold.agent.keystore import Keystore
 
     path = choose(args).path
-    if not is_repository(path) and not (path.is_socket() or node_socket(path).is_socket()):
+    if not is_repository(path) and listens(path) is None:
         require(path)
     return Keystore(state_of(path), os.geteuid())
 
