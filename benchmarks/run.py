@@ -19,6 +19,7 @@ from typing import NoReturn
 import file_rows
 import machine
 import memory_rows
+import node_rows
 import report
 import start_rows
 import tree_rows
@@ -28,14 +29,14 @@ from report import Line
 from stage import SCALES, Stage
 
 _HERE = Path(__file__).resolve().parent
-_ALL = frozenset(range(1, 9))
+_ALL = frozenset(range(1, 12))
 
 
 def _rows(text: str) -> frozenset[int]:
     """Parse `1,3,7`."""
     rows = frozenset(int(word) for word in text.split(","))
     if not rows <= _ALL:
-        raise argparse.ArgumentTypeError("rows are 1 to 8")
+        raise argparse.ArgumentTypeError("rows are 1 to 11")
     return rows
 
 
@@ -68,6 +69,8 @@ def _measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
         lines += tree_rows.measure(stage, rows)
     if file_rows.ROWS & wanted:
         lines += file_rows.measure(stage, wanted)
+    if node_rows.ROWS & rows:
+        lines += node_rows.measure(stage, rows)
     if start_rows.ROWS & rows:
         lines += start_rows.measure(stage, rows)
     if memory_rows.ROWS & rows:

@@ -138,11 +138,12 @@ class NodeStore:
             if size is not None and held + size <= _EXPECTED_BYTES:
                 held += size
                 chosen.append(key)
-        found = self._batch(chosen) if chosen else {}
+        found = self.batch(chosen) if chosen else {}
         with self._lock:
             self._here.update(found)
 
-    def _batch(self, keys: Sequence[Multihash]) -> dict[Multihash, bytes]:
+    def batch(self, keys: Sequence[Multihash]) -> dict[Multihash, bytes]:
+        """Those of these blocks that are there for us, each checked. Ask for no more at once than memory can hold."""
         data = self._client.read(self._client.call("POST", "/v1/blocks/read", keylist.pack(keys)))
         if data[: len(_HEADER)] != _HEADER:
             raise self._lied("no archive")
