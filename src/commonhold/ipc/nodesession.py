@@ -2,10 +2,9 @@
 
 import contextlib
 import hashlib
-import json
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from commonhold.api import MAX_BLOCK, Pin, Slot
 from commonhold.errors import HoldError, Kind
@@ -14,13 +13,14 @@ from commonhold.formats import cid as cids
 from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
 from commonhold.host import disk
-from commonhold.ipc.unixhttp import Client
+from commonhold.ipc.unixhttp import Client, Upload
 
 _BATCH_BYTES = 8 << 20
 _BATCH_KEYS = keylist.MAX_KEYS
 _BATCHES = 3
 _HEADER = car.encode_header([])
 _ASK_AGAIN = 16  # batches that are sent unasked after one of which nothing was there
+_PATIENCE = 0.5  # seconds until a call is ended for which nothing more comes
 
 
 class _Batch:
@@ -51,6 +51,7 @@ class RemoteSession:
         self._unasked = 0
         self._error: HoldError | None = None
         self._sender: threading.Thread | None = None
+        self._upload: Upload | None = None  # the sender's
         self._ended = False
         self.kept = 0
 
@@ -132,6 +133,10 @@ class RemoteSession:
         return [known.get(key, True) for key in keys]
 
     def _keep(self, keys: list[Multihash]) -> list[bool]:
+        self._settle()
+        return self._ask(keys)
+
+    def _ask(self, keys: list[Multihash]) -> list[bool]:
         answer = self._client.read(self._client.call("POST", f"{self._at}/keep", keylist.pack(keys)))
         if len(answer) != len(keys):
             raise HoldError("put", Kind.FAILED, "node", "an answer of another length")
@@ -157,25 +162,43 @@ class RemoteSession:
 
     def _send_all(self) -> None:
         while True:
-            item = self._full.get()
+            try:
+                item = self._full.get(timeout=_PATIENCE if self._upload is not None else None)
+            except queue.Empty:
+                self._attempt(self._finish)
+                continue
+            if isinstance(item, _Batch):
+                self._attempt(lambda batch=item: self._send(batch))  # type: ignore[misc]
+                self._seen.difference_update([key for key, _ in item.blocks])
+                item.reset()
+                self._free.put(item)
+                continue
+            self._attempt(self._finish)
             if item is None:
                 return
-            if isinstance(item, threading.Event):
-                item.set()
-                continue
-            if self._error is None:
-                try:
-                    self._send(item)
-                except HoldError as error:
-                    self._error = error
-            self._seen.difference_update([key for key, _ in item.blocks])
-            item.reset()
-            self._free.put(item)
+            item.set()
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """Do a step unless one failed before. Whatever happens, whoever waits for this thread is answered."""
+        if self._error is not None:
+            return
+        try:
+            step()
+        except HoldError as error:
+            self._error = error
+            self._upload = None
+
+    def _finish(self) -> None:
+        """End the call under way, if there is one."""
+        upload, self._upload = self._upload, None
+        if upload is not None and upload.finish().get("known"):
+            self._unasked = 0
 
     def _send(self, batch: _Batch) -> None:
         blocks = batch.blocks
         if self._unasked == 0:
-            there = self._keep([key for key, _ in blocks])
+            self._finish()
+            there = self._ask([key for key, _ in blocks])
             blocks = [item for item, known in zip(blocks, there, strict=True) if not known]
             self.kept += len(there) - len(blocks)
             self._unasked = 0 if any(there) else _ASK_AGAIN
@@ -183,7 +206,10 @@ class RemoteSession:
             self._unasked -= 1
         if not blocks:
             return
-        parts: list[bytes | memoryview] = [_HEADER]
+        if self._upload is None:
+            self._upload = self._client.upload(f"{self._at}/blocks")
+            self._upload.send([_HEADER])
+        parts: list[bytes | memoryview] = []
         small: list[bytes | memoryview] = []
         for key, data in blocks:
             head = car.section_head(cids.make_v1(cids.RAW, key), len(data))
@@ -194,9 +220,7 @@ class RemoteSession:
             else:
                 small.append(data)
         parts.append(b"".join(small))
-        said = json.loads(self._client.read(self._client.call("POST", f"{self._at}/blocks", *parts)))
-        if said.get("known"):
-            self._unasked = 0
+        self._upload.send(parts)
 
     def _check(self) -> None:
         if self._error is not None:
@@ -210,6 +234,10 @@ class RemoteSession:
                 self._batch = batch
                 raise HoldError("flush", Kind.FAILED, "session", "slots are still open")
             self._hand_on(batch)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Return when what was handed on has been sent, and no call is under way."""
         if self._sender is not None:
             done = threading.Event()
             self._full.put(done)

@@ -87,7 +87,7 @@ class Client:
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
                 if not again or isinstance(error, TimeoutError):
-                    raise self._unreachable(error) from error
+                    raise self.unreachable(error) from error
                 again = False
         if answer.status >= 400:
             raise self._refused(answer, connection)
@@ -109,6 +109,17 @@ class Client:
             raise
         return connection.getresponse()
 
+    def upload(self, path: str) -> "Upload":
+        """Begin a call whose body is sent bit by bit, on a connection of its own."""
+        return Upload(self, _Connection(self.path, self._owners, self._timeout), path)
+
+    def answer_of(self, connection: "_Connection") -> bytes:
+        """The answer to what was sent, whole. Refusals are raised."""
+        answer = connection.getresponse()
+        if answer.status >= 400:
+            raise self._refused(answer, connection)
+        return answer.read(MAX_ANSWER)
+
     def _refused(self, answer: http.client.HTTPResponse, connection: _Connection) -> HoldError:
         try:
             said = json.loads(answer.read(_MAX_ERROR))
@@ -118,14 +129,15 @@ class Client:
             connection.close()
         return from_description(said)
 
-    def _unreachable(self, error: Exception) -> HoldError:
+    def unreachable(self, error: Exception) -> HoldError:
+        """The error for a call that came to nothing."""
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return HoldError("call", Kind.UNREACHABLE, str(self.path), why, hint="hold status")
 
     def broken(self, error: Exception) -> HoldError:
         """Give up this thread's connection, in the middle of an answer; the error for it."""
         self._connection().close()
-        return self._unreachable(error)
+        return self.unreachable(error)
 
     def read(self, answer: http.client.HTTPResponse) -> bytes:
         """An answer's whole body, within a limit."""
@@ -144,3 +156,48 @@ class Client:
             return json.loads(data)
         except ValueError as error:
             raise HoldError("call", Kind.FAILED, str(self.path), f"not JSON: {error}") from error
+
+
+class Upload:
+    """A call that is being made: its body goes out in chunks (RFC 9112, 7.1). The first error ends it."""
+
+    def __init__(self, client: Client, connection: _Connection, path: str) -> None:
+        self._client = client
+        self._connection = connection
+        self.sent = 0
+        try:
+            connection.putrequest("POST", path, skip_accept_encoding=True)
+            connection.putheader("Transfer-Encoding", "chunked")
+            connection.endheaders()
+        except OSError as error:
+            connection.close()
+            raise client.unreachable(error) from error
+
+    def send(self, parts: Parts) -> None:
+        """Send more of the body."""
+        size = sum(map(len, parts))
+        if size:
+            self._write([b"%x\r\n" % size, *parts, b"\r\n"])
+            self.sent += size
+
+    def finish(self) -> Any:
+        """End the body; what JSON comes back."""
+        try:
+            self._write([b"0\r\n\r\n"])
+            return json.loads(self._client.answer_of(self._connection))
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            raise self._client.unreachable(error) from error
+        finally:
+            self._connection.close()
+
+    def _write(self, parts: Parts) -> None:
+        sock = self._connection.sock
+        try:
+            for part in parts:
+                if len(part):
+                    sock.sendall(part)
+        except OSError as error:
+            with suppress(http.client.HTTPException, OSError):  # it may have said why before it hung up
+                self._client.answer_of(self._connection)
+            self._connection.close()
+            raise self._client.unreachable(error) from error
