@@ -84,9 +84,13 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path) -> None:
     def lose(fd: int) -> None:  # a descriptor that is gone: no call works any more
         os.dup2(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC), fd)
 
-    with pytest.raises(HoldError) as caught, placed("get", f"{tmp_path}/it") as place:
-        os.mkdir(place.partial, dir_fd=place.directory)
-        lose(place.directory)
-        raise KeyboardInterrupt
-    assert str(tmp_path / place.partial) in str(caught.value) and (tmp_path / place.partial).is_dir()
-    assert caught.value.kind is Kind.INTERRUPTED
+    class Ended(BaseException):
+        """Something that ends a command."""
+
+    for error in (Ended(), HoldError("get", Kind.CORRUPT, "block", "is wrong", hint="hold verify")):
+        with pytest.raises(type(error)) as caught, placed("get", f"{tmp_path}/it") as place:
+            os.mkdir(place.partial, dir_fd=place.directory)
+            lose(place.directory)
+            raise error
+        told = [str(caught.value), *getattr(caught.value, "__notes__", [])]
+        assert str(tmp_path / place.partial) in " ".join(told) and (tmp_path / place.partial).is_dir()

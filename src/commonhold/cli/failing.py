@@ -34,9 +34,8 @@ def translated(op: str, error: BaseException) -> HoldError:
     if isinstance(error, HoldError):
         return error
     if isinstance(error, Interrupted):
-        return HoldError(
-            op, _SIGNALS[signal.Signals(error.number)], "", "interrupted; what was not acknowledged is not kept"
-        )
+        why = "; ".join(["interrupted", *getattr(error, "__notes__", []), "what was not acknowledged is not kept"])
+        return HoldError(op, _SIGNALS[signal.Signals(error.number)], "", why)
     if isinstance(error, OSError):
         return from_os(op, str(error.filename or ""), error)
     if isinstance(error, MemoryError):

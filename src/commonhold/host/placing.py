@@ -60,7 +60,10 @@ def placed(op: str, target: str) -> Iterator[Place]:
             remove_tree(directory, partial)
         except OSError as failure:
             left = f"what was made is left at {shown(os.path.join(parent, partial))}: {failure.strerror}"
-            raise _with(error, left, op, subject) from error
+            if isinstance(error, HoldError):
+                why = f"{error.why}; {left}"
+                raise HoldError(error.op, error.kind, error.subject, why, hint=error.hint) from error
+            error.add_note(left)
         raise
     finally:
         os.close(directory)
@@ -75,13 +78,6 @@ def new_file(op: str, target: str) -> Iterator[BinaryIO]:
         open(os.open(place.partial, NEW_FILE, 0o666, dir_fd=place.directory), "wb") as sink,
     ):
         yield sink
-
-
-def _with(error: BaseException, more: str, op: str, subject: str) -> HoldError:
-    """The same error, and what else there is to say."""
-    if not isinstance(error, HoldError):
-        error = HoldError(op, Kind.INTERRUPTED, subject, str(error) or "interrupted")
-    return HoldError(error.op, error.kind, error.subject, f"{error.why}; {more}", hint=error.hint)
 
 
 def rename_new(directory: int, old: str, new: str) -> None:
