@@ -136,6 +136,19 @@ class RemoteSession:
         self._settle()
         return self._ask(keys)
 
+    def _ask_for(self, keys: list[Multihash]) -> list[bool]:
+        """Which of these are there, and ours by that. Where none is, the call under way goes on."""
+        if not any(there := self._visible(keys)):
+            return there
+        self._finish()
+        return self._ask(keys)
+
+    def _visible(self, keys: list[Multihash]) -> list[bool]:
+        sizes = self._client.read(self._client.call("POST", "/v1/blocks/stat", keylist.pack(keys)))
+        if len(sizes) != 4 * len(keys):
+            raise HoldError("put", Kind.FAILED, "node", "an answer of another length")
+        return [sizes[at : at + 4] != b"\xff\xff\xff\xff" for at in range(0, len(sizes), 4)]
+
     def _ask(self, keys: list[Multihash]) -> list[bool]:
         answer = self._client.read(self._client.call("POST", f"{self._at}/keep", keylist.pack(keys)))
         if len(answer) != len(keys):
@@ -197,8 +210,7 @@ class RemoteSession:
     def _send(self, batch: _Batch) -> None:
         blocks = batch.blocks
         if self._unasked == 0:
-            self._finish()
-            there = self._ask([key for key, _ in blocks])
+            there = self._ask_for([key for key, _ in blocks])
             blocks = [item for item, known in zip(blocks, there, strict=True) if not known]
             self.kept += len(there) - len(blocks)
             self._unasked = 0 if any(there) else _ASK_AGAIN

@@ -15,6 +15,7 @@ from commonhold.ipc.peer import Peer, credentials
 
 _MAX_ERROR = 64 << 10
 MAX_ANSWER = 64 << 20
+_SEND_ROOM = 1 << 20  # or as much as the system lets us have
 
 Parts = Sequence[bytes | memoryview]
 
@@ -31,6 +32,7 @@ class _Connection(http.client.HTTPConnection):
         """Connect, and refuse a socket behind which is somebody else than expected."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_ROOM)
         sockets.connect(self.sock, self._path)
         if self._owners is not None:
             peer = credentials(self.sock)

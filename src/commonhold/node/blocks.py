@@ -14,8 +14,10 @@ from commonhold.formats import car, multihash
 from commonhold.formats import cid as cids
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash
+from commonhold.host import disk
 
-WINDOW = 8 << 20  # bytes of blocks that one request holds in memory at a time
+WINDOW = 16 << 20  # bytes of blocks that are taken in one go; a request holds two of them in memory
+_ROOM = WINDOW + (4 << 20)  # a chunk and the longest section fit, too
 _HEADER = car.encode_header([])
 _HASH_APART = 256 << 10  # smaller blocks are not worth a hand-over to another thread
 ABSENT = 0xFFFFFFFF
@@ -90,29 +92,67 @@ def _section_size(key: Multihash, length: int) -> int:
 # ── in ──
 
 
+class _Window:
+    """Memory that a part of a body is received into; used again and again, and nothing until it is filled."""
+
+    def __init__(self) -> None:
+        self._room = disk.aligned(_ROOM)
+        self.used = 0
+
+    def take(self, chunk: bytes) -> bytes:
+        """Fill it; what did not fit."""
+        fits = min(len(chunk), _ROOM - self.used)
+        self._room[self.used : self.used + fits] = chunk if fits == len(chunk) else chunk[:fits]
+        self.used += fits
+        return chunk[fits:]
+
+    def sections(self, start: int, rest: "_Window") -> list[tuple[cids.Cid, memoryview]]:
+        """The whole sections from an offset on; what comes after them begins another window."""
+        found, size = car.split(self._room[start : self.used])
+        left = self._room[start + size : self.used]
+        rest._room[: len(left)] = left
+        rest.used = len(left)
+        return found
+
+    def begins_with(self, data: bytes) -> bool:
+        """Whether these are its first bytes."""
+        return bytes(self._room[: len(data)]) == data
+
+
 async def take_archive(store: OwnedStore, session: StoreSession, body: AsyncIterator[bytes], threads: Threads) -> Taken:
     """Put every block of an archive, each checked against its name; while one window is taken the next is received."""
     loop = asyncio.get_running_loop()
     total = Taken(0, 0, 0)
-    held = bytearray()
+    here, other = _Window(), _Window()
     task: asyncio.Future[Taken] | None = None
-    started = False
-    try:
-        async for chunk in body:
-            held += chunk
-            if len(held) < WINDOW:
-                continue
-            sections, held, started = _cut(held, started)
-            if task is not None:
-                total = _sum(total, await task)
-            task = loop.run_in_executor(threads.writing, _put, store, session, sections, threads.hashing)
-        sections, held, started = _cut(held, started)
-        if held or not started:
-            raise Malformed("CAR", "cut short")
+    start = len(_HEADER)
+
+    async def turn_over() -> None:
+        """Have what is here taken, once what came before it was; the next comes into the other window."""
+        nonlocal here, other, task, start, total
+        if start and not here.begins_with(_HEADER):
+            raise Malformed("CAR header", "not that of a CARv1 without roots")
         if task is not None:
             total = _sum(total, await task)
             task = None
-        return _sum(total, await loop.run_in_executor(threads.writing, _put, store, session, sections, threads.hashing))
+        sections = await loop.run_in_executor(threads.writing, here.sections, start, other)
+        here, other, start = other, here, 0
+        task = loop.run_in_executor(threads.writing, _put, store, session, sections, threads.hashing)
+
+    try:
+        async for chunk in body:
+            left = chunk
+            while left:
+                left = here.take(left)
+                if here.used >= WINDOW:
+                    await turn_over()
+        await turn_over()
+        if here.used:
+            raise Malformed("CAR", "cut short")
+        assert task is not None
+        total = _sum(total, await task)
+        task = None
+        return total
     finally:
         if task is not None:
             await asyncio.wait([task])
@@ -120,18 +160,6 @@ async def take_archive(store: OwnedStore, session: StoreSession, body: AsyncIter
 
 def _sum(one: Taken, other: Taken) -> Taken:
     return Taken(one.blocks + other.blocks, one.bytes + other.bytes, one.known + other.known)
-
-
-def _cut(held: bytearray, started: bool) -> tuple[list[tuple[cids.Cid, memoryview]], bytearray, bool]:
-    """The whole sections held, the rest, and whether the header was seen."""
-    view = memoryview(held)
-    start = 0
-    if not started:
-        if bytes(view[: len(_HEADER)]) != _HEADER:
-            raise Malformed("CAR header", "not that of a CARv1 without roots")
-        start = len(_HEADER)
-    sections, used = car.split(view[start:])
-    return sections, bytearray(view[start + used :]), True
 
 
 def _put(
