@@ -1,7 +1,9 @@
 """Many owners of one store: the suite for each, and what each may see, keep and be charged for."""
 
+import contextlib
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -105,6 +107,55 @@ def test_readers_and_the_public_see_a_set_that_lets_them_and_no_longer_than_it_d
     reclaim.collect(shared)
     assert bob.get(key_of(b"for bob")) == b"for bob" and bob.usage().bytes == 7
     assert not alice.has(key_of(b"for bob")) and not bob.has(key_of(b"for all"))
+
+
+def test_storing_what_another_has_costs_the_disk_what_a_new_block_costs_and_then_gives_it_back(tmp_path: Path) -> None:
+    same = [bytes([n]) * 100_000 for n in range(20)]
+    create(tmp_path / "store")
+    with Store(tmp_path / "store") as shared:
+        alice, bob = OwnedStore(shared, ALICE, None), OwnedStore(shared, BOB, None)
+        keep(alice, "mine", *same)
+        end = shared.segments.tail
+        with contextlib.closing(bob.session()) as session:
+            assert all(session.put(key_of(data), data) for data in same)
+            session.flush()
+            assert shared.segments.tail.offset - end.offset > 20 * 100_000  # no faster than if it were new
+            session.commit("his", cids.make_v1(cids.RAW, key_of(same[0])))
+        stop = time.monotonic() + 10
+        while shared.usage().disk > 3_000_000 and time.monotonic() < stop:
+            time.sleep(0.02)
+        assert shared.usage().disk < 3_000_000
+        assert shared.usage().blocks == 20 and shared.index.audit() == []
+    discard_index(tmp_path / "store")
+    with Store(tmp_path / "store") as shared:
+        alice, bob = OwnedStore(shared, ALICE, None), OwnedStore(shared, BOB, None)
+        assert all(bob.get(key_of(data)) == alice.get(key_of(data)) == data for data in same)
+        assert verify(shared).damage == []
+        assert (alice.usage().bytes, bob.usage().bytes) == (2_000_000, 2_000_000)
+
+
+def test_letting_go_says_the_same_whoever_else_holds_a_block_or_is_adding_it(shared: Store) -> None:
+    alice, bob = OwnedStore(shared, ALICE, None), OwnedStore(shared, BOB, None)
+    both, adding, own = b"both" * 10, b"adding" * 10, b"own" * 10
+    keep(alice, "mine", both)
+    with contextlib.closing(alice.session()) as session:
+        session.put(key_of(adding), adding)
+        with contextlib.closing(bob.session()) as his:
+            for data in (both, adding, own):
+                his.put(key_of(data), data)
+            his.flush()
+            with raises(Kind.BUSY):
+                bob.delete(key_of(own))
+        assert [bob.delete(key_of(data)) for data in (both, adding, own)] == [40, 60, 30]
+        with contextlib.closing(bob.session()) as his:
+            for data in (both, adding, own):
+                his.put(key_of(data), data)
+        done = bob.collect()
+        assert (done.blocks, done.bytes, done.disk) == (3, 130, 0)
+        assert bob.usage().bytes == 0 and not any(bob.has(key_of(data)) for data in (both, adding, own))
+        session.commit("added", cids.make_v1(cids.RAW, key_of(adding)))
+    assert alice.get(key_of(both)) == both and alice.get(key_of(adding)) == adding
+    assert set(shared.keys()) == {key_of(both), key_of(adding)} and shared.index.audit() == []
 
 
 def test_quota_is_checked_before_storing_and_each_has_their_own(shared: Store) -> None:

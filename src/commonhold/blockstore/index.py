@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from commonhold.api import OWNERLESS
+from commonhold.api import NOT_A_USER, OWNERLESS
 from commonhold.blockstore import holders, layout, sets
 from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.layout import Place
@@ -43,6 +43,9 @@ class Row(NamedTuple):
     def pack(self) -> bytes:
         """The index's value."""
         return _ROW.pack(self.place.segment, self.length, self.place.offset, self.refs) + self.holders
+
+
+_NOBODYS_ROW = Row(Place(0, 0), 0, 0, holders.first(Holding(NOT_A_USER))).pack()
 
 
 class Account(NamedTuple):
@@ -102,17 +105,22 @@ class Index:
 
     def row(self, key: bytes, txn: Any = None) -> Row | None:
         """What is known of a block."""
+        value = self._value(key, txn)
+        return None if value is None else Row.unpack(value)
+
+    def visible(self, key: bytes, owner: int, txn: Any = None) -> Row | None:
+        """What an owner may know of a block. What is hidden and what does not exist take the same steps."""
+        row = Row.unpack(self._value(key, txn) or _NOBODYS_ROW)
+        return row if holders.may_read(row.holders, owner) else None
+
+    def _value(self, key: bytes, txn: Any) -> bytes | None:
         try:
             if txn is None:
                 with self._env.begin(self._blocks) as fresh:
-                    value = fresh.get(key)
-            else:
-                value = txn.get(key, db=self._blocks)
+                    return fresh.get(key)  # type: ignore[no-any-return]
+            return txn.get(key, db=self._blocks)  # type: ignore[no-any-return]
         except lmdb.Error as error:
             raise _translated(error) from error
-        if value is None:
-            return None
-        return Row.unpack(value)
 
     def put_new(self, txn: Any, rows: Sequence[tuple[Multihash, Row]]) -> list[tuple[Multihash, Row]]:
         """Enter blocks; those that were there already stay as they are and are given back."""

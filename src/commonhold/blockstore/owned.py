@@ -1,27 +1,30 @@
 """One owner's part of a store: what they put, keep, were granted, or is public. The rest does not exist for them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from commonhold.api import NOT_A_USER, OWNERLESS, Pin, Reclaimed, Usage
+from commonhold.api import OWNERLESS, Pin, Reclaimed, Usage
 from commonhold.blockstore import holders, reclaim
 from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.index import Row
-from commonhold.blockstore.layout import Place
 from commonhold.blockstore.session import StoreSession
 from commonhold.blockstore.store import Store, describe
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.multihash import Multihash
 
-_ABSENT = Row(Place(0, 0), 0, 0, holders.first(Holding(NOT_A_USER)))
+Later = Callable[[Sequence[Multihash] | None], None]  # told of keys that may be dead, or that many may be (None)
 
 
 class OwnedStore:
-    """See `api.BlockStore`. `quota` is how many bytes the owner may be charged for; None: as many as there is room."""
+    """See `api.BlockStore`. `quota` is how many bytes the owner may be charged for; None: as many as there is room.
 
-    def __init__(self, store: Store, owner: int, quota: int | None) -> None:
+    `later` has dead blocks deleted, now if it is not given: how long that takes depends on what others hold.
+    """
+
+    def __init__(self, store: Store, owner: int, quota: int | None, later: Later | None = None) -> None:
         self._store = store
         self.owner = owner
         self.quota = quota
+        self._later = later or (lambda keys: reclaim.bury(store, keys))
 
     def close(self) -> None:
         """Nothing of its own is open."""
@@ -29,9 +32,7 @@ class OwnedStore:
     # ── blocks ──
 
     def _row(self, key: Multihash) -> Row | None:
-        # What is hidden and what does not exist take the same steps, and so the same time.
-        row = self._store.index.row(key) or _ABSENT
-        return row if holders.may_read(row.holders, self.owner) else None
+        return self._store.index.visible(key, self.owner)
 
     def rows(self, keys: Iterable[Multihash]) -> list[Row | None]:
         """What is visible of each key."""
@@ -75,6 +76,7 @@ class OwnedStore:
                     hint=f"hold pin rm {names[0]}" if names else None,
                 )
         reclaim.let_go_of(self._store, key, self.owner)
+        self._later([key])
         return row.length
 
     def keys(self) -> Iterator[Multihash]:
@@ -111,8 +113,10 @@ class OwnedStore:
         self._store.rename_pin(old, new, self.owner)
 
     def collect(self) -> Reclaimed:
-        """Let go of what this owner put and none of their sets keeps."""
-        return reclaim.collect(self._store, owner=self.owner)
+        """Let go of what this owner put and none of their sets keeps: how much, whoever else holds it."""
+        done = reclaim.let_go(self._store, self.owner)
+        self._later(None)
+        return done
 
     def usage(self) -> Usage:
         """See `api.BlockStore`. What the owner is charged for; files are nobody's in particular."""

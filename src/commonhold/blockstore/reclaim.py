@@ -3,7 +3,7 @@
 All of it a batch at a time, while adds and reads go on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from commonhold.api import Reclaimed
@@ -27,18 +27,18 @@ Tell = Callable[[str, int], None]  # what is being done, and how many blocks so 
 def collect(
     store: Store,
     tell: Tell = lambda what, count: None,
-    owner: int | None = None,
     *,
+    of_everybody: bool = True,
     despite_doubt: bool = False,
 ) -> Reclaimed:
     """Let go of what is put and not kept by a set, delete what nobody holds, then give back the disk space.
 
-    With an owner only what that one put is let go of. CORRUPT, and nothing is done, where pins may be missing.
+    `of_everybody` off: only what nobody holds any more goes. CORRUPT, and nothing is done, where pins may be missing.
     """
     done = Reclaimed()
     _mend_catalogue(store, despite_doubt=despite_doubt)
     before = store.usage().disk
-    live = _delete_dead(store, owner, done, tell)
+    live = _delete_dead(store, done, tell, of_everybody=of_everybody)
     emptied = [number for number in _worth_rewriting(store, live) if _rewrite(store, number, done, tell)]
     _retire(store, emptied, done)
     _checkpoint(store)
@@ -46,23 +46,25 @@ def collect(
     return done
 
 
-def _delete_dead(store: Store, owner: int | None, done: Reclaimed, tell: Tell) -> dict[int, int]:
+def let_go(store: Store, owner: int) -> Reclaimed:
+    """Charge an owner no longer for what none of their sets keeps. Nothing is deleted yet."""
+    done = Reclaimed()
+    _refuse_doubt(store)
+    for page in _pages(store):
+        freed = _let_go_of_idle(store, page, owner)
+        done.blocks += len(freed)
+        done.bytes += sum(size for _, size in freed)
+    return done
+
+
+def _delete_dead(store: Store, done: Reclaimed, tell: Tell, *, of_everybody: bool) -> dict[int, int]:
     """Delete; the bytes that live in each segment."""
     live: dict[int, int] = {}
-    last = b""
-    while page := store.index.scan(last, _BATCH):
-        last = page[-1][0]
-        idle = [key for key, row in page if _idle(row, owner)]
-        if idle:
-            with store.mutex:
-                _let_go(store, [key for key in idle if not store.held(key)], owner)
-        dead = [key for key, row in page if row.refs == 0]
-        if dead:
-            with store.mutex:
-                rows = [(key, store.index.row(key)) for key in dead if not store.held(key)]
-                gone = [(key, row) for key, row in rows if row is not None and row.refs == 0 and not row.holders]
-                if gone:
-                    store.forget(gone)
+    for page in _pages(store):
+        if of_everybody:
+            _let_go_of_idle(store, page, None)
+        gone = _bury(store, [key for key, row in page if row.refs == 0])
+        if gone:
             done.blocks += len(gone)
             done.bytes += sum(row.length for _, row in gone)
             tell("deleting", done.blocks)
@@ -72,13 +74,52 @@ def _delete_dead(store: Store, owner: int | None, done: Reclaimed, tell: Tell) -
     return live
 
 
+def _pages(store: Store) -> Iterator[list[tuple[Multihash, Row]]]:
+    last = b""
+    while page := store.index.scan(last, _BATCH):
+        last = page[-1][0]
+        yield page
+
+
+def _let_go_of_idle(store: Store, page: list[tuple[Multihash, Row]], owner: int | None) -> list[tuple[int, int]]:
+    idle = [key for key, row in page if _idle(row, owner)]
+    if not idle:
+        return []
+    with store.mutex:
+        return _let_go(store, [key for key in idle if not _in_use(store, key, owner)], owner)
+
+
+def bury(store: Store, keys: Sequence[Multihash] | None) -> None:
+    """Delete those blocks that nobody holds; without keys all of them, as `collect` does."""
+    if keys is None:
+        collect(store, of_everybody=False)
+    else:
+        _bury(store, keys)
+
+
+def _bury(store: Store, keys: Sequence[Multihash]) -> list[tuple[Multihash, Row]]:
+    if not keys:
+        return []
+    with store.mutex:
+        rows = [(key, store.index.row(key)) for key in keys if not store.held(key)]
+        gone = [(key, row) for key, row in rows if row is not None and row.refs == 0 and not row.holders]
+        if gone:
+            store.forget(gone)
+    return gone
+
+
 def _idle(row: Row, owner: int | None) -> list[int]:
     """Who is charged for a block without a set that keeps it, if it is their turn."""
     return [who for who in holders.idle(row.holders) if owner is None or who == owner]
 
 
-def _let_go(store: Store, keys: list[Multihash], owner: int | None) -> None:
-    """Charge nobody any longer for what none of their sets keeps. Under the mutex: no session finds it meanwhile."""
+def _in_use(store: Store, key: Multihash, owner: int | None) -> bool:
+    """Whether an add under way has a block: anybody's, or the owner's, for whom others' do not exist."""
+    return store.held(key) if owner is None else store.held_by(owner, key)
+
+
+def _let_go(store: Store, keys: list[Multihash], owner: int | None) -> list[tuple[int, int]]:
+    """Charge nobody any longer for what none of their sets keeps: who, and bytes. Under the mutex."""
     freed: list[tuple[int, int]] = []
     with store.index.write() as txn:
         for key in keys:
@@ -91,17 +132,15 @@ def _let_go(store: Store, keys: list[Multihash], owner: int | None) -> None:
                 freed.append((who, row.length))
     for who, size in freed:
         store.ledgers.charged(who, (), -size)
+    return freed
 
 
 def let_go_of(store: Store, key: Multihash, owner: int) -> None:
-    """Charge an owner no longer for a block that none of their sets keeps, and delete it if nobody else holds it."""
+    """Charge an owner no longer for a block that none of their sets keeps."""
     with store.mutex:
-        if store.held(key):
+        if store.held_by(owner, key):
             raise HoldError("delete", Kind.BUSY, f"block {describe(key)}", "kept by an add under way")
         _let_go(store, [key], owner)
-        row = store.index.row(key)
-        if row is not None and row.refs == 0 and not row.holders:
-            store.forget([(key, row)])
 
 
 def _worth_rewriting(store: Store, live: dict[int, int]) -> Iterator[int]:
@@ -212,7 +251,18 @@ def _retire(store: Store, emptied: list[int], done: Reclaimed) -> None:
 def _mend_catalogue(store: Store, *, despite_doubt: bool) -> None:
     """Write a damaged catalogue anew from the index; but an index that was made from such a one knows no better."""
     doubt = store.index.doubt()
-    if doubt and not despite_doubt:
+    if not despite_doubt:
+        _refuse_doubt(store)
+    if doubt or store.catalogue_damage():
+        _checkpoint(store, force=True)
+    if doubt:
+        with store.index.write() as txn:
+            store.index.set_doubt(txn, "")
+
+
+def _refuse_doubt(store: Store) -> None:
+    doubt = store.index.doubt()
+    if doubt:
         raise HoldError(
             "gc",
             Kind.CORRUPT,
@@ -220,11 +270,6 @@ def _mend_catalogue(store: Store, *, despite_doubt: bool) -> None:
             f"{doubt}: pins may be missing, and what they keep would be deleted",
             hint="hold pin ls; then add or import what is missing, and hold gc --despite-doubt",
         )
-    if doubt or store.catalogue_damage():
-        _checkpoint(store, force=True)
-    if doubt:
-        with store.index.write() as txn:
-            store.index.set_doubt(txn, "")
 
 
 def _checkpoint(store: Store, *, force: bool = False) -> None:

@@ -10,7 +10,7 @@ from commonhold.blockstore import holders, layout
 from commonhold.blockstore.frame import Frame
 from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.index import Row
-from commonhold.blockstore.layout import Gone
+from commonhold.blockstore.layout import Gone, Place
 from commonhold.blockstore.quota import Claims
 from commonhold.blockstore.records import RecordKind
 from commonhold.errors import HoldError, Kind
@@ -37,6 +37,8 @@ class StoreSession:
         self._set: int | None = None
         self._new_set: int | None = None  # in a transaction under way
         self._placed: set[Multihash] = set()  # settled in frames that are not submitted
+        self._sent: set[Multihash] = set()  # submitted and not yet acknowledged
+        self._left_out: list[tuple[Place, int]] = []  # written, and then found to have been there
         self._kept: list[Multihash] = []
         self._count_at = _KEPT_LIMIT
         self._txn: Any = None
@@ -63,23 +65,33 @@ class StoreSession:
 
     def keep(self, key: Multihash) -> bool:
         """See `api.Session.keep`. What the owner may not read is not there for them."""
-        row = self._store.index.row(key)
-        owner = self._holding.owner
-        if owner != OWNERLESS and (row is None or not holders.may_read(row.holders, owner)):
-            return False
-        return self._take(key, row.length if row is not None else 0)
+        row = self._visible(key)
+        return row is not None and self._take(key, row.length)
+
+    def has_open(self, owner: int, key: Multihash) -> bool:
+        """Whether this session is an owner's and has a block that is not yet counted."""
+        return self._holding.owner == owner and (key in self.kept_now or key in self._sent)
+
+    def _visible(self, key: Multihash, txn: Any = None) -> Row | None:
+        """What the owner may know of a block; a store of one user has nothing to hide."""
+        index, owner = self._store.index, self._holding.owner
+        return index.row(key, txn) if owner == OWNERLESS else index.visible(key, owner, txn)
+
+    def _under_way(self, key: Multihash) -> bool:
+        """Whether a block is being written, by anybody or, where there are owners, by this session."""
+        sent = self._store.writer.pending if self._holding.owner == OWNERLESS else self._sent
+        return key in self._placed or key in sent
 
     def keep_all(self, keys: Sequence[Multihash]) -> list[bool]:
         """See `api.Session.keep_all`."""
         return [self.keep(key) for key in keys]
 
     def _take(self, key: Multihash, length: int) -> bool:
-        """Count a block as one of this session's if it is here, whoever put it."""
+        """Count a block as one of this session's if it is here, as far as the owner may know."""
         if not self._known(key):
             return False
         with self._store.mutex:  # gc looks at kept_now under it: either it sees this, or we see it gone
-            known = key in self._placed or key in self._store.writer.pending
-            if not known and self._store.index.row(key) is None:
+            if not self._under_way(key) and self._store.index.row(key) is None:
                 return False
             self._kept.append(key)
             self.kept_now.add(key)
@@ -95,7 +107,7 @@ class StoreSession:
 
     def _known(self, key: Multihash) -> bool:
         """A cheap answer from a snapshot that is renewed when the index has moved on."""
-        if key in self._placed or key in self._store.writer.pending:
+        if self._under_way(key):
             return True
         if self._store.damaged and key in self._store.damaged:
             return False
@@ -104,7 +116,7 @@ class StoreSession:
             self._end_snapshot()
             self._seen = index.commits
             self._txn = index.snapshot()
-        return index.row(key, self._txn) is not None
+        return self._visible(key, self._txn) is not None
 
     def _end_snapshot(self) -> None:
         if self._txn is not None:
@@ -177,6 +189,7 @@ class StoreSession:
             self._store.writer.give_back(frame)
         else:
             keys = frame.keys()
+            self._sent.update(keys)
             self._store.writer.submit(frame, self)
             self._placed.difference_update(keys)
 
@@ -205,7 +218,7 @@ class StoreSession:
         size = sum(row.length for _, row in new) - sum(row.length for _, row in known)
         index.charge(txn, self._holding.owner, len(new) - len(known), size)
         self._charged += size
-        if known:
+        if known or self._holding.owner != OWNERLESS:  # an owner could tell by the time whether there was any
             self._leave_out(txn, known)
         for key, row in rows if damaged else ():
             if key in damaged:
@@ -218,6 +231,7 @@ class StoreSession:
         self._charged += store.index.add_refs(txn, [key for key, _ in known], 1, self._holding)[0]
         store.catalog.append(RecordKind.GONE, layout.pack_gone(Gone(key, row.place, None) for key, row in known))
         store.catalog.sync()
+        self._left_out += [(row.place, row.length) for _, row in known]
 
     def _mend(self, txn: Any, key: Multihash, row: Row) -> None:
         index = self._store.index
@@ -231,7 +245,11 @@ class StoreSession:
         """See `writer.Owner`."""
         self._set = self._new_set
         size, self._charged = self._charged, 0
-        self._claims.charged([key for key, _ in rows], size)
+        keys = [key for key, _ in rows]
+        self._claims.charged(keys, size)
+        self._sent.difference_update(keys)
+        self._store.writer.holes += self._left_out
+        self._left_out = []
 
     # ── ends ──
 
@@ -355,7 +373,7 @@ class StoreSession:
 
 def check_name(name: str) -> None:
     """Refuse what cannot name a pin: empty, over 255 bytes, or with control characters."""
-    if not name or len(name.encode(errors="surrogateescape")) > layout.MAX_NAME or not name.isprintable():
+    if not name or not name.isprintable() or len(name.encode()) > layout.MAX_NAME:
         raise HoldError(
             "pin",
             Kind.USAGE,

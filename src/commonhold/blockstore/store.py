@@ -261,6 +261,10 @@ class Store:
         """Whether a session has put or found this block and not yet counted it. Under the mutex."""
         return key in self.writer.pending or any(key in session.kept_now for session in self.sessions)
 
+    def held_by(self, owner: int, key: Multihash) -> bool:
+        """Whether a session of an owner's has put or found this block and not yet counted it. Under the mutex."""
+        return any(session.has_open(owner, key) for session in self.sessions)
+
     def forget(self, dead: list[tuple[Multihash, Row]]) -> None:
         """Delete blocks for good: the catalogue says so first, then the index, then the disk space. Under the mutex."""
         with self.change():

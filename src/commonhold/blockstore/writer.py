@@ -83,6 +83,7 @@ class Writer:
         self.usable = True  # by sessions that begin now
         self.failures = 0
         self.pending: set[Multihash] = set()
+        self.holes: list[tuple[Place, int]] = []  # disk space to be given back when nobody waits
 
     # ── for sessions ──
 
@@ -143,6 +144,7 @@ class Writer:
                 item = self._queue.get(timeout=self._patience())
             except queue.Empty:
                 self._attempt(self._commit)
+                self._attempt(self._punch)
                 continue
             if isinstance(item, tuple):
                 frame, owner = item
@@ -153,6 +155,7 @@ class Writer:
                 continue
             self._attempt(self._commit)
             if item is None:
+                self._attempt(self._punch)
                 return
             item.set()
 
@@ -186,8 +189,12 @@ class Writer:
 
     def _patience(self) -> float | None:
         if not self._group.blocks:
-            return None
+            return GROUP_SECONDS if self.holes else None
         return max(0.0, self._group.since + GROUP_SECONDS - time.monotonic())
+
+    def _punch(self) -> None:
+        holes, self.holes = self.holes, []
+        self._segments.punch(holes)
 
     def _due(self) -> bool:
         group = self._group
