@@ -4,7 +4,8 @@ import asyncio
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,43 @@ from commonhold.node.records import FILE, RecordStore
 from commonhold.node.service import Service
 
 
+class Running:
+    """A node that runs in a thread."""
+
+    def __init__(self, config: Config, store: Store, service: Service) -> None:
+        self.config = config
+        self.store = store
+        self.service = service
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._stop = asyncio.Event()
+        sock = listen(config)
+        self._thread = threading.Thread(target=lambda: self._runner.run(serve(service, [sock], {}, self._stop)))
+        self._thread.start()
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.config.socket
+
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done in the node's loop."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def tell_to_stop(self) -> None:
+        """As a signal would."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    def stop(self) -> None:
+        """Tell it to stop, and wait until it has."""
+        if self._thread.is_alive():
+            self.tell_to_stop()
+        self._thread.join()
+        self._runner.close()
+
+
 @contextmanager
-def serving(directory: Path, **changed: Any) -> Iterator[tuple[Config, Store]]:
+def running(directory: Path, clock: Callable[[], float] = time.monotonic, **changed: Any) -> Iterator[Running]:
     """Serve a store in a directory, on a socket whose path is short enough to be one."""
     if not (directory / "store").exists():
         create(directory / "store")
@@ -31,15 +67,15 @@ def serving(directory: Path, **changed: Any) -> Iterator[tuple[Config, Store]]:
             closing(RecordStore(config.repository / FILE)) as records,
             threads() as workers,
         ):
-            service = Service(store, records, config, os.geteuid(), workers)
-            loop = uvloop.new_event_loop()
-            stop = asyncio.Event()
-            sock = listen(config)
-            thread = threading.Thread(target=lambda: loop.run_until_complete(serve(service, [sock], {}, stop)))
-            thread.start()
+            node = Running(config, store, Service(store, records, config, os.geteuid(), workers, clock))
             try:
-                yield config, store
+                yield node
             finally:
-                loop.call_soon_threadsafe(stop.set)
-                thread.join()
-                loop.close()
+                node.stop()
+
+
+@contextmanager
+def serving(directory: Path, **changed: Any) -> Iterator[tuple[Config, Store]]:
+    """A node's config and store, while it runs."""
+    with running(directory, **changed) as node:
+        yield node.config, node.store

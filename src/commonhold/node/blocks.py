@@ -49,6 +49,12 @@ def sizes(store: OwnedStore, keys: Sequence[Multihash]) -> tuple[bytes, bool]:
     return struct.pack(f"<{len(keys)}I", *found), ABSENT not in found
 
 
+def outgoing(store: OwnedStore, keys: Sequence[Multihash]) -> tuple["Outgoing", list[bytes]]:
+    """An archive, and its first window."""
+    found = Outgoing(store, keys)
+    return found, found.window()
+
+
 class Outgoing:
     """An archive of the blocks that the caller may read, in the order asked; the rest is left out."""
 

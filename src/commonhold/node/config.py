@@ -13,9 +13,10 @@ from commonhold.errors import HoldError, Kind, os_errors
 class Limits:
     """How much of the node one user may have at a time."""
 
-    requests: int = 8  # under way at once; further ones wait
+    requests: int = 4  # under way at once; further ones wait
     waiting: int = 256  # that wait; further ones are refused
     sessions: int = 32
+    connections: int = 256
     idle_seconds: float = 600.0  # a session nobody asked anything of is closed
     stall_seconds: float = 60.0  # a body or an answer that does not move for so long is given up
 

@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import errno
+import gc
 import os
 import signal
 import socket
 import stat
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import uvloop
 from aiohttp import web
@@ -17,23 +21,28 @@ from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import allocator, sockets, systemd
 from commonhold.host.repository import Lock
+from commonhold.ipc import endpoint
 from commonhold.node import records
 from commonhold.node.blocks import Threads
 from commonhold.node.config import Config
+from commonhold.node.door import logger
 from commonhold.node.records import RecordStore
 from commonhold.node.service import Service
 
 _THREADS = 8
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 20.0  # for what is under way when it is told to stop
+_CUT_SECONDS = 1.0  # for what is still under way then
 _BACKLOG = 1024
+_SWITCH_SECONDS = 0.0001
+_GARBAGE = 50_000  # objects until it is looked for, while everybody waits; 700 is usual, and far too often
 
 
 def run(config: Config, environment: Mapping[str, str]) -> None:
     """Serve until INT or TERM; requests under way are finished first."""
     allocator.tune()
+    _be_fair()
     os.umask(0o077)
-    if not (config.repository / stores.FORMAT_NAME).exists():
-        stores.create(config.repository)
+    _prepare(config.repository)
     lock = Lock(config.repository, "node")
     try:
         with (
@@ -54,6 +63,23 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         lock.release()
 
 
+def _be_fair() -> None:
+    """What one thread does for somebody keeps the others waiting only for moments."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.freeze()  # what is here stays
+    gc.set_threshold(_GARBAGE, 20, 10)
+
+
+def _prepare(repository: Path) -> None:
+    """Make the repository where there is none. DENIED where it is somebody else's."""
+    with os_errors("open", str(repository)):
+        if repository.exists() and repository.stat().st_uid != os.geteuid():
+            why = f"it belongs to uid {repository.stat().st_uid}, not to the node's user"
+            raise HoldError("open", Kind.DENIED, str(repository), why)
+        if not (repository / stores.FORMAT_NAME).exists():
+            stores.create(repository)
+
+
 @contextlib.contextmanager
 def threads() -> Iterator[Threads]:
     """The threads that one node works with."""
@@ -66,18 +92,30 @@ def threads() -> Iterator[Threads]:
 
 
 def listen(config: Config) -> socket.socket:
-    """Open the socket, in place of one whose node has gone."""
+    """Open the socket, in place of one whose node has gone. DENIED where others could put one in its place."""
     path = str(config.socket)
     with os_errors("listen", path):
         config.socket.parent.mkdir(mode=0o755 if config.group else 0o700, parents=True, exist_ok=True)
+        others = endpoint.owners(config.socket, os.geteuid()) - {0, os.geteuid()}
+        if others:
+            raise HoldError("listen", Kind.DENIED, path, f"its directory belongs to uid {others.pop()}")
         if config.socket.exists() and not stat.S_ISSOCK(config.socket.stat().st_mode):
             raise HoldError("listen", Kind.EXISTS, path, "there is something that is no socket")
-        config.socket.unlink(missing_ok=True)  # the repository is ours by its lock, so nobody listens there
+        if _answers(path):
+            raise HoldError("listen", Kind.EXISTS, path, "another node listens there", hint="give each its own socket")
+        config.socket.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sockets.bind(sock, config.socket)
         config.socket.chmod(0o666 if config.group else 0o600)  # who may call is decided by who they are
         sock.listen(_BACKLOG)
     return sock
+
+
+def _answers(path: str) -> bool:
+    """Whether somebody listens on a socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) in (0, errno.EAGAIN)
 
 
 async def _until_told(service: Service, listening: list[socket.socket], environment: Mapping[str, str]) -> None:
@@ -92,12 +130,24 @@ async def serve(
 ) -> None:
     """Answer on these sockets until stopped; what is under way then is finished."""
     runner = web.AppRunner(
-        service.app(), access_log=None, handle_signals=False, shutdown_timeout=_STOP_SECONDS, read_bufsize=1 << 20
+        service.app(),
+        access_log=None,
+        logger=logger(),
+        handle_signals=False,
+        shutdown_timeout=_CUT_SECONDS,
+        read_bufsize=1 << 20,
+        auto_decompress=False,  # a few bytes stay a few bytes
     )
     await runner.setup()
+    assert runner.server is not None
+    async with asyncio.TaskGroup() as doors:
+        accepting = [doors.create_task(service.connections.accept(sock, runner.server)) for sock in listening]
+        systemd.notify(environment, "READY=1")
+        await stop.wait()
+        systemd.notify(environment, "STOPPING=1")
+        for one in accepting:
+            one.cancel()
     for sock in listening:
-        await web.SockSite(runner, sock, backlog=_BACKLOG).start()
-    systemd.notify(environment, "READY=1")
-    await stop.wait()
-    systemd.notify(environment, "STOPPING=1")
+        sock.close()
+    await service.drain(_STOP_SECONDS)
     await runner.cleanup()

@@ -11,14 +11,16 @@ from commonhold.formats import runs
 from commonhold.node.callers import UID
 
 Run = Callable[..., Awaitable[Any]]  # work in a thread: what, and with what
+Within = Callable[[Awaitable[Any]], Awaitable[Any]]  # wait for the caller, but not for ever
 
 
 class RecordCalls:
-    """Calls over one store of records; `run` does what touches the disk."""
+    """Calls over one store of records; `run` does what touches the disk, `within` waits for the caller."""
 
-    def __init__(self, records: Records, run: Run) -> None:
+    def __init__(self, records: Records, run: Run, within: Within) -> None:
         self._records = records
         self._run = run
+        self._within = within
 
     def routes(self) -> list[web.RouteDef]:
         """Where the calls are."""
@@ -33,7 +35,7 @@ class RecordCalls:
     async def _put(self, request: web.Request) -> web.Response:
         if request.content_length is None or request.content_length > MAX_RECORD:
             raise HoldError("put record", Kind.TOO_LARGE, "record", f"{MAX_RECORD} bytes are the limit")
-        record = await request.read()
+        record = await self._within(request.read())
         await self._run(self._records.put, request[UID], request.match_info["kind"], _key(request), record)
         return web.json_response({})
 

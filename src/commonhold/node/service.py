@@ -4,34 +4,40 @@ Nothing here blocks: what touches the disk runs in a few threads, and each user 
 """
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
 from commonhold import __version__
 from commonhold.api import MAX_USER, PUBLIC, Pin, Records
 from commonhold.blockstore.owned import OwnedStore, SoleStore
-from commonhold.blockstore.session import StoreSession
+from commonhold.blockstore.session import StoreSession, check_name
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import cid as cids
 from commonhold.formats import keylist, multihash
 from commonhold.formats.malformed import Malformed
-from commonhold.ipc.peer import Peer, credentials
+from commonhold.ipc.peer import Peer
 from commonhold.node import blocks, ticks
 from commonhold.node.blocks import Threads
 from commonhold.node.callers import UID, Admission, Turns
 from commonhold.node.config import Config
+from commonhold.node.door import Connections
+from commonhold.node.reclaiming import Reclaimer
 from commonhold.node.recordcalls import RecordCalls
-from commonhold.node.sessions import Open, Sessions
+from commonhold.node.sessions import Sessions
 
 _MAX_JSON = 64 << 10
 _MAX_KEYS_BODY = keylist.MAX_KEYS * 161
+_MANY_KEYS = 4096  # bytes of keys that are not read in the loop: everybody would wait
 _SWEEP_SECONDS = 30.0
+
+_KINDS = {404: Kind.NOT_FOUND, 413: Kind.TOO_LARGE}
 
 _BEGAN = web.RequestKey("began", float)
 
@@ -41,15 +47,26 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Service:
     """One node's calls over one store."""
 
-    def __init__(self, store: Store, records: Records, config: Config, own_uid: int, threads: Threads) -> None:
+    def __init__(
+        self,
+        store: Store,
+        records: Records,
+        config: Config,
+        own_uid: int,
+        threads: Threads,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
-        self._records = RecordCalls(records, self._write)
+        self._records = RecordCalls(records, self._write, self._within)
         self._config = config
         self._admission = Admission(config, own_uid)
         self._threads = threads
         self._turns: dict[int, Turns] = {}
-        self._sessions = Sessions(config.limits)
-        self._peers: WeakKeyDictionary[asyncio.BaseTransport, Peer] = WeakKeyDictionary()
+        self._sessions = Sessions(config.limits, clock)
+        self.connections = Connections(config.limits.connections)
+        self._active: set[asyncio.Task[Any] | None] = set()
+        self._stopping = False
+        self._reclaimer = Reclaimer(store, self._write)
         self._began = time.time()
 
     # ── wiring ──
@@ -87,59 +104,87 @@ class Service:
             while True:
                 await self._sessions.opened.wait()  # an idle node is not woken
                 await asyncio.sleep(_SWEEP_SECONDS)
-                for name, one in self._sessions.idle():
-                    await self._close(name, one)
+                await self.close_idle()
 
-        task = asyncio.get_running_loop().create_task(sweep())
+        tasks = [asyncio.get_running_loop().create_task(work) for work in (sweep(), self._reclaimer.run())]
         yield
-        task.cancel()
-        for name, one in self._sessions.all():
-            await self._close(name, one)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for owner, name in self._sessions.all():
+            await self._close(owner, name)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more requests, and wait until those under way are answered, or for so long."""
+        self._stopping = True
+        if self._active:
+            await asyncio.wait({task for task in self._active if task is not None}, timeout=seconds)
+
+    async def close_idle(self) -> None:
+        """Close the sessions that nobody came back to."""
+        for owner, name in self._sessions.idle():
+            with contextlib.suppress(HoldError):  # what cannot be let go of now is let go of when the store is opened
+                await self._close(owner, name)
 
     @web.middleware
     async def _called(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Who is calling, their turn, and whatever goes wrong as an answer."""
+        task = asyncio.current_task()
+        self._active.add(task)
         try:
             peer = await self._peer(request)
             turns = self._turns.setdefault(peer.uid, Turns(self._config.limits))
             request[UID] = peer.uid
             request[_BEGAN] = asyncio.get_running_loop().time()
             async with turns.turn():
-                return await handler(request)
-        except HoldError as error:
-            failed = error
-        except Malformed as error:
-            failed = HoldError("call", Kind.INVALID, request.path, str(error))
-        except (TimeoutError, web.HTTPRequestEntityTooLarge) as error:
-            kind = Kind.TOO_LARGE if isinstance(error, web.HTTPException) else Kind.FAILED
-            failed = HoldError("call", kind, request.path, str(error) or "it did not move for too long")
+                return await self._sent(request, await handler(request))
+        except ConnectionError:
+            return _cut(request)
+        except (HoldError, Malformed, web.RequestPayloadError, TimeoutError, web.HTTPException) as error:
+            failed, status = _failure(request.path, error)
+        finally:
+            self._active.discard(task)
+        if request.writer.output_size:
+            return _cut(request)  # an answer had begun: an unfinished one says enough
         if failed.kind is Kind.NOT_FOUND and _BEGAN in request:
             await ticks.next_tick(request[_BEGAN])
-        return web.json_response(failed.described(), status=failed.kind.value.http)
+        return web.json_response(failed.described(), status=status)
+
+    async def _sent(self, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+        """Send an answer to its end while the caller has their turn: what waits for a slow reader counts as theirs."""
+        await self._within(answer.prepare(request))
+        await self._within(answer.write_eof())
+        return answer
 
     async def _peer(self, request: web.Request) -> Peer:
-        """Who is at the other end: asked once for each connection, when its first request comes."""
+        """Who is calling. Whether they may is asked once for each connection, when its first request comes."""
         transport = request.transport
         if transport is None:
-            raise HoldError("call", Kind.UNREACHABLE, "caller", "has left")
-        peer = self._peers.get(transport)
-        if peer is None:
-            peer = credentials(transport.get_extra_info("socket"))
+            raise ConnectionResetError
+        if self._stopping:
+            raise HoldError("call", Kind.UNREACHABLE, "node", "it is being stopped", hint="try again")
+        peer = self.connections.peer(transport)
+        if transport not in self.connections.admitted:
             await self._run(self._admission.check, peer)
-            self._peers[transport] = peer
+            self.connections.admitted.add(transport)
         return peer
 
     def _view(self, request: web.Request) -> OwnedStore:
         uid: int = request[UID]
         if self._config.group is None:
             return SoleStore(self._store)
-        return OwnedStore(self._store, uid, self._config.quota_of(uid))
+        return OwnedStore(self._store, uid, self._config.quota_of(uid), self._reclaimer.tell)
 
     async def _run(self, work: Callable[..., Any], *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads.reading, work, *given)
 
     async def _write(self, work: Callable[..., Any], *given: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads.writing, work, *given)
+        working = asyncio.get_running_loop().run_in_executor(self._threads.writing, work, *given)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working])  # whoever had the session has it until the thread is done with it
+            raise
 
     # ── about the node ──
 
@@ -156,41 +201,38 @@ class Service:
     # ── blocks ──
 
     async def _asked(self, request: web.Request) -> list[multihash.Multihash]:
-        return keylist.unpack(await self._within(request.read()))
+        packed = await self._within(request.read())
+        return await self._run(keylist.unpack, packed) if len(packed) > _MANY_KEYS else keylist.unpack(packed)
 
     async def _within(self, waiting: Awaitable[Any]) -> Any:
         """Wait for the caller, but not for ever."""
-        return await asyncio.wait_for(waiting, self._config.limits.stall_seconds)
+        async with asyncio.timeout(self._config.limits.stall_seconds):
+            return await waiting
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
         keys = await self._asked(request)
-        outgoing = await self._run(blocks.Outgoing, self._view(request), keys)
-        parts = await self._run(outgoing.window)
+        outgoing, parts = await self._run(blocks.outgoing, self._view(request), keys)
         if not outgoing.complete:
-            await ticks.next_tick(request[_BEGAN])
+            await ticks.next_tick(request[_BEGAN], len(keys))
         if outgoing.done:
             return web.Response(body=b"".join(parts), content_type="application/vnd.ipld.car")
         answer = web.StreamResponse(headers={"Content-Length": str(outgoing.size)})
         answer.content_type = "application/vnd.ipld.car"
         await answer.prepare(request)
-        try:
-            while parts:
-                following = asyncio.ensure_future(self._run(outgoing.window))
-                try:
-                    for part in parts:
-                        await self._within(answer.write(part))
-                finally:
-                    parts = await following
-        except (TimeoutError, HoldError):  # it is too late for another answer: an unfinished one says enough
-            if request.transport is not None:
-                request.transport.close()
+        while parts:
+            following = asyncio.ensure_future(self._run(outgoing.window))
+            try:
+                for part in parts:
+                    await self._within(answer.write(part))
+            finally:
+                parts = await following
         return answer
 
     async def _stat(self, request: web.Request) -> web.Response:
         keys = await self._asked(request)
         found, complete = await self._run(blocks.sizes, self._view(request), keys)
         if not complete:
-            await ticks.next_tick(request[_BEGAN])
+            await ticks.next_tick(request[_BEGAN], len(keys))
         return web.Response(body=found)
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -227,31 +269,28 @@ class Service:
             raise HoldError("call", Kind.TOO_LARGE, request.path, f"over {_MAX_JSON} bytes")
         try:
             value = json.loads(raw or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HoldError("call", Kind.INVALID, request.path, f"not JSON: {error}") from error
         if not isinstance(value, dict):
             raise HoldError("call", Kind.INVALID, request.path, "not an object")
         return value
 
-    def _session(self, request: web.Request) -> Open:
-        return self._sessions.find(request[UID], request.match_info["id"])
+    def _session(self, request: web.Request) -> AbstractAsyncContextManager[StoreSession]:
+        return self._sessions.use(request[UID], request.match_info["id"])
 
     async def _begin(self, request: web.Request) -> web.Response:
         view = self._view(request)
         readers = tuple(_readers((await self._json(request)).get("readers", [])))
-        self._sessions.check_room(request[UID])
-        name = self._sessions.add(request[UID], view.session(readers))
+        name = await self._sessions.begin(request[UID], lambda: self._write(view.session, readers))
         return web.json_response({"id": name})
 
     async def _put(self, request: web.Request) -> web.Response:
-        one = self._session(request)
-        async with one.turn:
+        async with self._session(request) as session:
             body = self._chunks(request)
             try:
-                taken = await blocks.take_archive(self._view(request), one.session, body, self._threads)
+                taken = await blocks.take_archive(self._view(request), session, body, self._threads)
             finally:
-                await self._write(one.session.pause)
-            one.used = time.monotonic()
+                await self._write(session.pause)
         return web.json_response(taken._asdict())
 
     async def _chunks(self, request: web.Request) -> AsyncIterator[bytes]:
@@ -260,62 +299,61 @@ class Service:
 
     async def _keep(self, request: web.Request) -> web.Response:
         keys = await self._asked(request)
-        one = self._session(request)
-        async with one.turn:
-            found: bytes = await self._write(_keep_each, one.session, keys)
+        async with self._session(request) as session:
+            found: bytes = await self._write(_keep_each, session, keys)
         if not all(found):
-            await ticks.next_tick(request[_BEGAN])
+            await ticks.next_tick(request[_BEGAN], len(keys))
         return web.Response(body=found)
 
     async def _flush(self, request: web.Request) -> web.Response:
-        one = self._session(request)
-        async with one.turn:
-            await self._write(one.session.flush)
+        async with self._session(request) as session:
+            await self._write(session.flush)
         await ticks.next_tick(request[_BEGAN])
         return web.json_response({})
 
     async def _commit(self, request: web.Request) -> web.Response:
         said = await self._json(request)
-        one = self._session(request)
-        name, root = _text(said, "name"), cids.parse_text(_text(said, "root"))
-        async with one.turn:
-            pin = await self._write(one.session.commit, name, root)
-        self._sessions.remove(request.match_info["id"])
+        name, root = _name(said, "name"), cids.parse_text(_text(said, "root"))
+        async with self._session(request) as session:
+            pin = await self._write(session.commit, name, root)
+            self._sessions.remove(request.match_info["id"])
         await ticks.next_tick(request[_BEGAN])
         return web.json_response(_described(pin))
 
     async def _end(self, request: web.Request) -> web.Response:
-        await self._close(request.match_info["id"], self._session(request))
+        await self._close(request[UID], request.match_info["id"])
         return web.json_response({})
 
-    async def _close(self, name: str, one: Open) -> None:
-        async with one.turn:
-            await self._write(one.session.close)
-        self._sessions.remove(name)
+    async def _close(self, owner: int, name: str) -> None:
+        async with self._sessions.use(owner, name) as session:
+            try:
+                await self._write(session.close)
+            finally:
+                self._sessions.remove(name)
 
     # ── retain sets ──
 
     async def _sets(self, request: web.Request) -> web.Response:
         view = self._view(request)
         if "name" in request.query:
-            pin = await self._run(view.pin, request.query["name"])
+            pin = await self._run(view.pin, _name(request.query, "name"))
             return web.json_response([_described(pin)] if pin else [])
         return web.json_response([_described(pin) for pin in await self._run(view.pins)])
 
     async def _set_keys(self, request: web.Request) -> web.StreamResponse:
         view = self._view(request)
-        name = _text(await self._json(request), "name")
+        name = _name(await self._json(request), "name")
         if await self._run(view.pin, name) is None:
             raise HoldError("pin", Kind.NOT_FOUND, repr(name), "no pin of that name", hint="hold pin ls")
         return await self._key_stream(request, view.pin_keys(name))
 
     async def _drop(self, request: web.Request) -> web.Response:
-        await self._write(self._view(request).unpin, _text(await self._json(request), "name"))
+        await self._write(self._view(request).unpin, _name(await self._json(request), "name"))
         return web.json_response({})
 
     async def _rename(self, request: web.Request) -> web.Response:
         said = await self._json(request)
-        await self._write(self._view(request).rename_pin, _text(said, "old"), _text(said, "new"))
+        await self._write(self._view(request).rename_pin, _name(said, "old"), _name(said, "new"))
         return web.json_response({})
 
     async def _collect(self, request: web.Request) -> web.Response:
@@ -327,7 +365,36 @@ def _keep_each(session: StoreSession, keys: list[multihash.Multihash]) -> bytes:
     return bytes([session.keep(key) for key in keys])
 
 
-def _text(said: dict[str, Any], name: str) -> str:
+def _failure(path: str, error: Exception) -> tuple[HoldError, int]:
+    """What to say of an error, and the status."""
+    match error:
+        case HoldError():
+            failed = error
+        case web.HTTPException():
+            kind = _KINDS.get(error.status, Kind.USAGE)
+            return HoldError("call", kind, path, error.reason), error.status
+        case TimeoutError():
+            failed = HoldError("call", Kind.FAILED, path, "it did not move for too long")
+        case _:
+            failed = HoldError("call", Kind.INVALID, path, str(error))
+    return failed, failed.kind.value.http
+
+
+def _cut(request: web.Request) -> web.Response:
+    """Hang up at once, and throw away what was not read; the answer is to nobody."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _name(said: Mapping[str, Any], field: str) -> str:
+    """The name of a retain set."""
+    name = _text(said, field)
+    check_name(name)
+    return name
+
+
+def _text(said: Mapping[str, Any], name: str) -> str:
     value = said.get(name)
     if not isinstance(value, str):
         raise HoldError("call", Kind.INVALID, name, "not a text")

@@ -1,9 +1,11 @@
 """Sessions of callers: adds under way that live between requests. Each is one user's, and serves one at a time."""
 
 import asyncio
+import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from commonhold.blockstore.session import StoreSession
 from commonhold.errors import HoldError, Kind
@@ -27,27 +29,37 @@ class Sessions:
         self._limits = limits
         self._clock = clock
         self._open: dict[str, Open] = {}
+        self._opening: Counter[int] = Counter()
         self.opened = asyncio.Event()  # set while there are any
 
-    def add(self, owner: int, session: StoreSession) -> str:
-        """Keep a session; its name, which cannot be guessed."""
+    async def begin(self, owner: int, opening: Callable[[], Awaitable[StoreSession]]) -> str:
+        """Open a session; its name, which cannot be guessed. BUSY where an owner has as many as they may."""
+        count = self._opening[owner] + sum(one.owner == owner for one in self._open.values())
+        if count >= self._limits.sessions:
+            raise HoldError("add", Kind.BUSY, "sessions", f"you have {self._limits.sessions} open, which is the limit")
+        self._opening[owner] += 1
+        try:
+            session = await opening()
+        finally:
+            self._opening[owner] -= 1
         name = secrets.token_hex(16)
         self._open[name] = Open(owner, session, self._clock())
         self.opened.set()
         return name
 
-    def check_room(self, owner: int) -> None:
-        """BUSY where an owner has as many sessions as they may."""
-        if sum(one.owner == owner for one in self._open.values()) >= self._limits.sessions:
-            raise HoldError("add", Kind.BUSY, "sessions", f"you have {self._limits.sessions} open, which is the limit")
-
-    def find(self, owner: int, name: str) -> Open:
-        """An owner's session. NOT_FOUND for anybody else's."""
-        found = self._open.get(name)
-        if found is None or found.owner != owner:
-            raise HoldError("add", Kind.NOT_FOUND, "session", "it has ended, or never was")
-        found.used = self._clock()
-        return found
+    @contextlib.asynccontextmanager
+    async def use(self, owner: int, name: str) -> AsyncIterator[StoreSession]:
+        """Have an owner's session to oneself. NOT_FOUND for anybody else's, and for what ended while we waited."""
+        one = self._open.get(name)
+        if one is None or one.owner != owner:
+            raise _ended()
+        async with one.turn:
+            if self._open.get(name) is not one:
+                raise _ended()
+            try:
+                yield one.session
+            finally:
+                one.used = self._clock()
 
     def remove(self, name: str) -> None:
         """Forget a session that is closed."""
@@ -55,11 +67,15 @@ class Sessions:
         if not self._open:
             self.opened.clear()
 
-    def idle(self) -> list[tuple[str, Open]]:
-        """Sessions that nobody asked anything of for too long, and that nobody is using."""
+    def idle(self) -> list[tuple[int, str]]:
+        """Owner and name of sessions that nobody asked anything of for too long, and that nobody is using."""
         before = self._clock() - self._limits.idle_seconds
-        return [(name, one) for name, one in self._open.items() if one.used < before and not one.turn.locked()]
+        return [(one.owner, name) for name, one in self._open.items() if one.used <= before and not one.turn.locked()]
 
-    def all(self) -> list[tuple[str, Open]]:
-        """Every session."""
-        return list(self._open.items())
+    def all(self) -> list[tuple[int, str]]:
+        """Owner and name of every session."""
+        return [(one.owner, name) for name, one in self._open.items()]
+
+
+def _ended() -> HoldError:
+    return HoldError("add", Kind.NOT_FOUND, "session", "it has ended, or never was", hint="begin a new one")
