@@ -44,7 +44,7 @@ class NodeStore:
         """The length of each block, None where there is none for us."""
         data = self._client.read(self._client.call("POST", "/v1/blocks/stat", keylist.pack(keys)))
         if len(data) != 4 * len(keys):
-            raise self._lied("an answer of another length")
+            raise self._client.lied("an answer of another length")
         return [None if size == _ABSENT else size for size in struct.unpack(f"<{len(keys)}I", data)]
 
     def has(self, key: Multihash) -> bool:
@@ -80,8 +80,7 @@ class NodeStore:
             return len(ahead)
         answer, length = self._open(key)
         if length > len(into):
-            self._client.broken(ValueError("unread"))
-            raise self._lied(f"{length} bytes where {len(into)} are the most")
+            raise self._client.lied(f"{length} bytes where {len(into)} are the most")
         self._fill(answer, into[:length])
         self._check(key, into[:length])
         return length
@@ -95,14 +94,12 @@ class NodeStore:
             raise _absent(key)
         length = _payload_of(key, (answer.length or 0) - front)
         if length is None:
-            self._client.broken(ValueError("unread"))
-            raise self._lied(f"an answer of {answer.length} bytes for one block")
+            raise self._client.lied(f"an answer of {answer.length} bytes for one block")
         head = _HEADER + car.section_head(cids.make_v1(cids.RAW, key), length)
         found = bytearray(len(head))
         self._fill(answer, memoryview(found))
         if found != head:
-            self._client.broken(ValueError("unread"))
-            raise self._lied("another block than was asked for")
+            raise self._client.lied("another block than was asked for")
         return answer, length
 
     def _fill(self, answer: http.client.HTTPResponse, into: memoryview) -> None:
@@ -120,10 +117,7 @@ class NodeStore:
 
     def _check(self, key: Multihash, data: memoryview) -> None:
         if not multihash.matches(key, data):
-            raise self._lied(f"wrong bytes for block {_shown(key)}")
-
-    def _lied(self, what: str) -> HoldError:
-        return HoldError("get", Kind.CORRUPT, f"node {self._client.path}", f"gave {what}; nothing of it was used")
+            raise self._client.lied(f"wrong bytes for block {_shown(key)}")
 
     def expect(self, keys: Sequence[Multihash]) -> None:
         """Fetch blocks that will be asked for soon, in one go; what is not there, or does not fit, is left."""
@@ -146,27 +140,27 @@ class NodeStore:
         """Those of these blocks that are there for us, each checked. Ask for no more at once than memory can hold."""
         data = self._client.read(self._client.call("POST", "/v1/blocks/read", keylist.pack(keys)))
         if data[: len(_HEADER)] != _HEADER:
-            raise self._lied("no archive")
+            raise self._client.lied("no archive")
         try:
             sections, used = car.split(memoryview(data)[len(_HEADER) :])
         except Malformed as error:
-            raise self._lied(str(error)) from error
+            raise self._client.lied(str(error)) from error
         if used != len(data) - len(_HEADER) or len(sections) > len(keys):
-            raise self._lied("an archive of another size")
+            raise self._client.lied("an archive of another size")
         asked = set(keys)
         found: dict[Multihash, bytes] = {}
         for cid, view in sections:
             block = bytes(view)
             if cid.multihash not in asked:
-                raise self._lied("a block that was not asked for")
+                raise self._client.lied("a block that was not asked for")
             self._check(cid.multihash, memoryview(block))
             found[cid.multihash] = block
         return found
 
     def delete(self, key: Multihash) -> int:
         """See `api.BlockStore`."""
-        data = self._client.call("POST", "/v1/blocks/delete", keylist.pack([key]))
-        return int(json.loads(self._client.read(data))["bytes"])
+        data = self._client.read(self._client.call("POST", "/v1/blocks/delete", keylist.pack([key])))
+        return self._client.understood(lambda: int(json.loads(data)["bytes"]))
 
     def keys(self) -> Iterator[Multihash]:
         """See `api.BlockStore`."""
@@ -182,26 +176,32 @@ class NodeStore:
                 self._client.read(answer)
                 return
             if length > limit:
-                raise self._lied("a run of keys without end")
+                raise self._client.lied("a run of keys without end")
             packed = bytearray(length)
             self._fill(answer, memoryview(packed))
-            yield from keylist.unpack(bytes(packed))
+            yield from self._client.understood(lambda: keylist.unpack(bytes(packed)))  # noqa: B023 at once
 
     # ── retain sets ──
 
     def session(self, readers: tuple[int, ...] = ()) -> RemoteSession:
         """See `api.BlockStore`. `readers` are let read what it commits."""
         said = ["public" if one == PUBLIC else one for one in readers]
-        return RemoteSession(self._client, str(self._client.json("POST", "/v1/sessions", {"readers": said})["id"]))
+        name = self._client.json("POST", "/v1/sessions", {"readers": said}, lambda found: str(found["id"]))
+        if not name.isalnum():
+            raise self._client.lied("a session without a name")
+        return RemoteSession(self._client, name)
 
     def pins(self) -> list[Pin]:
         """See `api.BlockStore`."""
-        return [parse_pin(said) for said in self._client.json("GET", "/v1/sets")]
+        return self._client.json("GET", "/v1/sets", parse=lambda found: [parse_pin(said) for said in found])
 
     def pin(self, name: str) -> Pin | None:
         """See `api.BlockStore`."""
-        found = self._client.json("GET", f"/v1/sets?name={quote(name, safe='')}")
-        return parse_pin(found[0]) if found else None
+        at = f"/v1/sets?name={quote(name, safe='')}"
+        pin = self._client.json("GET", at, parse=lambda found: parse_pin(found[0]) if found else None)
+        if pin is not None and pin.name != name:
+            raise self._client.lied("another pin than was asked for")
+        return pin
 
     def pin_keys(self, name: str) -> Iterator[Multihash]:
         """See `api.BlockStore`."""
@@ -218,13 +218,15 @@ class NodeStore:
 
     def collect(self) -> Reclaimed:
         """Let go of what we put and no pin keeps; blocks, bytes and disk space given back."""
-        said = self._client.json("POST", "/v1/collect")
-        return Reclaimed(int(said["blocks"]), int(said["bytes"]), disk=int(said["disk"]))
+        return self._client.json(
+            "POST",
+            "/v1/collect",
+            parse=lambda said: Reclaimed(int(said["blocks"]), int(said["bytes"]), disk=int(said["disk"])),
+        )
 
     def hello(self) -> dict[str, Any]:
         """What the node says of itself. Whoever may not use it is told here."""
-        found: dict[str, Any] = self._client.json("GET", "/v1/node")
-        return found
+        return self._client.json("GET", "/v1/node", parse=dict)
 
     def hello_from(self) -> int:
         """The process that answers."""
@@ -233,24 +235,21 @@ class NodeStore:
 
     def account(self) -> dict[str, Any]:
         """What we are charged for, and our quota."""
-        found: dict[str, Any] = self._client.json("GET", "/v1/account")
-        return found
+        return self._client.json("GET", "/v1/account", parse=dict)
 
     def usage(self) -> Usage:
         """See `api.BlockStore`."""
         said = self.account()
-        return Usage(int(said["blocks"]), int(said["bytes"]), int(said["pins"]), 0, int(said["bytes"]))
+        blocks, size, pins = self._client.understood(lambda: [int(said[name]) for name in ("blocks", "bytes", "pins")])
+        return Usage(blocks, size, pins, 0, size)
 
 
 def parse_pin(said: dict[str, Any]) -> Pin:
-    """Return a pin as the node described it."""
-    try:
-        readers = tuple(PUBLIC if one == "public" else int(one) for one in said["readers"])
-        root = cids.parse_text(said["root"])
-        blocks, size, made = int(said["blocks"]), int(said["bytes"]), float(said["made"])
-        return Pin(str(said["name"]), root, blocks, size, made, int(said["owner"]), readers)
-    except (KeyError, TypeError, ValueError, Malformed) as error:
-        raise HoldError("pin", Kind.FAILED, "node", f"described a pin that cannot be: {error}") from error
+    """Return a pin as the node described it. What is raised where it is none, `Client.json` translates."""
+    readers = tuple(PUBLIC if one == "public" else int(one) for one in said["readers"])
+    root = cids.parse_text(said["root"])
+    blocks, size, made = int(said["blocks"]), int(said["bytes"]), float(said["made"])
+    return Pin(str(said["name"]), root, blocks, size, made, int(said["owner"]), readers)
 
 
 def _payload_of(key: Multihash, section: int) -> int | None:

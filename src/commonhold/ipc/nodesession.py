@@ -52,6 +52,7 @@ class RemoteSession:
         self._error: HoldError | None = None
         self._sender: threading.Thread | None = None
         self._upload: Upload | None = None  # the sender's
+        self._sent = 0  # blocks of it
         self._ended = False
         self.kept = 0
 
@@ -146,13 +147,13 @@ class RemoteSession:
     def _visible(self, keys: list[Multihash]) -> list[bool]:
         sizes = self._client.read(self._client.call("POST", "/v1/blocks/stat", keylist.pack(keys)))
         if len(sizes) != 4 * len(keys):
-            raise HoldError("put", Kind.FAILED, "node", "an answer of another length")
+            raise self._client.lied("an answer of another length")
         return [sizes[at : at + 4] != b"\xff\xff\xff\xff" for at in range(0, len(sizes), 4)]
 
     def _ask(self, keys: list[Multihash]) -> list[bool]:
         answer = self._client.read(self._client.call("POST", f"{self._at}/keep", keylist.pack(keys)))
         if len(answer) != len(keys):
-            raise HoldError("put", Kind.FAILED, "node", "an answer of another length")
+            raise self._client.lied("an answer of another length")
         return [bool(one) for one in answer]
 
     # ── sending ──
@@ -188,6 +189,7 @@ class RemoteSession:
                 continue
             self._attempt(self._finish)
             if item is None:
+                self._client.leave()
                 return
             item.set()
 
@@ -200,11 +202,20 @@ class RemoteSession:
         except HoldError as error:
             self._error = error
             self._upload = None
+        except Exception as error:  # noqa: BLE001 a thread that ended would leave everybody waiting
+            self._error = HoldError("put", Kind.FAILED, "batch", f"{type(error).__name__}: {error}")
+            self._upload = None
 
     def _finish(self) -> None:
         """End the call under way, if there is one."""
         upload, self._upload = self._upload, None
-        if upload is not None and upload.finish().get("known"):
+        sent, self._sent = self._sent, 0
+        if upload is None:
+            return
+        taken, known = upload.finish(lambda said: [int(said[name]) for name in ("blocks", "known")])
+        if taken != sent:
+            raise self._client.lied(f"word of {taken} blocks where {sent} were sent")
+        if known:
             self._unasked = 0
 
     def _send(self, batch: _Batch) -> None:
@@ -233,6 +244,7 @@ class RemoteSession:
                 small.append(data)
         parts.append(b"".join(small))
         self._upload.send(parts)
+        self._sent += len(blocks)
 
     def _check(self) -> None:
         if self._error is not None:
@@ -268,7 +280,10 @@ class RemoteSession:
         from commonhold.ipc.nodeclient import parse_pin
 
         self._drain()
-        pin = parse_pin(self._client.json("POST", f"{self._at}/commit", {"name": name, "root": str(root)}))
+        said = {"name": name, "root": str(root)}
+        pin = self._client.json("POST", f"{self._at}/commit", said, parse_pin)
+        if (pin.name, pin.root) != (name, root):
+            raise self._client.lied("another pin than was made")
         self._ended = True
         self.close()
         return pin

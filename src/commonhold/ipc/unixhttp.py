@@ -2,22 +2,28 @@
 
 import http.client
 import json
+import select
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from commonhold.errors import HoldError, Kind, from_description
+from commonhold.formats.malformed import Malformed
 from commonhold.host import sockets
 from commonhold.ipc.peer import Peer, credentials
 
 _MAX_ERROR = 64 << 10
 MAX_ANSWER = 64 << 20
 _SEND_ROOM = 1 << 20  # or as much as the system lets us have
+_ONCE = ("/commit", "/rename", "/drop")
+
+_CANNOT_BE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, Malformed)
 
 Parts = Sequence[bytes | memoryview]
+T = TypeVar("T")
 
 
 class _Connection(http.client.HTTPConnection):
@@ -30,15 +36,26 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Connect, and refuse a socket behind which is somebody else than expected."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_ROOM)
-        sockets.connect(self.sock, self._path)
-        if self._owners is not None:
-            peer = credentials(self.sock)
-            if peer.uid not in self._owners:
-                self.sock.close()
-                raise HoldError("call", Kind.DENIED, str(self._path), f"uid {peer.uid} is behind it, not who should be")
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.timeout)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_ROOM)
+            sockets.connect(sock, self._path)
+            uid = credentials(sock).uid
+            if self._owners is not None and uid not in self._owners:
+                raise HoldError("call", Kind.DENIED, str(self._path), f"uid {uid} is behind it, not who should be")
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+    def close_if_stale(self) -> None:
+        """Close it if the other end has, or has spoken without being asked."""
+        if self.sock is not None:
+            poll = select.poll()
+            poll.register(self.sock, select.POLLIN)
+            if poll.poll(0):
+                self.close()
 
 
 class Client:
@@ -59,6 +76,16 @@ class Client:
                 connection.close()
             self._all.clear()
 
+    def leave(self) -> None:
+        """Close this thread's connection: the thread is about to end."""
+        found: _Connection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            found.close()
+            del self._local.connection
+            with self._lock:
+                if found in self._all:
+                    self._all.remove(found)
+
     def _connection(self) -> _Connection:
         found: _Connection | None = getattr(self._local, "connection", None)
         if found is None:
@@ -78,30 +105,36 @@ class Client:
     def call(self, method: str, path: str, *body: bytes | memoryview) -> http.client.HTTPResponse:
         """Make a call with a body of these parts; its answer, to be read to its end. Refusals are raised.
 
-        A call on a connection that had been idle and turns out closed is made once more on a new one.
+        A call on a connection that had been idle and turns out closed is made once more on a new one, unless it would
+        do something else the second time.
         """
-        again = getattr(self._local, "connection", None) is not None
+        connection = self._connection()
+        connection.close_if_stale()
+        again = connection.sock is not None and not path.endswith(_ONCE)
         while True:
-            connection = self._connection()
             try:
                 answer = self._send(connection, method, path, body)
                 break
+            except HoldError:
+                connection.close()
+                raise
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
                 if not again or isinstance(error, TimeoutError):
                     raise self.unreachable(error) from error
                 again = False
-        if answer.status >= 400:
-            raise self._refused(answer, connection)
+        self._local.answer = answer
+        if answer.status != 200:
+            raise self._refused(answer)
         return answer
 
     def _send(self, connection: _Connection, method: str, path: str, body: Parts) -> http.client.HTTPResponse:
         connection.putrequest(method, path, skip_accept_encoding=True)
         connection.putheader("Content-Length", str(sum(map(len, body))))
-        connection.endheaders()
-        if connection.sock is None:
-            raise http.client.NotConnected
         try:
+            connection.endheaders()
+            if connection.sock is None:
+                raise http.client.NotConnected
             for part in body:
                 if len(part):
                     connection.sock.sendall(part)
@@ -118,17 +151,19 @@ class Client:
     def answer_of(self, connection: "_Connection") -> bytes:
         """The answer to what was sent, whole. Refusals are raised."""
         answer = connection.getresponse()
-        if answer.status >= 400:
-            raise self._refused(answer, connection)
-        return answer.read(MAX_ANSWER)
+        if answer.status != 200:
+            raise self._refused(answer)
+        return _whole(answer)
 
-    def _refused(self, answer: http.client.HTTPResponse, connection: _Connection) -> HoldError:
+    def _refused(self, answer: http.client.HTTPResponse) -> HoldError:
         try:
             said = json.loads(answer.read(_MAX_ERROR))
-        except (ValueError, http.client.HTTPException, OSError):
-            said = {"op": "call", "why": f"answer {answer.status}"}
+        except (ValueError, RecursionError, http.client.HTTPException, OSError):
+            said = None
+        if not isinstance(said, dict) or "why" not in said:
+            said = {"op": "call", "subject": str(self.path), "why": f"answer {answer.status}"}
         if not answer.isclosed():
-            connection.close()
+            self._hang_up()
         return from_description(said)
 
     def unreachable(self, error: Exception) -> HoldError:
@@ -136,28 +171,50 @@ class Client:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return HoldError("call", Kind.UNREACHABLE, str(self.path), why, hint="hold status")
 
+    def _hang_up(self) -> None:
+        answer: http.client.HTTPResponse | None = getattr(self._local, "answer", None)
+        if answer is not None:
+            answer.close()  # it has the socket where the other end said that it would close it
+        self._connection().close()
+
     def broken(self, error: Exception) -> HoldError:
         """Give up this thread's connection, in the middle of an answer; the error for it."""
-        self._connection().close()
+        self._hang_up()
         return self.unreachable(error)
 
     def read(self, answer: http.client.HTTPResponse) -> bytes:
         """An answer's whole body, within a limit."""
         try:
-            data = answer.read(MAX_ANSWER + 1)
+            return _whole(answer)
         except (http.client.HTTPException, OSError) as error:
             raise self.broken(error) from error
-        if len(data) > MAX_ANSWER:
-            raise self.broken(ValueError("an answer without end"))
-        return data
 
-    def json(self, method: str, path: str, said: object = None) -> Any:
-        """A call with JSON there and back."""
+    def json(self, method: str, path: str, said: object = None, parse: Callable[[Any], T] = lambda found: found) -> T:
+        """A call with JSON there and back; what `parse` makes of it. CORRUPT where that is not what it should be."""
         data = self.read(self.call(method, path, *([] if said is None else [json.dumps(said).encode()])))
+        return self.understood(lambda: parse(json.loads(data)))
+
+    def understood(self, work: Callable[[], T]) -> T:
+        """What some work on an answer gives; an error that names the node where the answer cannot be."""
         try:
-            return json.loads(data)
-        except ValueError as error:
-            raise HoldError("call", Kind.FAILED, str(self.path), f"not JSON: {error}") from error
+            return work()
+        except _CANNOT_BE as error:
+            raise self.lied(f"an answer that cannot be: {type(error).__name__}: {error}"[:500]) from error
+
+    def lied(self, what: str) -> HoldError:
+        """The error for an answer that is not true. The connection is given up: who knows what else it has."""
+        self._hang_up()
+        return HoldError("call", Kind.CORRUPT, f"node {self.path}", f"gave {what}; nothing of it was used")
+
+
+def _whole(answer: http.client.HTTPResponse) -> bytes:
+    """An answer's whole body, within the limit and of the length that was said."""
+    data = answer.read(MAX_ANSWER + 1)
+    if len(data) > MAX_ANSWER:
+        raise http.client.HTTPException("an answer without end")
+    if answer.length:
+        raise http.client.IncompleteRead(data, answer.length)
+    return data
 
 
 class Upload:
@@ -182,15 +239,16 @@ class Upload:
             self._write([b"%x\r\n" % size, *parts, b"\r\n"])
             self.sent += size
 
-    def finish(self) -> Any:
-        """End the body; what JSON comes back."""
+    def finish(self, parse: Callable[[Any], T]) -> T:
+        """End the body; what `parse` makes of the JSON that comes back."""
         try:
             self._write([b"0\r\n\r\n"])
-            return json.loads(self._client.answer_of(self._connection))
-        except (http.client.HTTPException, OSError, ValueError) as error:
+            data = self._client.answer_of(self._connection)
+        except (http.client.HTTPException, OSError) as error:
             raise self._client.unreachable(error) from error
         finally:
             self._connection.close()
+        return self._client.understood(lambda: parse(json.loads(data)))
 
     def _write(self, parts: Parts) -> None:
         sock = self._connection.sock
