@@ -86,6 +86,8 @@ class Session(Protocol):
     Not for use from two threads at once, except that slots may be filled and hashed anywhere.
     """
 
+    fillers: int  # how many threads it pays to fill slots with
+
     def reserve(self, length: int, *, wait: bool) -> Slot | None:
         """Make a place for a block that is yet to be read. None where there is no room until open slots are settled,
         or, if `wait` is off, until the disk has caught up."""

@@ -13,6 +13,8 @@ from commonhold.formats.multihash import Multihash
 class Keeping:
     """Blocks by key. `asked` has every key that was read."""
 
+    fillers = 2
+
     def __init__(self) -> None:
         self.blocks: dict[Multihash, bytes] = {}
         self.asked: list[Multihash] = []

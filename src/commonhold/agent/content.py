@@ -32,7 +32,7 @@ class Content:
         self._profile = profile
         self._chunker = chunker
         self._tell = tell
-        self._threads = min(4, len(os.sched_getaffinity(0)))
+        self._threads = min(session.fillers, len(os.sched_getaffinity(0)))
         self._pool: ThreadPoolExecutor | None = None
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ from commonhold.formats.multihash import Multihash
 class HashOnly:
     """See `api.Session`. Slots are plain memory."""
 
+    fillers = 4
+
     def reserve(self, length: int, *, wait: bool) -> Slot | None:
         """Plain memory."""
         return Slot(memoryview(bytearray(length)), 0, self)

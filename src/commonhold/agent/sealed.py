@@ -41,6 +41,8 @@ class SealingSession:
     itself remembers of its unfinished nodes and directories.
     """
 
+    fillers = 4  # what is sealed is hashed twice and encrypted
+
     def __init__(self, inner: Session, secret: bytes, profile: Profile) -> None:
         self._inner = inner
         self._sealer = Sealer(secret)

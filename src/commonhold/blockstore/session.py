@@ -27,6 +27,8 @@ _KEPT_LIMIT = 1 << 16
 class StoreSession:
     """A session of the local store. See `api.Session`."""
 
+    fillers = 2  # they hash faster than the disk writes; more would only contend for the interpreter
+
     def __init__(self, store: "Store", holding: Holding, quota: int | None) -> None:
         self._store = store
         self._holding = holding
