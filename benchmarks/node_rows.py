@@ -1,5 +1,6 @@
 """Rows 9 to 11: the same work through a node as without one, block reads in batches, and a node with nothing to do."""
 
+import contextlib
 import functools
 import statistics
 import time
@@ -77,12 +78,11 @@ def _shapes(stage: Stage) -> list[Line]:
     sources.make_file(file, stage.scale.quarter_size)
     for number in range(stage.runs):
         for what, source in (("tree", tree), ("file", file)):
-            run = _Run(stage, what, source)
-            for verb in (run.add, run.get):
-                steps: list[Step] = [functools.partial(verb, shape) for shape in _SHAPES]
-                for step in in_turn(steps, number):
-                    step()
-            run.close()
+            with contextlib.closing(_Run(stage, what, source)) as run:
+                for verb in (run.add, run.get):
+                    steps: list[Step] = [functools.partial(verb, shape) for shape in _SHAPES]
+                    for step in in_turn(steps, number):
+                        step()
     stage.retire(tree)
     stage.clear(file)
     return [_line(stage, verb, what) for what in ("file", "tree") for verb in ("add", "get")]
@@ -107,18 +107,20 @@ def _serving(stage: Stage) -> list[Line]:
     sources.make_tree(tree, 2000, _FILE_SIZE)
     stage.prepare(stage.hold(repository, "up", "--json"))
     pid = int(stage.last_line().partition('"pid": ')[2].partition(",")[0].partition("}")[0])
-    stage.prepare(stage.hold(repository, "add", "-r", "--quieter", str(tree)))
-    python = Path(stage.version()[0]).with_name("python")
-    reader = Path(__file__).with_name("block_reads.py")
     rates = []
-    for _ in range(stage.runs):
-        stage.prepare([str(python), str(reader), str(repository / "node.sock"), str(_READS)])
-        rates.append(float(stage.last_line()))
-    before = _wakeups(pid)
-    time.sleep(_IDLE_SECONDS)
-    woken = _wakeups(pid) - before
-    memory = _memory(pid)
-    stage.prepare(stage.hold(repository, "down"))
+    try:
+        stage.prepare(stage.hold(repository, "add", "-r", "--quieter", str(tree)))
+        python = Path(stage.version()[0]).with_name("python")
+        reader = Path(__file__).with_name("block_reads.py")
+        for _ in range(stage.runs):
+            stage.prepare([str(python), str(reader), str(repository / "node.sock"), str(_READS)])
+            rates.append(float(stage.last_line()))
+        before = _wakeups(pid)
+        time.sleep(_IDLE_SECONDS)
+        woken = _wakeups(pid) - before
+        memory = _memory(pid)
+    finally:
+        stage.prepare(stage.hold(repository, "down"))
     stage.clear(repository)
     stage.retire(tree)
     rate = statistics.median(rates)
