@@ -258,6 +258,33 @@ def test_a_segment_retired_during_a_read_is_read_to_the_end(place: Path, monkeyp
         assert len(store.segments.numbers()) == 1
 
 
+def test_a_block_deleted_while_it_is_moved_stays_deleted(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = os.urandom(5000)
+    with Store(place) as store:
+        keep(store, "goes", *(os.urandom(1 << 20) for _ in range(8)))
+        with contextlib.closing(store.session()) as session:
+            session.put(key_of(data), data)
+        store.segments._end = (512 << 20) - 4096  # so that the next frame begins a segment
+        keep(store, "next", b"next")
+        store.unpin("goes")
+        deleting = threading.Thread(target=lambda: store.delete(key_of(data)))
+        seen: list[bool] = []
+
+        def begin() -> None:
+            deleting.start()
+            deleting.join(0.3)
+            seen.append(deleting.is_alive() and store.has(key_of(data)))
+
+        monkeypatch.setattr(reclaim, "_bury", lambda store, keys: [])  # so that what is dead is moved, too
+        instead(store.writer, "submit", begin)
+        reclaim.collect(store)
+        deleting.join(20)
+        assert seen == [True] and not deleting.is_alive() and not store.has(key_of(data))
+        assert store.moving == set()
+    with reopened(place) as store:
+        assert not store.has(key_of(data))
+
+
 # ── a damaged catalogue ──
 
 

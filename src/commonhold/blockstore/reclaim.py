@@ -3,6 +3,7 @@
 All of it a batch at a time, while adds and reads go on.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -168,7 +169,13 @@ class _Move:
         self._here: set[Multihash] = set()
 
     def take(self, key: Multihash, row: Row, data: bytes) -> None:
-        """Write a block again."""
+        """Write a block again, if it still is where it was. Until it is there it is not deleted."""
+        with self._store.mutex:
+            now = self._store.index.row(key)
+            if now is None or now.place != row.place or key in self._store.moving:
+                return
+            self._was[key] = row.place
+            self._store.moving.add(key)
         slot = self._frame.reserve(len(data)) if self._frame else None
         if slot is None:
             self.submit()
@@ -180,13 +187,21 @@ class _Move:
         assert self._frame is not None
         slot.into[:] = data
         self._frame.settle(slot, key)
-        self._was[key] = row.place
 
     def submit(self) -> None:
         """Hand on what was taken."""
         if self._frame is not None:
-            self._store.writer.submit(self._frame, self)
+            self._store.writer.submit(self._frame, self, new=False)
             self._frame = None
+
+    def close(self) -> None:
+        """Say that nothing is being moved any more."""
+        self._arrived(list(self._was))
+
+    def _arrived(self, keys: list[Multihash]) -> None:
+        with self._store.mutex:
+            self._store.moving.difference_update(keys)
+            self._store.moved.notify_all()
 
     def prepare(self, rows: list[tuple[Multihash, Row]]) -> None:
         """See `writer.Owner`: a block that was deleted or moved meanwhile is gone from its new place instead."""
@@ -203,6 +218,7 @@ class _Move:
 
     def entered(self, rows: list[tuple[Multihash, Row]]) -> None:
         """See `writer.Owner`. Nobody's account changes by a move."""
+        self._arrived([key for key, _ in rows])
 
     def enter(self, txn: Any, rows: list[tuple[Multihash, Row]]) -> None:
         """See `writer.Owner`."""
@@ -217,22 +233,22 @@ class _Move:
 
 def _rewrite(store: Store, number: int, done: Reclaimed, tell: Tell) -> bool:
     """Move what lives out of a segment; False if something there cannot be read."""
-    move = _Move(store, done)
     whole = True
-    for found in store.segments.frames(number):
-        for key, offset, length in found.blocks:
-            row = store.index.row(key)
-            if row is None or row.place != Place(number, offset):
-                continue
-            data = store.segments.read(row.place, length)
-            if multihash.matches(key, data):
-                move.take(key, row, data)
-            else:
-                whole = False
-        tell("rewriting", done.moved)
-    move.submit()
-    store.writer.flush()
-    store.writer.check(move.since)
+    with contextlib.closing(_Move(store, done)) as move:
+        for found in store.segments.frames(number):
+            for key, offset, length in found.blocks:
+                row = store.index.row(key)
+                if row is None or row.place != Place(number, offset):
+                    continue
+                data = store.segments.read(row.place, length)
+                if multihash.matches(key, data):
+                    move.take(key, row, data)
+                else:
+                    whole = False
+            tell("rewriting", done.moved)
+        move.submit()
+        store.writer.flush()
+        store.writer.check(move.since)
     return whole
 
 

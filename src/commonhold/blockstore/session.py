@@ -38,7 +38,7 @@ class StoreSession:
         self._open = 0  # slots reserved and not yet settled
         self._set: int | None = None
         self._new_set: int | None = None  # in a transaction under way
-        self._placed: set[Multihash] = set()  # settled in frames that are not submitted
+        self.placed: set[Multihash] = set()  # settled in frames that are not submitted
         self._sent: set[Multihash] = set()  # submitted and not yet acknowledged
         self._left_out: list[tuple[Place, int]] = []  # written, and then found to have been there
         self._kept: list[Multihash] = []
@@ -82,7 +82,7 @@ class StoreSession:
     def _under_way(self, key: Multihash) -> bool:
         """Whether a block is being written, by anybody or, where there are owners, by this session."""
         sent = self._store.writer.pending if self._holding.owner == OWNERLESS else self._sent
-        return key in self._placed or key in sent
+        return key in self.placed or key in sent
 
     def keep_all(self, keys: Sequence[Multihash]) -> list[bool]:
         """See `api.Session.keep_all`."""
@@ -173,7 +173,7 @@ class StoreSession:
         assert isinstance(frame, Frame)
         self._open -= 1
         frame.settle(slot, key)
-        self._placed.add(key)
+        self.placed.add(key)
         self.new_blocks += 1
         self.new_bytes += len(slot.into)
         self._pass_on(frame)
@@ -193,7 +193,7 @@ class StoreSession:
             keys = frame.keys()
             self._sent.update(keys)
             self._store.writer.submit(frame, self)
-            self._placed.difference_update(keys)
+            self.placed.difference_update(keys)
 
     # ── called by the writer ──
 
@@ -263,10 +263,10 @@ class StoreSession:
     def _count_kept(self) -> None:
         """Count what was found in the index, once its blocks are there; what is in our own open frame waits."""
         self._acknowledge()
-        found = [key for key in self._kept if key not in self._placed]
+        found = [key for key in self._kept if key not in self.placed]
         if found:
             self._count(found)
-        self._kept = [key for key in self._kept if key in self._placed]
+        self._kept = [key for key in self._kept if key in self.placed]
         self._count_at = max(_KEPT_LIMIT, 2 * len(self._kept))
 
     def _count(self, found: list[Multihash]) -> None:

@@ -101,6 +101,8 @@ class Store:
         secret = _read_format(directory)
         self.mutex = threading.RLock()  # held by whatever changes sets, or deletes or moves blocks
         self.sessions: set[StoreSession] = set()
+        self.moving: set[Multihash] = set()  # being written to another place: deleted only when they are there
+        self.moved = threading.Condition(self.mutex)
         self.segments = Segments(directory / "segments", secret)
         self.catalog = Catalog(directory, secret)
         self.index = Index(directory / INDEX_NAME)
@@ -237,8 +239,9 @@ class Store:
 
     def delete(self, key: Multihash) -> int:
         """See `api.BlockStore`."""
-        row = self._row(key)
         with self.mutex:
+            self.moved.wait_for(lambda: key not in self.moving)
+            row = self._row(key)
             self._refuse_held(key)
             self.forget([(key, row)])
         return row.length
@@ -258,8 +261,10 @@ class Store:
             raise HoldError("delete", Kind.BUSY, f"block {describe(key)}", "kept by an add under way")
 
     def held(self, key: Multihash) -> bool:
-        """Whether a session has put or found this block and not yet counted it. Under the mutex."""
-        return key in self.writer.pending or any(key in session.kept_now for session in self.sessions)
+        """Whether a block is being moved, or a session has put or found it and not yet counted it. Under the mutex."""
+        if key in self.writer.pending or key in self.moving:
+            return True
+        return any(key in session.kept_now or key in session.placed for session in self.sessions)
 
     def held_by(self, owner: int, key: Multihash) -> bool:
         """Whether a session of an owner's has put or found this block and not yet counted it. Under the mutex."""

@@ -112,13 +112,14 @@ class Writer:
         frame.reset()
         self._free.put(frame)
 
-    def submit(self, frame: Frame, owner: Owner) -> None:
-        """Have a frame written; it comes back to the ring by itself."""
+    def submit(self, frame: Frame, owner: Owner, *, new: bool = True) -> None:
+        """Have a frame written; it comes back to the ring by itself. `new`: its blocks may be nowhere else."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="hold-writer", daemon=True)
             self._thread.start()
         with self._order:
-            self.pending.update(frame.keys())
+            if new:
+                self.pending.update(frame.keys())
             self._queue.put((frame, owner))
 
     def flush(self) -> None:

@@ -101,7 +101,7 @@ def listen(config: Config) -> socket.socket:
             raise HoldError("listen", Kind.DENIED, path, f"its directory belongs to uid {others.pop()}")
         if config.socket.exists() and not stat.S_ISSOCK(config.socket.stat().st_mode):
             raise HoldError("listen", Kind.EXISTS, path, "there is something that is no socket")
-        if _answers(path):
+        if _answers(config.socket):
             raise HoldError("listen", Kind.EXISTS, path, "another node listens there", hint="give each its own socket")
         config.socket.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -111,11 +111,15 @@ def listen(config: Config) -> socket.socket:
     return sock
 
 
-def _answers(path: str) -> bool:
+def _answers(path: Path) -> bool:
     """Whether somebody listens on a socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(path) in (0, errno.EAGAIN)
+        try:
+            sockets.connect(probe, path)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+        return True
 
 
 async def _until_told(service: Service, listening: list[socket.socket], environment: Mapping[str, str]) -> None:
