@@ -178,6 +178,18 @@ def test_whatever_a_write_fails_of_whoever_waits_is_told(place: Path) -> None:
         assert told and "MemoryError" in told[0]
 
 
+def test_a_session_whose_last_blocks_cannot_be_written_says_so_when_it_is_closed(place: Path) -> None:
+    with Store(place) as store:
+        session = store.session()
+        session.put(key_of(X), X)
+        instead(store.segments, "append", failing(OSError(5, "Input/output error")))
+        with pytest.raises(HoldError, match="Input/output"):
+            session.close()
+        assert not store.sessions
+        later = store.session()
+        later.close()
+
+
 # ── sessions at the same time ──
 
 
@@ -367,6 +379,29 @@ def test_a_last_record_of_which_a_part_was_written_is_no_damage(three: tuple[Pat
     shutil.rmtree(place / "index")
     with reopened(place) as store:
         assert list(roots(store)) == ["a", "b"]
+        reclaim.collect(store)
+
+
+@pytest.mark.parametrize("blank", ["all", "first", "last"])
+def test_a_last_record_of_which_a_page_never_reached_the_disk_is_no_damage(place: Path, blank: str) -> None:
+    with Store(place) as store:
+        keep(store, "a", X)
+        size = store.catalog.end
+        keep(store, "b", *(b"%d" % n for n in range(400)))
+        end = store.catalog.end
+    with open(place / "catalog.log", "r+b") as file:
+        boundary = (size // 4096 + 1) * 4096
+        assert size + 64 < boundary < boundary + 4096 < end
+        # The record's tail is taken away with its commit, so that what is left of it is all that was written.
+        file.truncate(boundary + 4096)
+        start, stop = {"all": (size, boundary + 4096), "first": (size, boundary), "last": (boundary, boundary + 4096)}[
+            blank
+        ]
+        file.seek(start)
+        file.write(bytes(stop - start))
+    shutil.rmtree(place / "index")
+    with reopened(place) as store:
+        assert list(roots(store)) == ["a"]
         reclaim.collect(store)
 
 

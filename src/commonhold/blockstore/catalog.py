@@ -11,10 +11,12 @@ from pathlib import Path
 from commonhold.blockstore import records
 from commonhold.blockstore.records import HEADER_SIZE, RecordKind
 from commonhold.host import disk
+from commonhold.host.disk import PAGE
 from commonhold.host.interruption import held_back
 
 NAME = "catalog.log"
 _SEARCH_STEP = 1 << 20
+_LEAST_BLANK = 32  # bytes: records have shorter runs of zeros in them
 
 
 class Catalog:
@@ -79,19 +81,22 @@ class Catalog:
             self.cut(last)
 
     def _is_torn(self, at: int) -> bool:
-        """Whether from here on there is a part of one record, or nothing at all in what the file grew by."""
-        header = records.unpack_header(self._key, disk.read_at(self._fd, HEADER_SIZE, at))
-        if header is not None:
-            return at + header.total > self.end
-        return self.end - at < HEADER_SIZE or self._is_blank(at)
+        """Whether what is from here on was cut short, or has a page that never reached the disk: it reads as zeros.
 
-    def _is_blank(self, at: int) -> bool:
+        A record that was acknowledged had all its pages there; damage seldom makes zeros of a part as long as this.
+        """
+        header = records.unpack_header(self._key, disk.read_at(self._fd, HEADER_SIZE, at))
+        if header is not None and at + header.total > self.end:
+            return True
+        return self.end - at < HEADER_SIZE or self._has_blank_page(at)
+
+    def _has_blank_page(self, at: int) -> bool:
         while at < self.end:
-            data = disk.read_at(self._fd, _SEARCH_STEP, at)
-            if data.strip(b"\0"):
-                return False
-            at += len(data)
-        return True
+            part = disk.read_at(self._fd, min(PAGE - at % PAGE, self.end - at), at)
+            if len(part) >= _LEAST_BLANK and not part.strip(b"\0"):
+                return True
+            at += len(part)
+        return False
 
     def scan(self, start: int = 0) -> Iterator[tuple[RecordKind, bytes, int]]:
         """Yield (kind, body, end) of the sound records from an offset on; `damaged` counts what was passed over."""

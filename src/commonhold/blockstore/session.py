@@ -363,7 +363,9 @@ class StoreSession:
         self._retire_frame()
         try:
             if self._store.writer.usable:
+                failures = self._store.writer.failures
                 self._store.writer.flush()
+                self._store.writer.check(failures)  # what failed before this, whoever closes was told
             if self._set is not None and self._store.writer.usable:
                 self._store.undo_set(self._set)
                 self._set = None
