@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.disks import small_ext4
+
 pytestmark = [pytest.mark.root]
 
 _HOLD = [sys.executable, "-m", "tests.cli.hold"]
@@ -17,16 +19,8 @@ _HOLD = [sys.executable, "-m", "tests.cli.hold"]
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("needs root to mount")
-    image, mounted = tmp_path / "image", tmp_path / "mounted"
-    mounted.mkdir()
-    with open(image, "wb") as file:
-        file.truncate(96 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(mounted)], check=True)
-    try:
+    with small_ext4(tmp_path) as mounted:
         yield mounted
-    finally:
-        subprocess.run(["umount", str(mounted)], check=True)
 
 
 def hold(repository: Path, *words: str, code: int = 0) -> "subprocess.CompletedProcess[bytes]":

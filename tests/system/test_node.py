@@ -5,7 +5,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from commonhold.formats.multihash import Multihash
 from commonhold.ipc.nodeclient import NodeStore
 from tests.node.wire import HEADER, Wire, archive, ask, begin, head, packed, put
 from tests.suites.blockstore import keep, key_of
+from tests.system.disks import small_ext4
 from tests.system.people import Doing, Node, Person, node, people, place
 
 pytestmark = [
@@ -133,19 +133,10 @@ def test_a_signal_ends_it_cleanly_with_what_is_under_way_done(host: Host, number
 
 @pytest.fixture
 def small_disk(host: Host) -> Iterator[Path]:
-    with place(host.keeper) as directory:
-        image, mounted = directory / "image", directory / "mounted"
-        mounted.mkdir()
-        with open(image, "wb") as file:
-            file.truncate(96 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
-        subprocess.run(["mount", "-o", "loop", str(image), str(mounted)], check=True)
-        try:
-            os.chown(mounted, host.keeper.uid, host.keeper.gid)
-            mounted.chmod(0o700)
-            yield mounted
-        finally:
-            subprocess.run(["umount", str(mounted)], check=True)
+    with place(host.keeper) as directory, small_ext4(directory) as mounted:
+        os.chown(mounted, host.keeper.uid, host.keeper.gid)
+        mounted.chmod(0o700)
+        yield mounted
 
 
 def fill(path: Path, name: str) -> list[Multihash]:

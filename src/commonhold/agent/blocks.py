@@ -94,21 +94,16 @@ class Blocks:
 
     def keep_graph(self, session: Session, root: Cid) -> int:
         """Have a session keep every block of a graph; how many. NOT_FOUND names the first that is missing."""
-        count = 0
+        return keep_all(session, root, self._all_of(root))
+
+    def _all_of(self, root: Cid) -> Iterator[Cid]:
         try:
-            visited = self.walk(root)
-            while batch := [one.cid for one in islice(visited, _KEPT_AT_ONCE)]:
-                count += len(batch)
-                named = [cid for cid in batch if cid.inline is None]
-                for cid, kept in zip(named, session.keep_all([cid.multihash for cid in named]), strict=True):
-                    if not kept:
-                        raise HoldError("get", Kind.NOT_FOUND, str(cid), "not in this store")
+            for visited in self.walk(root):
+                yield visited.cid
         except HoldError as error:
             if error.kind is not Kind.NOT_FOUND:
                 raise
-            why = f"incomplete: block {error.subject} is not in this store"
-            raise HoldError("pin", Kind.NOT_FOUND, str(root), why) from error
-        return count
+            raise _incomplete(root, error.subject) from error
 
     def keep_if_whole(self, session: Session, root: Cid) -> bool:
         """Have a session keep a graph if all of it is here; whether it is."""
@@ -127,6 +122,23 @@ class Blocks:
             return session.commit(name, root)
         finally:
             session.close()
+
+
+def keep_all(session: Session, root: Cid, blocks: Iterable[Cid]) -> int:
+    """Have a session keep a root's blocks, many in one go; how many. NOT_FOUND names the first that is missing."""
+    count = 0
+    left = iter(blocks)
+    while batch := list(islice(left, _KEPT_AT_ONCE)):
+        count += len(batch)
+        named = [cid for cid in batch if cid.inline is None]
+        for cid, kept in zip(named, session.keep_all([cid.multihash for cid in named]), strict=True):
+            if not kept:
+                raise _incomplete(root, str(cid))
+    return count
+
+
+def _incomplete(root: Cid, block: str) -> HoldError:
+    return HoldError("pin", Kind.NOT_FOUND, str(root), f"incomplete: block {block} is not in this store")
 
 
 class malformed:  # noqa: N801  (a context manager, read as a phrase)

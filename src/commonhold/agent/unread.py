@@ -3,9 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 
-from commonhold.agent.blocks import malformed
+from commonhold.agent.blocks import keep_all, malformed
 from commonhold.api import BlockStore, Pin
-from commonhold.errors import HoldError, Kind
 from commonhold.formats.capability import VerifyCapability
 from commonhold.formats.malformed import Malformed
 from commonhold.sealing.block import is_size
@@ -23,10 +22,7 @@ def pin_unread(store: BlockStore, capability: VerifyCapability, name: str, reade
     """Pin a sealed tree that is here, whole. `readers` may have its blocks too."""
     session = store.session(readers)
     try:
-        for cid, _ in met(store, capability):
-            if not session.keep(cid.multihash):
-                why = f"incomplete: block {cid} is not in this store"
-                raise HoldError("pin", Kind.NOT_FOUND, str(capability.cid), why)
+        keep_all(session, capability.cid, (cid for cid, _ in met(store, capability)))
         return session.commit(name, capability.cid)
     finally:
         session.close()

@@ -7,9 +7,9 @@ from commonhold.blockstore import holders, reclaim
 from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.index import Row
 from commonhold.blockstore.session import StoreSession
-from commonhold.blockstore.store import Store, describe
+from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
-from commonhold.formats.multihash import Multihash
+from commonhold.formats.multihash import Multihash, describe
 
 Later = Callable[[Sequence[Multihash] | None], None]  # told of keys that may be dead, or that many may be (None)
 

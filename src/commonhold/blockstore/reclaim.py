@@ -14,10 +14,10 @@ from commonhold.blockstore.index import Row
 from commonhold.blockstore.layout import Gone, Place
 from commonhold.blockstore.records import RecordKind
 from commonhold.blockstore.sets import State
-from commonhold.blockstore.store import Store, describe
+from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import multihash
-from commonhold.formats.multihash import Multihash
+from commonhold.formats.multihash import Multihash, describe
 
 _BATCH = 2_000
 _CHECKPOINT_FROM = 1 << 20

@@ -25,8 +25,7 @@ from commonhold.blockstore.sets import State
 from commonhold.blockstore.writer import Writer
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats import multihash
-from commonhold.formats.malformed import Malformed
-from commonhold.formats.multihash import Multihash
+from commonhold.formats.multihash import Multihash, describe
 from commonhold.host import disk
 from commonhold.host.disk import PAGE, round_up
 from commonhold.host.interruption import held_back
@@ -383,14 +382,6 @@ class Store:
         return Usage(
             self.index.block_count(), self.index.byte_count(), len(self.index.sets.pins()), len(numbers), disk_bytes
         )
-
-
-def describe(key: Multihash) -> str:
-    """A key as people see it: function and digest."""
-    try:
-        return f"{key.function}:{key.digest.hex()}"
-    except Malformed:
-        return key.hex()
 
 
 def _unreadable(key: Multihash, row: Row, error: OSError) -> HoldError:

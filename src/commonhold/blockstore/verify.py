@@ -7,9 +7,9 @@ from collections.abc import Callable
 from commonhold.api import Damage, Report
 from commonhold.blockstore.index import Row
 from commonhold.blockstore.layout import Place
-from commonhold.blockstore.store import Store, describe
+from commonhold.blockstore.store import Store
 from commonhold.formats import multihash
-from commonhold.formats.multihash import Multihash
+from commonhold.formats.multihash import Multihash, describe
 
 Tell = Callable[[int], None]  # bytes read so far
 

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if node is None:
         out.result({"repository": str(path), "stopped": False}, f"no node serves {path}")
         return 0
-    pid = node.hello_from()
+    pid = node.process()
     node.close()
     if not is_repository(path) or path.stat().st_uid != os.geteuid():
         why = "the node that serves it is not yours"

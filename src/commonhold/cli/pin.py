@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
-    from commonhold.blockstore.store import describe
+    from commonhold.formats.multihash import describe
 
     with opened(args, out) as repository:
         store = repository.store

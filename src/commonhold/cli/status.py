@@ -57,7 +57,7 @@ def _shape(choice: Choice) -> tuple[str, str]:
             return "embedded", ""
         try:
             said = node.hello()
-            pid = node.hello_from()
+            pid = node.process()
         finally:
             node.close()
     except HoldError as error:

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             raise HoldError("up", Kind.DENIED, str(path), "not yours", hint="hold init, for one of your own")
         command = [sys.executable, "-m", "commonhold.cli", "--repo", str(path), "node"]
         node = _wait(daemon.start(command, path / _LOG), path)
-    pid = node.hello_from()
+    pid = node.process()
     node.close()
     out.result(
         {"repository": str(path), "pid": pid, "started": fresh},

@@ -1,12 +1,14 @@
-"""Runs of block keys: each multihash with its length before it. Pure."""
+"""Runs of block keys, each multihash with its length before it, and the sizes that are answered to them. Pure."""
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 
 from commonhold.formats import multihash
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash
 
 MAX_KEYS = 8192
+_ABSENT = 0xFFFFFFFF
 
 
 def pack(keys: Iterable[Multihash]) -> bytes:
@@ -28,3 +30,15 @@ def unpack(packed: bytes, limit: int = MAX_KEYS) -> list[Multihash]:
         found.append(key)
         at = end
     return found
+
+
+def pack_sizes(sizes: Sequence[int | None]) -> bytes:
+    """Return sizes of 32 bits each, little-endian; all ones where there is no such block."""
+    return struct.pack(f"<{len(sizes)}I", *[_ABSENT if size is None else size for size in sizes])
+
+
+def unpack_sizes(packed: bytes, count: int) -> list[int | None]:
+    """Return the sizes that were answered to so many keys."""
+    if len(packed) != 4 * count:
+        raise Malformed("sizes", "an answer of another length")
+    return [None if size == _ABSENT else size for size in struct.unpack(f"<{count}I", packed)]

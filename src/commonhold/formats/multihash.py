@@ -122,6 +122,14 @@ def matches(expected: Multihash, data: bytes | memoryview) -> bool:
     return compute(expected.code, data) == expected
 
 
+def describe(key: Multihash) -> str:
+    """A key as people see it: function and digest."""
+    try:
+        return f"{key.function}:{key.digest.hex()}"
+    except Malformed:
+        return key.hex()
+
+
 def code_of(name: str) -> int:
     """Return a function's code by its name in the multicodec table."""
     for code, function in FUNCTIONS.items():

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import struct
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ from commonhold.errors import HoldError, Kind
 from commonhold.formats import car, keylist, multihash
 from commonhold.formats import cid as cids
 from commonhold.formats.malformed import Malformed
-from commonhold.formats.multihash import Multihash
+from commonhold.formats.multihash import Multihash, describe
+from commonhold.ipc import nodewords
 from commonhold.ipc.noderecords import NodeRecords
 from commonhold.ipc.nodesession import RemoteSession
 from commonhold.ipc.unixhttp import Client
 
 _HEADER = car.encode_header([])
-_ABSENT = 0xFFFFFFFF
 _EXPECTED_BYTES = 16 << 20  # of blocks held because somebody will ask for them soon
 _EXPECTED_KEYS = 1024
 
@@ -42,10 +41,7 @@ class NodeStore:
 
     def sizes(self, keys: Sequence[Multihash]) -> list[int | None]:
         """The length of each block, None where there is none for us."""
-        data = self._client.read(self._client.call("POST", "/v1/blocks/stat", keylist.pack(keys)))
-        if len(data) != 4 * len(keys):
-            raise self._client.lied("an answer of another length")
-        return [None if size == _ABSENT else size for size in struct.unpack(f"<{len(keys)}I", data)]
+        return nodewords.sizes(self._client, keys)
 
     def has(self, key: Multihash) -> bool:
         """See `api.BlockStore`."""
@@ -117,7 +113,7 @@ class NodeStore:
 
     def _check(self, key: Multihash, data: memoryview) -> None:
         if not multihash.matches(key, data):
-            raise self._client.lied(f"wrong bytes for block {_shown(key)}")
+            raise self._client.lied(f"wrong bytes for block {describe(key)}")
 
     def expect(self, keys: Sequence[Multihash]) -> None:
         """Fetch blocks that will be asked for soon, in one go; what is not there, or does not fit, is left."""
@@ -193,12 +189,12 @@ class NodeStore:
 
     def pins(self) -> list[Pin]:
         """See `api.BlockStore`."""
-        return self._client.json("GET", "/v1/sets", parse=lambda found: [parse_pin(said) for said in found])
+        return self._client.json("GET", "/v1/sets", parse=lambda found: [nodewords.parse_pin(said) for said in found])
 
     def pin(self, name: str) -> Pin | None:
         """See `api.BlockStore`."""
         at = f"/v1/sets?name={quote(name, safe='')}"
-        pin = self._client.json("GET", at, parse=lambda found: parse_pin(found[0]) if found else None)
+        pin = self._client.json("GET", at, parse=lambda found: nodewords.parse_pin(found[0]) if found else None)
         if pin is not None and pin.name != name:
             raise self._client.lied("another pin than was asked for")
         return pin
@@ -228,9 +224,8 @@ class NodeStore:
         """What the node says of itself. Whoever may not use it is told here."""
         return self._client.json("GET", "/v1/node", parse=dict)
 
-    def hello_from(self) -> int:
+    def process(self) -> int:
         """The process that answers."""
-        self.hello()
         return self._client.peer().pid
 
     def account(self) -> dict[str, Any]:
@@ -244,14 +239,6 @@ class NodeStore:
         return Usage(blocks, size, pins, 0, size)
 
 
-def parse_pin(said: dict[str, Any]) -> Pin:
-    """Return a pin as the node described it. What is raised where it is none, `Client.json` translates."""
-    readers = tuple(PUBLIC if one == "public" else int(one) for one in said["readers"])
-    root = cids.parse_text(said["root"])
-    blocks, size, made = int(said["blocks"]), int(said["bytes"]), float(said["made"])
-    return Pin(str(said["name"]), root, blocks, size, made, int(said["owner"]), readers)
-
-
 def _payload_of(key: Multihash, section: int) -> int | None:
     """The bytes of a block whose whole section is so long."""
     cid = cids.make_v1(cids.RAW, key)
@@ -262,12 +249,5 @@ def _payload_of(key: Multihash, section: int) -> int | None:
     return None
 
 
-def _shown(key: Multihash) -> str:
-    try:
-        return f"{key.function}:{key.digest.hex()}"
-    except Malformed:
-        return key.hex()
-
-
 def _absent(key: Multihash) -> HoldError:
-    return HoldError("get", Kind.NOT_FOUND, f"block {_shown(key)}", "not in this store")
+    return HoldError("get", Kind.NOT_FOUND, f"block {describe(key)}", "not in this store")

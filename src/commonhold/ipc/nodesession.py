@@ -13,6 +13,7 @@ from commonhold.formats import cid as cids
 from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
 from commonhold.host import disk
+from commonhold.ipc import nodewords
 from commonhold.ipc.unixhttp import Client, Upload
 
 _BATCH_BYTES = 8 << 20
@@ -141,16 +142,10 @@ class RemoteSession:
 
     def _ask_for(self, keys: list[Multihash]) -> list[bool]:
         """Which of these are there, and ours by that. Where none is, the call under way goes on."""
-        if not any(there := self._visible(keys)):
-            return there
+        if not any(size is not None for size in nodewords.sizes(self._client, keys)):
+            return [False] * len(keys)
         self._finish()
         return self._ask(keys)
-
-    def _visible(self, keys: list[Multihash]) -> list[bool]:
-        sizes = self._client.read(self._client.call("POST", "/v1/blocks/stat", keylist.pack(keys)))
-        if len(sizes) != 4 * len(keys):
-            raise self._client.lied("an answer of another length")
-        return [sizes[at : at + 4] != b"\xff\xff\xff\xff" for at in range(0, len(sizes), 4)]
 
     def _ask(self, keys: list[Multihash]) -> list[bool]:
         answer = self._client.read(self._client.call("POST", f"{self._at}/keep", keylist.pack(keys)))
@@ -279,11 +274,9 @@ class RemoteSession:
 
     def commit(self, name: str, root: Cid) -> Pin:
         """See `api.Session.commit`."""
-        from commonhold.ipc.nodeclient import parse_pin
-
         self._drain()
         said = {"name": name, "root": str(root)}
-        pin = self._client.json("POST", f"{self._at}/commit", said, parse_pin)
+        pin = self._client.json("POST", f"{self._at}/commit", said, nodewords.parse_pin)
         if (pin.name, pin.root) != (name, root):
             raise self._client.lied("another pin than was made")
         self._ended = True

@@ -223,7 +223,6 @@ class Upload:
     def __init__(self, client: Client, connection: _Connection, path: str) -> None:
         self._client = client
         self._connection = connection
-        self.sent = 0
         try:
             connection.putrequest("POST", path, skip_accept_encoding=True)
             connection.putheader("Transfer-Encoding", "chunked")
@@ -237,7 +236,6 @@ class Upload:
         size = sum(map(len, parts))
         if size:
             self._write([b"%x\r\n" % size, *parts, b"\r\n"])
-            self.sent += size
 
     def finish(self, parse: Callable[[Any], T]) -> T:
         """End the body; what `parse` makes of the JSON that comes back."""

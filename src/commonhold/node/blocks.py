@@ -1,7 +1,6 @@
 """Blocks over the wire: keys in, archives out, and archives in. Bytes by their hashes: what they mean is not asked."""
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from commonhold.blockstore.index import Row
 from commonhold.blockstore.owned import OwnedStore
 from commonhold.blockstore.session import StoreSession
 from commonhold.errors import HoldError, Kind
-from commonhold.formats import car, multihash
+from commonhold.formats import car, keylist, multihash
 from commonhold.formats import cid as cids
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash
@@ -20,7 +19,6 @@ WINDOW = 16 << 20  # bytes of blocks that are taken in one go; a request holds t
 _ROOM = WINDOW + (4 << 20)  # a chunk and the longest section fit, too
 _HEADER = car.encode_header([])
 _HASH_APART = 256 << 10  # smaller blocks are not worth a hand-over to another thread
-ABSENT = 0xFFFFFFFF
 
 
 class Threads(NamedTuple):
@@ -43,10 +41,9 @@ class Taken(NamedTuple):
 
 
 def sizes(store: OwnedStore, keys: Sequence[Multihash]) -> tuple[bytes, bool]:
-    """The length of each block, 32 bits little-endian each, all ones where it does not exist for the caller; and
-    whether all do."""
-    found = [ABSENT if row is None else row.length for row in store.rows(keys)]
-    return struct.pack(f"<{len(keys)}I", *found), ABSENT not in found
+    """The packed length of each block, as far as it exists for the caller, and whether all do."""
+    found = [None if row is None else row.length for row in store.rows(keys)]
+    return keylist.pack_sizes(found), None not in found
 
 
 def outgoing(store: OwnedStore, keys: Sequence[Multihash]) -> tuple["Outgoing", list[bytes]]:
