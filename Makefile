@@ -32,7 +32,8 @@ check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 
 test: $(DEV) ## everything but the long runs; root for the tests that need it
 	@packaging/test-needs
-	@$(BIN)/pytest -m "not soak" -n auto --dist loadfile
+	@$(BIN)/pytest -m "not soak and not alone" -n auto --dist loadfile
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/pytest -m "alone and not soak" tests/system; fi
 
 soak: $(DEV) ## the crash tests at length: 2000 kills, 200 power cuts
 	@packaging/test-needs

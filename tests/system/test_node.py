@@ -246,6 +246,7 @@ def flood(path: Path, kind: str) -> None:
                 wire.request("POST", "/v1/collect")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["calls", "probes", "reads", "tiny blocks", "pipelined calls", "collections"])
 def test_a_flood_by_one_leaves_the_others_their_time(host: Host, running: Node, kind: str) -> None:
     path = running.socket
@@ -332,6 +333,7 @@ def test_what_lies_half_sent_or_unread_is_held_for_its_user_and_for_nobody_else(
 # ── nobody wants anything ──
 
 
+@pytest.mark.alone
 def test_an_idle_node_does_nothing_and_is_small(host: Host, running: Node) -> None:
     host.alice.do(lambda: put(running.socket, "a", b"block", os.urandom(1 << 20)))
     host.alice.do(lambda: NodeStore(running.socket).get(key_of(b"block")))

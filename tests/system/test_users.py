@@ -373,6 +373,7 @@ def absent() -> list[Multihash]:
     return [key_of(data) for data in fresh(8000, 10)]
 
 
+@pytest.mark.alone
 def test_the_test_of_time_finds_two_milliseconds(host: Host, absent: list[Multihash]) -> None:
     def probes() -> list[list[float]]:
         with Wire(host.node.socket) as wire:
@@ -386,6 +387,7 @@ def test_the_test_of_time_finds_two_milliseconds(host: Host, absent: list[Multih
     assert differ(host.bob.do(probes)) > 2 * LIMIT
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("count", [1, 30, 8000])
 @pytest.mark.parametrize("call", ["/v1/blocks/stat", "/v1/blocks/read", "/v1/blocks/delete", "/keep"])
 def test_the_time_of_an_answer_does_not_tell_hidden_from_absent(
@@ -407,6 +409,7 @@ def void(value: object) -> None:
     """Nothing."""
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("size", "blocks", "samples"), [(100, 1, 150), (60_000, 1, 150), (100, 50, 100)])
 def test_the_time_of_storing_blocks_does_not_tell_whether_somebody_has_them(
     host: Host, size: int, blocks: int, samples: int
