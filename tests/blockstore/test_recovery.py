@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from commonhold.blockstore import layout
 from commonhold.blockstore.store import FORMAT, Store, create
 from commonhold.blockstore.verify import verify
 from commonhold.errors import HoldError, Kind
@@ -37,6 +38,24 @@ def test_a_lost_index_is_made_anew_with_blocks_pins_and_counts(place: Path) -> N
         row = store.index.row(key_of(b"two" * 30_000))
         assert row is not None and row.refs == 2
         assert store.notes
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_process_killed_between_a_commit_and_the_drop_of_what_had_its_name_leaves_no_damage(
+    place: Path, *, lost: bool
+) -> None:
+    with Store(place) as store:
+        keep(store, "was", b"one")
+        store.rename_pin("was", "name")
+        later = store.pins()[0]._replace(made=1.0, blocks=0, bytes=0)
+        store.catalog.append(*layout.pack_commit(1000, later))
+    if lost:
+        shutil.rmtree(place / "index")
+    with Store(place) as store:
+        assert [pin.made for pin in store.pins()] == [1.0]
+        row = store.index.row(key_of(b"one"))
+        assert row is not None and row.refs == 0
+        assert verify(store).damage == []
 
 
 def test_an_index_that_is_garbage_is_made_anew(place: Path) -> None:

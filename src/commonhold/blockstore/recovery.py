@@ -122,6 +122,7 @@ class Said:
 
     def __init__(self, catalog: Catalog) -> None:
         self.whole: dict[int, Pin] = {}
+        self._named: dict[tuple[int, str], int] = {}  # the set that has an owner's name
         self.dropped: set[int] = set()
         self.gone: set[Place] = set()
         self.highest = 0
@@ -135,15 +136,31 @@ class Said:
         elif kind in (RecordKind.COMMIT, RecordKind.OWNED):
             set_id, pin = layout.unpack_commit(kind, body)
             self.highest = max(self.highest, set_id)
-            self.whole[set_id] = pin
+            # Whatever had the name is gone by that, though a process may be killed before the DROP that says so.
+            before = self._named.pop((pin.owner, pin.name), None)
+            if before is not None:
+                self.dropped.add(before)
+            self._name(set_id, pin)
         elif kind is RecordKind.DROP:
-            self.dropped.add(layout.unpack_drop(body))
+            set_id = layout.unpack_drop(body)
+            self.dropped.add(set_id)
+            self._unname(set_id)
         elif kind is RecordKind.RENAME:
             set_id, name = layout.unpack_rename(body)
             if set_id in self.whole:
-                self.whole[set_id] = self.whole[set_id]._replace(name=name)
+                self._unname(set_id)
+                self._name(set_id, self.whole[set_id]._replace(name=name))
         elif kind is RecordKind.GONE:
             self.gone.update(item.was for item in layout.unpack_gone(body))
+
+    def _name(self, set_id: int, pin: Pin) -> None:
+        self.whole[set_id] = pin
+        self._named[pin.owner, pin.name] = set_id
+
+    def _unname(self, set_id: int) -> None:
+        pin = self.whole.get(set_id)
+        if pin is not None and self._named.get((pin.owner, pin.name)) == set_id:
+            del self._named[pin.owner, pin.name]
 
     def live(self) -> dict[int, Pin]:
         """The retain sets that are whole and were not dropped."""
