@@ -119,6 +119,29 @@ def from_os(op: str, subject: str, error: OSError) -> HoldError:
     return HoldError(op, kind, subject, error.strerror or str(error), hint=hint)
 
 
+def from_any(op: str, error: BaseException) -> HoldError:
+    """Return what to say of whatever ended an operation: its own error, the machine's, or a bug."""
+    if isinstance(error, HoldError):
+        return error
+    if isinstance(error, OSError):
+        return from_os(op, str(error.filename or ""), error)
+    if isinstance(error, MemoryError):
+        return HoldError(op, Kind.NO_MEMORY, "", "memory is used up")
+    return HoldError(op, Kind.BUG, "", f"a bug in hold: {_described(error)}")
+
+
+def _described(error: BaseException) -> str:
+    """An exception's type, its place in this program and the first of what it says, in one line."""
+    import traceback  # most programs never meet a bug
+
+    package = __file__.rpartition("/")[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename.startswith(package)] or frames
+    place = f"{ours[-1].filename.removeprefix(package).lstrip('/')}:{ours[-1].lineno}" if ours else "an unknown place"
+    said = str(error).partition("\n")[0][:200]
+    return f"{type(error).__name__} at {place}" + (f": {said}" if said else "")
+
+
 @contextmanager
 def os_errors(op: str, subject: str) -> Iterator[None]:
     """Run a block whose OSErrors are about one subject."""

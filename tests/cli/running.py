@@ -1,8 +1,11 @@
 """`hold` as a process of its own, in a home directory of its own."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +42,29 @@ def hold(tmp_path: Path) -> Hold:
     run = runner(tmp_path)
     run("init")
     return run
+
+
+def daemons(home: Path) -> list[int]:
+    """The nodes and agents at work for repositories below a directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if {b"node", b"agent"} & set(words) and any(word.startswith(bytes(home)) for word in words):
+                    found.append(int(entry.name))
+    return found
+
+
+def end_daemons(home: Path) -> None:
+    """End them, and return when they have ended."""
+    until = time.monotonic() + 30
+    while found := daemons(home):
+        assert time.monotonic() < until, found
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        time.sleep(0.02)
 
 
 def last(done: "subprocess.CompletedProcess[bytes]") -> str:

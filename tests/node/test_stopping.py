@@ -99,14 +99,14 @@ def test_a_socket_on_which_somebody_listens_is_not_taken(tmp_path: Path, short: 
     with serving(tmp_path) as (config, _):
         with pytest.raises(HoldError) as caught:
             main.listen(Config(tmp_path / "other", config.socket))
-        assert caught.value.kind is Kind.EXISTS and "another node" in str(caught.value)
+        assert caught.value.kind is Kind.EXISTS and "another daemon" in str(caught.value)
         assert ask(config.socket, "GET", "/v1/node").status == 200
     full = socket.socket(socket.AF_UNIX)
     full.bind(str(short / "full"))
     full.listen(0)
     with full, socket.socket(socket.AF_UNIX) as one:
         one.connect(str(short / "full"))  # there is no room for another
-        with pytest.raises(HoldError, match="another node"):
+        with pytest.raises(HoldError, match="another daemon"):
             main.listen(Config(tmp_path / "other", short / "full"))
 
 

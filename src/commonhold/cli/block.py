@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from commonhold.cli.opening import opened
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, standard_output
 from commonhold.cli.values import filled
 from commonhold.errors import HoldError, Kind, os_errors
@@ -50,57 +50,20 @@ def _read(name: str) -> bytes:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
-    from commonhold.agent.blocks import malformed, parse_path
-    from commonhold.formats import cid as cids
-    from commonhold.formats.cid import Cid
-
-    if args.verb == "put":
-        return _put(args, out)
-    cid, path = parse_path(args.cid)
-    if path or cid.codec == cids.LIBP2P_KEY:
-        raise HoldError(
-            f"block {args.verb}", Kind.USAGE, args.cid, "a CID alone, without a path", hint="hold dag get takes paths"
-        )
-    with opened(args, out) as repository, malformed(f"block {args.verb}", cid):
-        if args.verb == "get":
+    data = _read(args.file) if args.verb == "put" else b""
+    with agent(args, out) as found:
+        graphs = found.graphs
+        if args.verb == "put":
+            cid = graphs.put_block(data, args.codec, args.hash, args.name)
+            out.result({"cid": str(cid), "size": len(data)}, str(cid))
+        elif args.verb == "get":
+            block = graphs.block(args.cid)
             with standard_output() as stdout:
-                stdout.write(repository.blocks.block(cid))
-            return 0
-        inline = cid.inline
-        if args.verb == "stat":
-            size = len(inline) if inline is not None else repository.store.size(cid.multihash)
-            out.result({"cid": str(Cid(cid)), "size": size}, f"{cid} {size}")
-        elif inline is not None:
-            why = "carries its content in its name: nothing is stored"
-            raise HoldError("block rm", Kind.USAGE, str(cid), why, hint="there is nothing to remove")
+                stdout.write(block)
+        elif args.verb == "stat":
+            size = graphs.block_size(args.cid)
+            out.result({"cid": args.cid, "size": size}, f"{args.cid} {size}")
         else:
-            size = repository.store.delete(cid.multihash)
-            out.result({"deleted": str(cid), "size": size}, f"deleted {cid}")
-    return 0
-
-
-def _put(args: argparse.Namespace, out: Output) -> int:
-    from commonhold.formats import cid as cids
-    from commonhold.formats import multihash
-    from commonhold.formats.malformed import Malformed
-    from commonhold.unixfs.nodes import children
-
-    data = _read(args.file)
-    try:
-        cid = cids.make_v1(cids.codec_of(args.codec), multihash.compute(multihash.code_of(args.hash), data))
-        if cid.codec in (cids.DAG_PB, cids.DAG_CBOR, cids.DAG_JSON):
-            children(cid, data)  # refuse what is not of its codec
-    except Malformed as error:
-        raise HoldError("block put", Kind.INVALID, args.file, str(error), hint="--codec raw takes any bytes") from error
-    with opened(args, out) as repository:
-        if cid.inline is None:
-            session = repository.store.session()
-            try:
-                session.put(cid.multihash, data)
-                session.flush()
-            finally:
-                session.close()
-        if args.name:
-            repository.blocks.pin(repository.store.session(), cid, args.name)
-    out.result({"cid": str(cid), "size": len(data)}, str(cid))
+            size = graphs.delete_block(args.cid)
+            out.result({"deleted": args.cid, "size": size}, f"deleted {args.cid}")
     return 0

@@ -1,9 +1,9 @@
 """Write a file's bytes, or a range of them, to standard output."""
 
 import argparse
-import os
 
-from commonhold.cli.opening import opened
+from commonhold.calls import Open
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, writing
 from commonhold.cli.values import natural
 
@@ -23,21 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Write them."""
-    from commonhold.agent.naming import parse_name
-    from commonhold.agent.streaming import Reader
-
-    named = parse_name(args.path)
     stop = None if args.length is None else args.offset + args.length
-    with opened(args, out) as repository:
-        blocks, root = repository.find(named)
-        reader = Reader(blocks)
-        try:
-            for piece in reader.pieces(root, args.offset, stop):
-                data = piece.data
-                with writing():
-                    while data:
-                        data = data[os.write(1, data) :]
-                reader.give_back(piece)
-        finally:
-            reader.close()
+    with agent(args, out) as found, writing():
+        found.files.read(args.path, args.offset, stop, Open(1, "standard output"))
     return 0

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from commonhold.cli.opening import opened
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, counted, human
 
 
@@ -22,36 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
-    from commonhold.agent.blocks import parse_path
-    from commonhold.agent.nodes import get_node
-    from commonhold.formats import dagcbor
-
-    if args.verb == "stat":
-        return _stat(args, out)
-    cid, path = parse_path(args.path)
-    with opened(args, out) as repository:
-        cid, below = repository.blocks.follow(cid, path)
-        print_value = dagcbor.to_json(get_node(repository.blocks, cid, below))
-    out.result({"cid": str(cid), "node": json.loads(print_value)}, print_value)
-    return 0
-
-
-def _stat(args: argparse.Namespace, out: Output) -> int:
-    from commonhold.agent.naming import parse_name, unread
-    from commonhold.agent.nodes import graph_size
-
-    named = parse_name(args.path)
-    with opened(args, out) as repository:
-        capability = unread(named, repository.store)
-        if capability is not None:
-            from commonhold.agent.unread import sealed_size
-
-            root = capability.cid
-            blocks, size = sealed_size(repository.store, capability)
+    with agent(args, out) as found:
+        if args.verb == "get":
+            cid, text = found.graphs.node(args.path)
+            out.result({"cid": str(cid), "node": json.loads(text)}, text)
         else:
-            root = repository.find(named).cid
-            blocks, size = graph_size(repository.blocks, root)
-    out.result(
-        {"cid": str(root), "blocks": blocks, "bytes": size}, f"{root}: {counted(blocks, 'block')}, {human(size)}"
-    )
+            root, blocks, size = found.graphs.measure(args.path)
+            row = {"cid": str(root), "blocks": blocks, "bytes": size}
+            out.result(row, f"{root}: {counted(blocks, 'block')}, {human(size)}")
     return 0

@@ -2,9 +2,13 @@
 
 import argparse
 
-from commonhold.cli.opening import opened
+from commonhold.calls import Open
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, counted, standard_output
 from commonhold.cli.values import filled
+from commonhold.cli.watching import Watch
+from commonhold.host.names import shown
+from commonhold.host.placing import new_file
 
 EXAMPLES = """examples:
   hold export CID -o docs.car
@@ -25,24 +29,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Export it."""
-    from commonhold.agent.archiving import export_car
-    from commonhold.agent.blocks import parse_path
-    from commonhold.host.names import shown
-    from commonhold.host.placing import new_file
-
-    cid, path = parse_path(args.path)
-    progress = out.progress("exported")
-    with opened(args, out) as repository:
-        root = repository.blocks.resolve(cid, path)
-        if args.output is None or args.output == "-":
-            with standard_output() as stdout:
-                count = export_car(repository.blocks, root, stdout, progress.bytes)
-            progress.close()
-            out.remark(f"exported {counted(count, 'block')}")
-            return 0
-        with new_file("export", args.output) as sink:
-            count = export_car(repository.blocks, root, sink, progress.bytes)
-    progress.close()
+    watch = Watch(out, "exported")
+    to_stdout = args.output is None or args.output == "-"
+    try:
+        with agent(args, out) as found, standard_output() if to_stdout else new_file("export", args.output) as sink:
+            said = "standard output" if to_stdout else shown(args.output)
+            done = found.graphs.export(args.path, Open(sink.fileno(), said), watch)
+    finally:
+        watch.close()
+    if to_stdout:
+        out.remark(f"exported {counted(done.blocks, 'block')}")
+        return 0
     where = shown(args.output)
-    out.result({"cid": str(root), "path": where, "blocks": count}, f"exported {counted(count, 'block')} to {where}")
+    row = {"cid": str(done.cid), "path": where, "blocks": done.blocks}
+    out.result(row, f"exported {counted(done.blocks, 'block')} to {where}")
     return 0

@@ -2,14 +2,10 @@
 
 import signal
 import sys
-import traceback
-from pathlib import Path
 from typing import NoReturn
 
-import commonhold
-from commonhold.errors import HoldError, Kind, from_os
+from commonhold.errors import HoldError, Kind, from_any
 
-_PACKAGE = str(Path(commonhold.__file__).parent)
 _SIGNALS = {
     signal.SIGINT: Kind.INTERRUPTED,
     signal.SIGTERM: Kind.TERMINATED,
@@ -36,20 +32,7 @@ def translated(op: str, error: BaseException) -> HoldError:
     if isinstance(error, Interrupted):
         why = "; ".join(["interrupted", *getattr(error, "__notes__", []), "what was not acknowledged is not kept"])
         return HoldError(op, _SIGNALS[signal.Signals(error.number)], "", why)
-    if isinstance(error, OSError):
-        return from_os(op, str(error.filename or ""), error)
-    if isinstance(error, MemoryError):
-        return HoldError(op, Kind.NO_MEMORY, "", "memory is used up")
-    return HoldError(op, Kind.BUG, "", f"a bug in hold: {_described(error)}")
-
-
-def _described(error: BaseException) -> str:
-    """An exception's type, its place in this program and the first of what it says, in one line."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if frame.filename.startswith(_PACKAGE)] or frames
-    place = f"{ours[-1].filename.removeprefix(_PACKAGE).lstrip('/')}:{ours[-1].lineno}" if ours else "an unknown place"
-    said = str(error).partition("\n")[0][:200]
-    return f"{type(error).__name__} at {place}" + (f": {said}" if said else "")
+    return from_any(op, error)
 
 
 def catch_signals() -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from commonhold.cli.opening import opened
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, counted, human
 
 
@@ -17,8 +17,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Collect."""
-    with opened(args, out) as repository:
-        done = repository.collect(despite_doubt=args.despite_doubt)
+    with agent(args, out) as found:
+        done = found.keeping.collect(args.despite_doubt)
     row = {
         "blocks": done.blocks, "bytes": done.bytes, "moved": done.moved, "segments": done.segments, "disk": done.disk,
     }  # fmt: skip

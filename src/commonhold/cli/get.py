@@ -6,13 +6,18 @@ It never merges into what exists and never overwrites it: the whole appears unde
 import argparse
 from typing import TYPE_CHECKING
 
-from commonhold.cli.opening import opened
+from commonhold.agent.naming import parse_name
+from commonhold.calls import Got, Open, OsPath
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, standard_output
 from commonhold.cli.values import filled
+from commonhold.cli.watching import Watch
 from commonhold.errors import HoldError, Kind
+from commonhold.host.names import shown
+from commonhold.host.placing import new_file
 
 if TYPE_CHECKING:
-    from commonhold.agent.naming import Found
+    from commonhold.calls import Files
 
 EXAMPLES = """examples:
   hold get CID -o back
@@ -35,64 +40,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--archive", choices=["tar"], help="as one archive, with names below the last name of the path")
 
 
-class _Watch:
-    def __init__(self, out: Output) -> None:
-        self._progress = out.progress("got")
-        self.bytes = self._progress.bytes
-        self.close = self._progress.close
-        self.files = 0
-
-    @property
-    def done(self) -> int:
-        """Bytes so far."""
-        return self._progress.done
-
-    def file(self, path: str) -> None:
-        """One more is there."""
-        self.files += 1
-
-
 def run(args: argparse.Namespace, out: Output) -> int:
     """Get it."""
-    from commonhold.agent.getting import Getter
-    from commonhold.agent.naming import parse_name
-    from commonhold.host.names import shown
-
     named = parse_name(args.path)
-    watch = _Watch(out)
-    with opened(args, out) as repository:
-        found = repository.find(named)
-        root = found.cid
-        name = named.path[-1] if named.path else str(root)
-        if args.archive:
-            return _archive(args, out, found, name, watch)
-        target = name if args.output is None else args.output
-        if target == "-":
-            raise HoldError("get", Kind.USAGE, "-o -", "only an archive goes to standard output", hint="hold cat")
-        getter = Getter(found.blocks, watch)
-        try:
-            getter.get(root, target)
-        finally:
-            getter.close()
-            watch.close()
+    if args.output == "-" and not args.archive:
+        raise HoldError("get", Kind.USAGE, "-o -", "only an archive goes to standard output", hint="hold cat")
+    watch = Watch(out, "got")
+    try:
+        with agent(args, out) as found:
+            files = found.files
+            name = named.path[-1] if named.path else str(files.stat(args.path).cid)
+            target = args.output or (f"{name}.tar" if args.archive else name)
+            if args.archive:
+                got = _archive(files, args.path, target, watch)
+            else:
+                got = files.get(args.path, OsPath(target), watch)
+    finally:
+        watch.close()
+    if target == "-":
+        return 0
     where = shown(target)
-    out.result({"cid": str(root), "path": where, "files": watch.files, "bytes": watch.done}, where)
+    out.result({"cid": str(got.cid), "path": where, "files": got.files, "bytes": watch.done}, where)
     return 0
 
 
-def _archive(args: argparse.Namespace, out: Output, found: "Found", name: str, watch: _Watch) -> int:
-    from commonhold.agent.archiving import export_tar
-    from commonhold.host.names import shown
-    from commonhold.host.placing import new_file
-
-    target = f"{name}.tar" if args.output is None else args.output
+def _archive(files: "Files", what: str, target: str, watch: Watch) -> Got:
     if target == "-":
         with standard_output() as stdout:
-            export_tar(found.blocks, found.cid, name, stdout, watch.bytes)
-        return 0
+            return files.archive(what, Open(stdout.fileno(), "standard output"), watch)
     with new_file("get", target) as sink:
-        count = export_tar(found.blocks, found.cid, name, sink, watch.bytes)
-    watch.close()
-    where = shown(target)
-    out.result({"cid": str(found.cid), "path": where, "files": count, "bytes": watch.done}, where)
-    return 0
+        return files.archive(what, Open(sink.fileno(), shown(target)), watch)

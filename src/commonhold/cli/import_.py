@@ -5,13 +5,16 @@ import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
-from commonhold.cli.opening import opened
+from commonhold.calls import Open
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, counted, human
 from commonhold.cli.values import filled
+from commonhold.cli.watching import Watch
 from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.host.names import shown
 
 if TYPE_CHECKING:
-    from commonhold.cli.opening import Opened
+    from commonhold.calls import Graphs
 
 EXAMPLES = """examples:
   hold import docs.car --name documents"""
@@ -32,9 +35,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with ExitStack() as sources:
         # Before the repository is ours: to open a pipe is to wait for its writer.
         archives = [(name, sources.enter_context(_source(name))) for name in args.files]
-        with opened(args, out) as repository:
+        with agent(args, out) as found:
             for name, source in archives:
-                _import(args, out, repository, name, source)
+                _import(args, out, found.graphs, name, source)
     return 0
 
 
@@ -42,25 +45,16 @@ def _source(name: str) -> AbstractContextManager[BinaryIO]:
     if name == "-":
         return nullcontext(sys.stdin.buffer)
     with os_errors("import", name):
-        return open(name, "rb", buffering=1 << 20)
+        return open(name, "rb")
 
 
-def _import(args: argparse.Namespace, out: Output, repository: "Opened", name: str, source: BinaryIO) -> None:
-    from commonhold.agent.archiving import import_car
-
-    progress = out.progress("imported")
-    session = repository.store.session()
+def _import(args: argparse.Namespace, out: Output, graphs: "Graphs", name: str, source: BinaryIO) -> None:
+    watch = Watch(out, "imported")
+    said = "standard input" if name == "-" else shown(name)
     try:
-        with os_errors("import", name):
-            found = import_car(session, source, "standard input" if name == "-" else name, progress.bytes)
-        if args.name and len(found.roots) != 1:
-            why = f"has {len(found.roots)} roots, --name names one"
-            raise HoldError("import", Kind.USAGE, name, why, hint="leave out --name")
-        for root in [] if args.no_pin else found.roots:
-            repository.blocks.pin(repository.store.session(), root, args.name or str(root))
+        found = graphs.take(Open(source.fileno(), said), args.name, not args.no_pin, watch)
     finally:
-        session.close()
-        progress.close()
+        watch.close()
     row = {"roots": [str(root) for root in found.roots], "blocks": found.blocks, "bytes": found.bytes}
     out.result(row, "\n".join(str(root) for root in found.roots) or None)
     if not found.roots and not args.no_pin:

@@ -4,16 +4,11 @@ Whoever has a key speaks for its name, and a key that is lost is lost: `export` 
 """
 
 import argparse
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from commonhold.cli.opening import keystore
+from commonhold.calls import KeyName, OsPath
+from commonhold.cli.opening import keys
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind
-
-if TYPE_CHECKING:
-    from commonhold.agent.keystore import Key
 
 EXAMPLES = """examples:
   hold key new blog
@@ -41,28 +36,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
-    keys = keystore(args)
-    if args.verb == "new":
-        _tell(out, keys.make(args.label, os.urandom))
-    elif args.verb == "ls":
-        for key in keys.all():
-            _tell(out, key, f"{key.name} {key.label}")
-    elif args.verb == "rename":
-        _tell(out, keys.rename(args.old, args.new), f"renamed {args.old} to {args.new}")
-    elif args.verb == "rm":
-        for label in args.labels:
-            keys.remove(label)
-            out.result({"deleted": label}, f"deleted {label}")
-    elif args.file == "-":
-        raise HoldError(
-            f"key {args.verb}", Kind.USAGE, "-", "a key goes to and comes from a file, never a terminal or pipe"
-        )
-    elif args.verb == "export":
-        _tell(out, keys.export(args.label, Path(args.file)), f"exported {args.label} to {args.file}")
-    else:
-        _tell(out, keys.take(args.label, Path(args.file)))
+    if args.verb in ("export", "import") and args.file == "-":
+        why = "a key goes to and comes from a file, never a terminal or pipe"
+        raise HoldError(f"key {args.verb}", Kind.USAGE, "-", why)
+    with keys(args, out) as ring:
+        if args.verb == "new":
+            _tell(out, ring.make(args.label))
+        elif args.verb == "ls":
+            for key in ring.all():
+                _tell(out, key, f"{key.name} {key.label}")
+        elif args.verb == "rename":
+            _tell(out, ring.rename(args.old, args.new), f"renamed {args.old} to {args.new}")
+        elif args.verb == "rm":
+            for label in args.labels:
+                ring.remove(label)
+                out.result({"deleted": label}, f"deleted {label}")
+        elif args.verb == "export":
+            _tell(out, ring.export(args.label, OsPath(args.file)), f"exported {args.label} to {args.file}")
+        else:
+            _tell(out, ring.take(args.label, OsPath(args.file)))
     return 0
 
 
-def _tell(out: Output, key: "Key", text: str | None = None) -> None:
-    out.result({"key": key.label, "name": str(key.name)}, text or str(key.name))
+def _tell(out: Output, key: KeyName, text: str | None = None) -> None:
+    out.result({"key": key.label, "name": key.name}, text or key.name)

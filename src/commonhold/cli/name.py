@@ -7,13 +7,12 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from commonhold.cli.opening import keystore, opened
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output
 from commonhold.cli.values import duration
 from commonhold.errors import HoldError, Kind, os_errors
 
 if TYPE_CHECKING:
-    from commonhold.cli.opening import Opened
     from commonhold.formats.ipns import Name, Record
 
 EXAMPLES = """examples:
@@ -51,54 +50,42 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _publish(args: argparse.Namespace, out: Output) -> int:
-    from commonhold.agent import names
-
-    keys = keystore(args)
-    key = keys.get(args.key) if args.key else keys.only()
-    path = names.normal(args.path)
-    with opened(args, out) as repository:
-        _note_absent(repository, path, out)
-        lifetime, ttl = args.lifetime or names.LIFETIME, args.ttl or names.TTL
-        record = repository.names.publish(key, path, time.time_ns(), lifetime, ttl)
+    with agent(args, out) as found:
+        done = found.names.publish(args.path, args.key, args.lifetime, args.ttl)
+    if done.absent is not None:
+        out.remark(f"note: {done.value} cannot be read here: {done.absent}")
     row = {
-        "name": str(key.name),
-        "key": key.label,
-        "value": path,
-        "sequence": record.claims.sequence,
-        "validity": record.validity,
+        "name": done.key.name,
+        "key": done.key.label,
+        "value": done.value,
+        "sequence": done.sequence,
+        "validity": done.validity,
     }
-    out.result(row, str(key.name))
-    out.remark(f"points at {path} until {record.validity}, sequence {record.claims.sequence}")
+    out.result(row, done.key.name)
+    out.remark(f"points at {done.value} until {done.validity}, sequence {done.sequence}")
     return 0
-
-
-def _note_absent(repository: "Opened", path: str, out: Output) -> None:
-    """Say so if what is published is not here: it may be elsewhere, or a slip of the pen."""
-    from commonhold.agent.blocks import parse_path
-
-    try:
-        repository.blocks.block(repository.blocks.resolve(*parse_path(path)))
-    except HoldError as error:
-        out.remark(f"note: {path} cannot be read here: {error.why}")
 
 
 def _resolve(args: argparse.Namespace, out: Output) -> int:
     from commonhold.host.names import shown
 
-    name, path = _parse(args.name)
-    with opened(args, out) as repository:
-        cid, below = repository.names.resolve(name, path, time.time_ns())
-    value = "/".join((f"/ipfs/{cid}", *below))
-    out.result({"name": str(name), "value": value}, shown(value))
+    path = _path_of(args.name)
+    _parse(path)  # a slip of the pen needs no repository
+    with agent(args, out) as found:
+        name, value = found.names.resolve(path)
+    out.result({"name": name, "value": value}, shown(value))
     return 0
 
 
-def _parse(text: str) -> tuple["Name", list[str]]:
+def _path_of(text: str) -> str:
+    return text if text.startswith(("/ipns/", "ipns://")) else f"/ipns/{text}"
+
+
+def _parse(path: str) -> "Name":
     from commonhold.agent.blocks import parse_path
     from commonhold.formats import ipns
 
-    cid, path = parse_path(text if text.startswith(("/ipns/", "ipns://")) else f"/ipns/{text}")
-    return ipns.name_of_cid(cid), path
+    return ipns.name_of_cid(parse_path(path)[0])
 
 
 def _inspect(args: argparse.Namespace, out: Output) -> int:
@@ -130,9 +117,9 @@ def _found(args: argparse.Namespace, out: Output) -> "tuple[Name | None, Record]
     try:
         name = ipns.parse_name(args.what)
     except Malformed:
-        return _parse(args.name)[0] if args.name else None, _read(args.what)
-    with opened(args, out) as repository:
-        return name, repository.names.best(name)
+        return _parse(_path_of(args.name)) if args.name else None, _read(args.what)
+    with agent(args, out) as found:
+        return name, ipns.decode(found.names.record(f"/ipns/{name}"))
 
 
 def _read(path: str) -> "Record":

@@ -3,23 +3,27 @@
 import argparse
 import os
 import stat
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host.repository import NAME, Candidate, Choice, Lock, find, is_repository, node_socket, require, search
+from commonhold.host.repository import (
+    AGENT_SOCKET,
+    NAME,
+    Candidate,
+    Choice,
+    find,
+    is_repository,
+    node_socket,
+    require,
+    search,
+)
 
 if TYPE_CHECKING:
-    from commonhold.agent.keystore import Keystore
-    from commonhold.agent.names import Names
-    from commonhold.agent.naming import Found, Named
-    from commonhold.api import BlockStore, Reclaimed, Records, Report
-    from commonhold.blockstore.store import Store
-    from commonhold.formats.cid import Cid
+    from commonhold.calls import Agent, Files, Keyring
     from commonhold.ipc.nodeclient import NodeStore
 
 
@@ -47,58 +51,104 @@ def _cwd() -> Path | None:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, out: Output, before: Callable[[Path], None] | None = None) -> Iterator["Opened"]:
-    """The repository, for as long as the block runs. `before` is done under the lock, before it opens."""
+def agent(args: argparse.Namespace, out: Output, before: Callable[[Path], None] | None = None) -> Iterator["Agent"]:
+    """The caller's agent for the chosen repository, for as long as the block runs.
+
+    Where a node serves it, a daemon of the caller's own, started if need be; else an agent in this process, which has
+    the repository locked. `before` is done under the lock, before it opens.
+    """
     choice = choose(args)
     for path, why in choice.passed_over:
         out.remark(f"note: passed over {path}: {why}")
-    node = serving(choice.path)
+    node = _node(choice.path)
     if node is None:
-        with _locked(args, out, choice.path, before) as repository:
-            yield repository
+        from commonhold.cli.embedded import locked
+
+        with locked(choice.path, " ".join(args.argv), out, before) as embedded:
+            yield embedded
         return
     if before is not None:
-        node.close()
         raise HoldError("open", Kind.BUSY, str(choice.path), "a node has it", hint="hold down")
-    with closing(node), closing(Served(state_of(choice.path), node)) as served:
+    with _at(choice.path, node, out) as served:
         yield served
 
 
 @contextmanager
-def _locked(
-    args: argparse.Namespace, out: Output, path: Path, before: Callable[[Path], None] | None
-) -> Iterator["Embedded"]:
-    from commonhold.blockstore.store import Store
+def keys(args: argparse.Namespace, out: Output) -> Iterator["Keyring"]:
+    """The keys of whoever calls. Needs no lock."""
+    path = choose(args).path
+    node = _node(path)
+    if node is not None:
+        with _at(path, node, out) as served:
+            yield served.keys
+        return
+    from commonhold.agent.keyring import LocalKeyring
+    from commonhold.agent.keystore import Keystore
 
-    lock = Lock(path, " ".join(args.argv)[:200])
+    require(path)
+    yield LocalKeyring(Keystore(state_of(path), os.geteuid()))
+
+
+def hashing(args: argparse.Namespace) -> "Files":
+    """What adds without storing: no repository is needed."""
+    from commonhold.agent.files import LocalFiles
+
     try:
-        if before is not None:
-            before(path)
-        with Store(path) as store, closing(Embedded(path, store)) as repository:
-            for note in store.notes:
-                out.remark(f"note: {note}")
-            yield repository
-    finally:
-        lock.release()
+        path = choose(args).path
+        return LocalFiles(None, state_of(path) if is_repository(path) or listens(path) else None)
+    except HoldError as error:
+        if error.kind is not Kind.NO_REPOSITORY:
+            raise
+        return LocalFiles(None, None)
 
 
-def serving(path: Path) -> "NodeStore | None":
-    """The node that serves a repository, or that is behind a socket given in its place; None if there is none."""
+@contextmanager
+def _at(path: Path, node: Path, out: Output) -> Iterator["Agent"]:
+    """The agent for a node: the caller's daemon, or if that is not to be had, one in this process."""
+    from commonhold.cli.reaching import reach
+
+    state = state_of(path)
+    agent = reach(state, node, out)
+    if agent is not None:
+        with closing(agent):
+            yield agent
+        return
+    from commonhold.agent.local import LocalAgent
+    from commonhold.agent.opened import Served
+
+    store = _called(node)
+    with closing(store):
+        yield LocalAgent(Served(state, store, os.geteuid()))
+
+
+def _node(path: Path) -> Path | None:
+    """The socket of the node that serves a repository; None where there is none, or only what a killed one left."""
     socket = listens(path)
     if socket is None:
         return None
+    from commonhold.ipc.endpoint import answers
+
+    return None if is_repository(path) and not answers(socket) else socket
+
+
+def _called(socket: Path) -> "NodeStore":
+    """A node that has answered."""
     from commonhold.ipc.endpoint import owners
     from commonhold.ipc.nodeclient import NodeStore
 
     node = NodeStore(socket, owners(socket, os.geteuid()))
     try:
         node.hello()
-    except HoldError as error:
+    except BaseException:
         node.close()
-        if error.kind is Kind.UNREACHABLE and is_repository(path):
-            return None  # what a killed node left
         raise
     return node
+
+
+def serving(path: Path) -> "NodeStore | None":
+    """The node that serves a repository, or that is behind a socket given in its place; None if there is none."""
+    socket = _node(path)
+    return None if socket is None else _called(socket)
 
 
 def listens(path: Path) -> Path | None:
@@ -128,111 +178,6 @@ def place_of_state(path: Path) -> Path:
     return home / NAME
 
 
-def keystore(args: argparse.Namespace) -> "Keystore":
-    """The keys of whoever calls. Needs no lock: each change is whole."""
-    from commonhold.agent.keystore import Keystore
-
-    path = choose(args).path
-    if not is_repository(path) and listens(path) is None:
-        require(path)
-    return Keystore(state_of(path), os.geteuid())
-
-
-class Opened:
-    """An open repository. `path` is where the caller's own things are: keys, and what `add --reuse` trusts."""
-
-    def __init__(self, path: Path, store: "BlockStore") -> None:
-        from commonhold.agent.blocks import Blocks
-
-        self.path = path
-        self.store = store
-        self.blocks = Blocks(store, self._follow)
-
-    def find(self, named: "Named") -> "Found":
-        """What a word of the command names, opened if it is sealed."""
-        from commonhold.agent.naming import find
-
-        return find(named, self.blocks)
-
-    def records(self) -> "Records":
-        """The signed records that are kept here."""
-        raise NotImplementedError
-
-    @property
-    def names(self) -> "Names":
-        """The names that the records kept here tell of."""
-        from commonhold.agent.names import Names
-
-        return Names(self.records(), os.geteuid())
-
-    def _follow(self, cid: "Cid", path: "Sequence[str]") -> "tuple[Cid, Sequence[str]]":
-        from commonhold.formats import ipns
-
-        return self.names.resolve(ipns.name_of_cid(cid), path, time.time_ns())
-
-    def collect(self, *, despite_doubt: bool) -> "Reclaimed":
-        """Delete what no pin of the caller's keeps."""
-        raise NotImplementedError
-
-    def verify(self, tell: "Callable[[int], None]") -> "Report":
-        """Check everything of the caller's; `tell` is told the bytes read so far."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Close what was opened beside the store."""
-
-
-class Embedded(Opened):
-    """Node and agent of one user, in this process."""
-
-    def __init__(self, path: Path, store: "Store") -> None:
-        super().__init__(path, store)
-        self._local = store
-        self._records: Records | None = None
-
-    def records(self) -> "Records":
-        """See `Opened`."""
-        from commonhold.node import records
-
-        if self._records is None:
-            self._records = records.RecordStore(self.path / records.FILE)
-        return self._records
-
-    def collect(self, *, despite_doubt: bool) -> "Reclaimed":
-        """See `Opened`."""
-        from commonhold.blockstore.reclaim import collect
-
-        return collect(self._local, despite_doubt=despite_doubt)
-
-    def verify(self, tell: "Callable[[int], None]") -> "Report":
-        """See `Opened`."""
-        from commonhold.blockstore.verify import verify
-
-        return verify(self._local, tell)
-
-    def close(self) -> None:
-        """See `Opened`."""
-        if self._records is not None:
-            self._records.close()
-
-
-class Served(Opened):
-    """The agent of one user in this process, and the node that everybody shares behind a socket."""
-
-    def __init__(self, path: Path, node: "NodeStore") -> None:
-        super().__init__(path, node)
-        self._remote = node
-
-    def records(self) -> "Records":
-        """See `Opened`."""
-        return self._remote.records
-
-    def collect(self, *, despite_doubt: bool) -> "Reclaimed":
-        """See `Opened`."""
-        return self._remote.collect()
-
-    def verify(self, tell: "Callable[[int], None]") -> "Report":
-        """See `Opened`."""
-        from commonhold.agent.checking import check
-
-        return check(self._remote, tell)
+def agent_socket(state: Path) -> Path:
+    """Where the agent of somebody's own things listens."""
+    return state / AGENT_SOCKET

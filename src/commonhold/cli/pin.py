@@ -4,13 +4,13 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from commonhold.cli.opening import opened
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, counted, human
 from commonhold.cli.values import filled, reader_options, readers_of
 
 if TYPE_CHECKING:
     from commonhold.api import Pin
-    from commonhold.cli.opening import Opened
+    from commonhold.calls import Pins
 
 EXAMPLES = """examples:
   hold pin ls
@@ -44,39 +44,47 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
-    from commonhold.formats.multihash import describe
-
-    with opened(args, out) as repository:
-        store = repository.store
+    with agent(args, out) as found:
+        pins = found.pins
         if args.verb == "add":
-            pin = _add(args, repository)
+            pin = pins.add(args.path, args.name, readers_of(args))
             out.result({"name": pin.name, "cid": str(pin.root), "blocks": pin.blocks}, f"pinned {pin.name}")
         elif args.verb == "rm":
             for name in args.names:
-                store.unpin(name)
+                pins.remove(name)
                 out.result({"unpinned": name}, f"unpinned {name}")
         elif args.verb == "rename":
-            store.rename_pin(args.old, args.new)
+            pins.rename(args.old, args.new)
             out.result({"name": args.new, "was": args.old}, f"renamed {args.old} to {args.new}")
         elif args.names:
-            for name in args.names:
-                for key in store.pin_keys(name):
-                    out.result({"name": name, "block": describe(key)}, describe(key))
+            _blocks(args.names, pins, out)
         else:
-            for pin in store.pins():
-                made = time.strftime("%Y-%m-%d %H:%M", time.localtime(pin.made))
-                row = {
-                    "name": pin.name,
-                    "cid": str(pin.root),
-                    "blocks": pin.blocks,
-                    "bytes": pin.bytes,
-                    "made": pin.made,
-                    "readers": [_reader(one) for one in pin.readers],
-                }
-                shared = f"  for {', '.join(map(_reader, pin.readers))}" if pin.readers else ""
-                size = f"{counted(pin.blocks, 'block'):>16} {human(pin.bytes):>10}"
-                out.result(row, f"{pin.root} {size}  {made}  {pin.name}{shared}")
+            for pin in pins.all():
+                _tell(pin, out)
     return 0
+
+
+def _blocks(names: list[str], pins: "Pins", out: Output) -> None:
+    from commonhold.formats.multihash import describe
+
+    for name in names:
+        for key in pins.keys(name):
+            out.result({"name": name, "block": describe(key)}, describe(key))
+
+
+def _tell(pin: "Pin", out: Output) -> None:
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(pin.made))
+    row = {
+        "name": pin.name,
+        "cid": str(pin.root),
+        "blocks": pin.blocks,
+        "bytes": pin.bytes,
+        "made": pin.made,
+        "readers": [_reader(one) for one in pin.readers],
+    }
+    shared = f"  for {', '.join(map(_reader, pin.readers))}" if pin.readers else ""
+    size = f"{counted(pin.blocks, 'block'):>16} {human(pin.bytes):>10}"
+    out.result(row, f"{pin.root} {size}  {made}  {pin.name}{shared}")
 
 
 def _reader(uid: int) -> str:
@@ -91,16 +99,3 @@ def _reader(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _add(args: argparse.Namespace, repository: "Opened") -> "Pin":
-    from commonhold.agent.naming import parse_name, unread
-
-    named = parse_name(args.path)
-    capability = unread(named, repository.store)
-    if capability is not None:
-        from commonhold.agent.unread import pin_unread
-
-        return pin_unread(repository.store, capability, args.name or str(capability.cid), readers_of(args))
-    root = repository.find(named).cid
-    return repository.blocks.pin(repository.store.session(readers_of(args)), root, args.name or str(root))

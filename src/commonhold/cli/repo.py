@@ -2,7 +2,7 @@
 
 import argparse
 
-from commonhold.cli.opening import opened
+from commonhold.cli.opening import agent, choose
 from commonhold.cli.output import Output, human
 
 
@@ -14,9 +14,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Say it."""
-    with opened(args, out) as repository:
-        usage = repository.store.usage()
-        path = repository.path
+    with agent(args, out) as found:
+        usage = found.keeping.usage()
+    path = choose(args).path
     row = {"repository": str(path), **usage._asdict()}
     out.result(
         row,

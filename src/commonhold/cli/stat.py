@@ -2,8 +2,9 @@
 
 import argparse
 
-from commonhold.cli.opening import opened
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output
+from commonhold.host.names import shown
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,25 +14,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Say it."""
-    from commonhold.agent.naming import parse_name
-    from commonhold.host.names import shown
-
-    named = parse_name(args.path)
-    with opened(args, out) as repository:
-        blocks, root = repository.find(named)
-        info = blocks.stat(root)
-    row: dict[str, object] = {
-        "cid": str(root),
-        "type": {"HAMT": "directory"}.get(info.type.name, info.type.name.lower()),
-        "sharded": info.type.name == "HAMT",
-        "size": info.size,
-        "links": info.links,
-    }
-    if info.mode is not None:
-        row["mode"] = f"{info.mode:04o}"
-    if info.mtime is not None:
-        row["mtime"] = info.mtime.seconds + info.mtime.nanos / 1e9
-    if info.target is not None:
-        row["target"] = info.target
+    with agent(args, out) as found:
+        stat = found.files.stat(args.path)
+    row: dict[str, object] = stat._asdict() | {"cid": str(stat.cid)}
+    if stat.mode is not None:
+        row["mode"] = f"{stat.mode:04o}"
+    row = {key: value for key, value in row.items() if value is not None}
     out.result(row, "\n".join(f"{key + ':':9}{shown(str(value))}" for key, value in row.items()))
     return 0

@@ -2,9 +2,10 @@
 
 import argparse
 import os
+from contextlib import closing
 
 from commonhold import __version__
-from commonhold.cli.opening import choose, serving
+from commonhold.cli.opening import choose, place_of_state, serving
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError
 from commonhold.host.repository import Choice
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Say it. Does not open the store, so it answers while another process has it."""
     choice = choose(args)
     shape, node = _shape(choice)
+    agent = _agent(choice) if node else ""
     row = {
         "version": __version__,
         "repository": str(choice.path),
@@ -36,6 +38,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         "shape": shape,
         "isolation": _ISOLATION[shape],
         "node": node,
+        "agent": agent,
     }
     there = row["exists"] or shape == "system"
     lines = [
@@ -43,6 +46,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         f"repository: {choice.path} ({choice.why})" + ("" if there else ", not there yet"),
         *(f"passed over: {path}: {why}" for path, why in choice.passed_over),
         *([f"node:       {node}"] if node else []),
+        *([f"agent:      {agent}"] if agent else []),
         f"isolation:  {shape}: {_ISOLATION[shape]}",
     ]
     out.result(row, "\n".join(lines))
@@ -67,3 +71,17 @@ def _shape(choice: Choice) -> tuple[str, str]:
     if group is None:
         return "single user", version
     return "system", f"{version}, for members of group {str(group)[:40]!r}"
+
+
+def _agent(choice: Choice) -> str:
+    """What there is to say of the caller's agent."""
+    from commonhold.cli.reaching import running
+
+    try:
+        agent = running(place_of_state(choice.path))
+    except (HoldError, OSError) as error:
+        return f"none: {error}"
+    if agent is None:
+        return "starts with the next command"
+    with closing(agent):
+        return f"process {agent.process()}, yours alone"

@@ -1,6 +1,7 @@
-"""Serve your repository by a node of your own, in the background: no root is needed.
+"""Serve your repository by a node of your own and your agent, in the background: no root is needed.
 
-From then on several of your commands may work at once. The other commands find it by themselves; they need none.
+From then on several of your commands may work at once. The other commands find them by themselves; they need none.
+Without a repository of your own, as where the machine's node serves you, only your agent is started.
 """
 
 import argparse
@@ -10,9 +11,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commonhold.cli.opening import choose, serving
+from commonhold.cli import reaching
+from commonhold.cli.opening import choose, serving, state_of
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind
+from commonhold.host import daemon
+from commonhold.host.repository import require
 
 if TYPE_CHECKING:
     import subprocess
@@ -32,10 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
-    """Start it, and wait until it answers."""
-    from commonhold.host import daemon
-    from commonhold.host.repository import require
-
+    """Start them, and wait until they answer."""
     path = choose(args).path.absolute()
     node = serving(path)
     fresh = node is None
@@ -47,11 +48,24 @@ def run(args: argparse.Namespace, out: Output) -> int:
         node = _wait(daemon.start(command, path / _LOG), path)
     pid = node.process()
     node.close()
+    agent, begun = _agent(state_of(path))
     out.result(
-        {"repository": str(path), "pid": pid, "started": fresh},
-        f"{'up' if fresh else 'was up'}: a node of process {pid} serves {path}",
+        {"repository": str(path), "pid": pid, "agent": agent, "started": fresh, "agent_started": begun},
+        f"{'up' if fresh else 'was up'}: a node of process {pid} serves {path}\n"
+        f"{'up' if begun else 'was up'}: your agent, process {agent}",
     )
     return 0
+
+
+def _agent(state: Path) -> tuple[int, bool]:
+    """The process of the caller's agent, and whether it was started now."""
+    found = reaching.running(state)
+    begun = found is None
+    if found is None:
+        found = reaching.wait(state, reaching.start(state, None))
+    pid = found.process()
+    found.close()
+    return pid, begun
 
 
 def _wait(process: "subprocess.Popen[bytes]", path: Path) -> "NodeStore":
@@ -61,15 +75,8 @@ def _wait(process: "subprocess.Popen[bytes]", path: Path) -> "NodeStore":
         if node is not None:
             return node
         if process.poll() is not None:
-            why = _last_words(path / _LOG) or f"it ended with code {process.returncode}"
+            why = daemon.last_words(path / _LOG) or f"it ended with code {process.returncode}"
             raise HoldError("up", Kind.FAILED, str(path), why, hint=f"less {path / _LOG}")
         time.sleep(0.02)
     process.terminate()
     raise HoldError("up", Kind.UNREACHABLE, str(path), f"no answer in {_SECONDS:g} s", hint=f"less {path / _LOG}")
-
-
-def _last_words(log: Path) -> str:
-    """Why the node says it ended: the last error of its log."""
-    lines = log.read_bytes()[-8192:].decode(errors="replace").splitlines()
-    errors = [line for line in lines if line.startswith("error: ")]
-    return errors[-1].removeprefix("error: ")[:500] if errors else ""

@@ -5,8 +5,9 @@ Adding the same content again, or importing it, mends a damaged block.
 
 import argparse
 
-from commonhold.cli.opening import opened
+from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, counted, human
+from commonhold.cli.watching import Watch
 from commonhold.errors import Kind
 
 
@@ -23,10 +24,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Check."""
     from commonhold.blockstore.store import discard_index
 
-    with opened(args, out, before=discard_index if args.rebuild_index else None) as repository:
-        progress = out.progress("checked", repository.store.usage().bytes)
-        report = repository.verify(lambda done: progress.bytes(done - progress.done))
-        progress.close()
+    with agent(args, out, before=discard_index if args.rebuild_index else None) as found:
+        watch = Watch(out, "checked", found.keeping.usage().bytes)
+        try:
+            report = found.keeping.verify(watch)
+        finally:
+            watch.close()
     for damage in report.damage:
         touched = f"; touches pin {', '.join(damage.pins)}" if damage.pins else ""
         out.result({"damage": damage.what, "pins": list(damage.pins)}, f"damaged: {damage.what}{touched}")

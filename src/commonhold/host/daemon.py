@@ -26,6 +26,16 @@ def start(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
             os.close(fd)
 
 
+def last_words(log: Path) -> str:
+    """Why a daemon says it ended: the last error of its log; empty where there is none."""
+    try:
+        lines = log.read_bytes()[-8192:].decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    errors = [line for line in lines if line.startswith("error: ")]
+    return errors[-1].removeprefix("error: ")[:500] if errors else ""
+
+
 def stop(pid: int, seconds: float) -> None:
     """Tell a process to end, and return when it has. BUSY if it takes longer than that."""
     with os_errors("stop", f"process {pid}"):

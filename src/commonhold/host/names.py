@@ -8,6 +8,6 @@ def shown(path: str) -> str:
     if not path:
         return "''"
     if path.isascii() and path.isprintable():
-        return path
+        return str(path)
     raw = os.fsencode(path).decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in raw)

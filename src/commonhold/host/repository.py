@@ -18,6 +18,7 @@ from commonhold.errors import HoldError, Kind, from_os
 NAME = ".hold"
 MARKER = "format.json"
 SOCKET = "node.sock"
+AGENT_SOCKET = "agent.sock"
 LOCK = "lock"
 KEYS = "keys"  # a directory of its owner alone
 SYSTEM = Path("/var/lib/commonhold")

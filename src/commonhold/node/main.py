@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import errno
 import gc
 import os
 import signal
 import socket
-import stat
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,7 @@ from aiohttp import web
 from commonhold.blockstore import store as stores
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host import allocator, sockets, systemd
+from commonhold.host import allocator, systemd
 from commonhold.host.repository import Lock
 from commonhold.ipc import endpoint
 from commonhold.node import records
@@ -32,7 +30,6 @@ from commonhold.node.service import Service
 _THREADS = 8
 _STOP_SECONDS = 20.0  # for what is under way when it is told to stop
 _CUT_SECONDS = 1.0  # for what is still under way then
-_BACKLOG = 1024
 _SWITCH_SECONDS = 0.0001
 _GARBAGE = 50_000  # objects until it is looked for, while everybody waits; 700 is usual, and far too often
 
@@ -92,34 +89,10 @@ def threads() -> Iterator[Threads]:
 
 
 def listen(config: Config) -> socket.socket:
-    """Open the socket, in place of one whose node has gone. DENIED where others could put one in its place."""
-    path = str(config.socket)
-    with os_errors("listen", path):
-        config.socket.parent.mkdir(mode=0o755 if config.group else 0o700, parents=True, exist_ok=True)
-        others = endpoint.owners(config.socket, os.geteuid()) - {0, os.geteuid()}
-        if others:
-            raise HoldError("listen", Kind.DENIED, path, f"its directory belongs to uid {others.pop()}")
-        if config.socket.exists() and not stat.S_ISSOCK(config.socket.stat().st_mode):
-            raise HoldError("listen", Kind.EXISTS, path, "there is something that is no socket")
-        if _answers(config.socket):
-            raise HoldError("listen", Kind.EXISTS, path, "another node listens there", hint="give each its own socket")
-        config.socket.unlink(missing_ok=True)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sockets.bind(sock, config.socket)
-        config.socket.chmod(0o666 if config.group else 0o600)  # who may call is decided by who they are
-        sock.listen(_BACKLOG)
-    return sock
-
-
-def _answers(path: Path) -> bool:
-    """Whether somebody listens on a socket."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            sockets.connect(probe, path)
-        except OSError as error:
-            return error.errno == errno.EAGAIN
-        return True
+    """Open the socket. Who may call is decided by who they are, not by its mode."""
+    if config.group:
+        return endpoint.listen(config.socket, 0o666, 0o755)
+    return endpoint.listen(config.socket, 0o600, 0o700)
 
 
 async def _until_told(service: Service, listening: list[socket.socket], environment: Mapping[str, str]) -> None:

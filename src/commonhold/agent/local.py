@@ -1,0 +1,89 @@
+"""A user's agent over an open repository, in this process: its rooms, put together. See `calls.Agent`."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from commonhold.agent.opened import Opened
+from commonhold.api import Reclaimed, Report, Usage
+from commonhold.calls import Watcher
+
+if TYPE_CHECKING:
+    from commonhold.agent.files import LocalFiles
+    from commonhold.agent.graphs import LocalGraphs
+    from commonhold.agent.keyring import LocalKeyring
+    from commonhold.agent.pinning import LocalPins
+    from commonhold.agent.publishing import LocalNaming
+
+
+class LocalAgent:
+    """See `calls.Agent`. A room is made when it is first entered: most commands enter one."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+
+    @cached_property
+    def files(self) -> "LocalFiles":
+        """Files and trees."""
+        from commonhold.agent.files import LocalFiles
+
+        return LocalFiles(self._opened, self._opened.path)
+
+    @cached_property
+    def pins(self) -> "LocalPins":
+        """What is kept."""
+        from commonhold.agent.pinning import LocalPins
+
+        return LocalPins(self._opened)
+
+    @cached_property
+    def graphs(self) -> "LocalGraphs":
+        """Blocks and graphs."""
+        from commonhold.agent.graphs import LocalGraphs
+
+        return LocalGraphs(self._opened)
+
+    @cached_property
+    def keeping(self) -> "LocalKeeping":
+        """The whole."""
+        return LocalKeeping(self._opened)
+
+    @cached_property
+    def keys(self) -> "LocalKeyring":
+        """Keys."""
+        from commonhold.agent.keyring import LocalKeyring
+        from commonhold.agent.keystore import Keystore
+
+        return LocalKeyring(Keystore(self._opened.path, self._opened.uid))
+
+    @cached_property
+    def names(self) -> "LocalNaming":
+        """Names."""
+        from commonhold.agent.publishing import LocalNaming
+
+        return LocalNaming(self._opened, self.keys)
+
+
+class LocalKeeping:
+    """See `calls.Keeping`."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+
+    def usage(self) -> Usage:
+        """See `calls.Keeping`."""
+        return self._opened.store.usage()
+
+    def collect(self, despite_doubt: bool) -> Reclaimed:
+        """See `calls.Keeping`."""
+        return self._opened.collect(despite_doubt=despite_doubt)
+
+    def verify(self, watcher: Watcher) -> Report:
+        """See `calls.Keeping`."""
+        told = 0
+
+        def tell(done: int) -> None:
+            nonlocal told
+            watcher.bytes(done - told)
+            told = done
+
+        return self._opened.verify(tell)

@@ -1,0 +1,117 @@
+"""The agent as a process, a parts list: socket, signals, a thread for each caller."""
+
+import contextlib
+import fcntl
+import gc
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from commonhold.agent.service import Service
+from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.host import allocator, systemd
+from commonhold.ipc import endpoint
+
+LOCK = "agent.lock"
+_STOP_SECONDS = 20.0  # for what is under way when it is told to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One agent: where its user's own things are, its socket, and after how many idle seconds it ends (None: never)."""
+
+    state: Path
+    socket: Path
+    idle: float | None = None
+
+
+def run(config: Config, environment: Mapping[str, str]) -> None:
+    """Serve until INT or TERM, or until nobody has asked for anything for long; calls under way are finished first."""
+    allocator.tune()
+    os.umask(0o077)
+    with _sole(config.state), _signals() as told:
+        given = systemd.listening(environment, os.getpid())
+        listening = given or [endpoint.listen(config.socket, 0o600, 0o700)]
+        service = Service(config.state, os.geteuid())
+        gc.freeze()  # what is here stays
+        systemd.notify(environment, "READY=1")
+        try:
+            _serve(service, listening, told, config.idle)
+        finally:
+            systemd.notify(environment, "STOPPING=1")
+            if not given:
+                config.socket.unlink(missing_ok=True)
+            for sock in listening:
+                sock.close()
+            service.stop(_STOP_SECONDS)
+
+
+@contextlib.contextmanager
+def _sole(state: Path) -> Iterator[None]:
+    """Run a block while no other agent of the same user's things does. EXISTS if one is there."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os_errors("start", str(state / LOCK)):
+        if state.stat().st_uid != os.geteuid():
+            raise HoldError("start", Kind.DENIED, str(state), "not yours")
+        fd = os.open(state / LOCK, flags, 0o600)
+    try:
+        _lock(fd, state)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, state: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise HoldError("start", Kind.EXISTS, str(state), "its agent is at work already") from None
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[int]:
+    """A descriptor that can be read once INT or TERM has come."""
+    heard, say = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    before = signal.set_wakeup_fd(say)
+    try:
+        yield heard
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(heard)
+        os.close(say)
+
+
+def _serve(service: Service, listening: list[socket.socket], told: int, idle: float | None) -> None:
+    """Take connections in until told to stop, or until there was none for so long."""
+    poll = select.poll()
+    poll.register(told, select.POLLIN)
+    for sock in listening:
+        sock.setblocking(False)
+        poll.register(sock, select.POLLIN)
+    by_number = {sock.fileno(): sock for sock in listening}
+    until = _later(idle)
+    while True:
+        ready = poll.poll(None if until is None else max(0.0, until - time.monotonic()) * 1000)
+        if any(number == told for number, _ in ready):
+            return
+        if not ready:
+            if service.idle:
+                return
+            until = _later(idle)
+        for number, _ in ready:
+            until = _later(idle)
+            with contextlib.suppress(OSError):  # who had knocked has left again
+                connection, _ = by_number[number].accept()
+                connection.setblocking(True)
+                service.take(connection)
+
+
+def _later(idle: float | None) -> float | None:
+    return None if idle is None else time.monotonic() + idle

@@ -1,0 +1,82 @@
+"""An open repository as one user's agent sees it: blocks, names, and where that user's own things are."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commonhold.agent.blocks import Blocks
+from commonhold.agent.naming import Found, Named, find
+from commonhold.api import BlockStore, Reclaimed, Records, Report
+from commonhold.formats.cid import Cid
+
+if TYPE_CHECKING:
+    from commonhold.agent.names import Names
+    from commonhold.ipc.nodeclient import NodeStore
+
+
+class Opened:
+    """An open repository. `path` is where the caller's own things are: keys, and what `add --reuse` trusts."""
+
+    def __init__(self, path: Path, store: BlockStore, uid: int) -> None:
+        self.path = path
+        self.store = store
+        self.uid = uid
+        self.blocks = Blocks(store, self._follow)
+
+    def find(self, named: Named) -> Found:
+        """What a word names, opened if it is sealed."""
+        return find(named, self.blocks)
+
+    def records(self) -> Records:
+        """The signed records that are kept here."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> "Names":
+        """The names that the records kept here tell of."""
+        from commonhold.agent.names import Names
+
+        return Names(self.records(), self.uid)
+
+    def _follow(self, cid: Cid, path: Sequence[str]) -> tuple[Cid, Sequence[str]]:
+        from commonhold.formats import ipns
+
+        return self.names.resolve(ipns.name_of_cid(cid), path, time.time_ns())
+
+    def collect(self, *, despite_doubt: bool) -> Reclaimed:
+        """Delete what no pin of the caller's keeps."""
+        raise NotImplementedError
+
+    def verify(self, tell: Callable[[int], None]) -> Report:
+        """Check everything of the caller's; `tell` is told the bytes read so far."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close what was opened beside the store."""
+
+
+class Served(Opened):
+    """What a node keeps for one user."""
+
+    def __init__(self, path: Path, node: "NodeStore", uid: int) -> None:
+        super().__init__(path, node, uid)
+        self._node = node
+
+    def records(self) -> Records:
+        """See `Opened`."""
+        return self._node.records
+
+    def collect(self, *, despite_doubt: bool) -> Reclaimed:
+        """See `Opened`."""
+        return self._node.collect()
+
+    def verify(self, tell: Callable[[int], None]) -> Report:
+        """See `Opened`."""
+        from commonhold.agent.checking import check
+
+        return check(self._node, tell)
+
+    def close(self) -> None:
+        """Hang up on the node."""
+        self._node.close()

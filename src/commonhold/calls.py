@@ -1,0 +1,283 @@
+"""What a user's programs ask of that user's agent: the same where it is in their own process or behind a socket.
+
+`what` is `CID[/path]`, `/ipns/NAME[/path]` or `CAPABILITY[/path]`. Relative paths begin in the caller's working
+directory, and what is made has the caller's umask. Errors are HoldError. `ipc/agentwords` has these calls on the wire.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from commonhold.api import Pin, Reclaimed, Report, Usage
+from commonhold.formats.cid import Cid
+from commonhold.formats.multihash import Multihash
+
+
+class OsPath(str):
+    """A path of the file system, as Python has it: bytes that are no UTF-8 are surrogates in it."""
+
+    __slots__ = ()
+
+
+class Open:
+    """An open file of the caller's, and what to call it. Whoever is given one neither closes nor keeps it.
+
+    `caller`: the connection that it came by, whose end is the end of all waiting for it; None in the caller's process.
+    """
+
+    __slots__ = ("caller", "fd", "said")
+
+    def __init__(self, fd: int, said: str, caller: int | None = None) -> None:
+        self.fd = fd
+        self.said = said
+        self.caller = caller
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how a call goes. Paths are fit to be shown."""
+
+    def bytes(self, count: int) -> None:
+        """So many more bytes were read or written."""
+        ...
+
+    def file(self, path: str, cid: Cid, size: int) -> None:
+        """One more file, directory or link is in. Told only where it was asked for."""
+        ...
+
+    def skipped(self, path: str, why: str) -> None:
+        """Something was left out."""
+        ...
+
+    def remark(self, text: str) -> None:
+        """Something worth saying that is no result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Adding:
+    """How something is to be added. `chunker` None is the profile's own; `name` None is the CID."""
+
+    profile: str = "unixfs-v1-2025"
+    chunker: str | None = None
+    hidden: bool = False
+    mode: bool = False
+    mtime: bool = False
+    recursive: bool = False
+    sealed: bool = False
+    wrap: bool = False  # in one directory, which is the root then
+    only_hash: bool = False  # store nothing
+    reuse: bool = False  # trust sizes and times of what was added before
+    verbose: bool = False  # tell of every file
+    name: str | None = None
+    readers: tuple[int, ...] = ()
+
+
+class Added(NamedTuple):
+    """One root. `path` is fit to be shown; `capability` opens what was sealed."""
+
+    path: str
+    cid: Cid
+    size: int
+    capability: str | None
+    files: int
+
+
+class Got(NamedTuple):
+    """What was written out: how many files, directories and links."""
+
+    cid: Cid
+    files: int
+
+
+class Stat(NamedTuple):
+    """What something is: `file`, `directory`, `symlink`… `size` in bytes of content; `mtime` in seconds since 1970."""
+
+    cid: Cid
+    type: str
+    sharded: bool
+    size: int
+    links: int
+    mode: int | None
+    mtime: float | None
+    target: str | None
+
+
+class Listed(NamedTuple):
+    """An entry of a directory. `stat` is None where only names were asked for, or where it is not here."""
+
+    name: str
+    cid: Cid
+    stat: Stat | None
+
+
+class Files(Protocol):
+    """Files and trees, in and out."""
+
+    def add(self, paths: list[OsPath], how: Adding, source: Open | None, watcher: Watcher) -> Added:
+        """Add a path, or several that are to be wrapped, as one pin. The path `-` is `source`."""
+        ...
+
+    def get(self, what: str, target: OsPath, watcher: Watcher) -> Got:
+        """Write something out where there is nothing yet."""
+        ...
+
+    def archive(self, what: str, into: Open, watcher: Watcher) -> Got:
+        """Write it to an open file as a tar archive, below the last name of the path."""
+        ...
+
+    def read(self, what: str, start: int, stop: int | None, into: Open) -> None:
+        """Write a file's bytes of [start, stop) to an open file. BrokenPipeError where nobody reads them."""
+        ...
+
+    def listing(self, what: str, names_only: bool) -> Iterator[Listed]:
+        """A directory's entries; of anything else itself."""
+        ...
+
+    def stat(self, what: str) -> Stat: ...
+
+
+class Pins(Protocol):
+    """What is kept, under names."""
+
+    def add(self, what: str, name: str | None, readers: tuple[int, ...]) -> Pin:
+        """Keep a graph that is here, whole."""
+        ...
+
+    def all(self) -> Iterator[Pin]: ...
+
+    def keys(self, name: str) -> Iterator[Multihash]: ...
+
+    def remove(self, name: str) -> None: ...
+
+    def rename(self, old: str, new: str) -> None: ...
+
+
+class Measure(NamedTuple):
+    """How many different blocks a graph has, and their bytes."""
+
+    cid: Cid
+    blocks: int
+    bytes: int
+
+
+class Imported(NamedTuple):
+    """What an archive had."""
+
+    roots: list[Cid]
+    blocks: int
+    bytes: int
+
+
+class Graphs(Protocol):
+    """Blocks and graphs of any codec, in and out."""
+
+    def put_block(self, data: bytes, codec: str, hashing: str, name: str | None) -> Cid:
+        """Store a block; a name pins it."""
+        ...
+
+    def block(self, cid: str) -> bytes: ...
+
+    def block_size(self, cid: str) -> int: ...
+
+    def delete_block(self, cid: str) -> int:
+        """Delete a block that nothing keeps; its size."""
+        ...
+
+    def node(self, what: str) -> tuple[Cid, str]:
+        """A node as dag-json; a path follows keys, positions and links."""
+        ...
+
+    def measure(self, what: str) -> Measure: ...
+
+    def export(self, what: str, into: Open, watcher: Watcher) -> Measure:
+        """Write a graph to an open file as a CARv1, parents first."""
+        ...
+
+    def take(self, source: Open, name: str | None, pin: bool, watcher: Watcher) -> Imported:
+        """Take a CAR in from an open file; pin its roots. `name` asks for one root."""
+        ...
+
+
+class Keeping(Protocol):
+    """The whole of what is kept for this user."""
+
+    def usage(self) -> Usage: ...
+
+    def collect(self, despite_doubt: bool) -> Reclaimed:
+        """Delete what no pin keeps."""
+        ...
+
+    def verify(self, watcher: Watcher) -> Report:
+        """Check everything."""
+        ...
+
+
+class KeyName(NamedTuple):
+    """What a key shows of itself: its label here, and its public name."""
+
+    label: str
+    name: str
+
+
+class Keyring(Protocol):
+    """Keys that names are published with."""
+
+    def all(self) -> list[KeyName]: ...
+
+    def make(self, label: str) -> KeyName: ...
+
+    def rename(self, old: str, new: str) -> KeyName: ...
+
+    def remove(self, label: str) -> None: ...
+
+    def export(self, label: str, target: OsPath) -> KeyName: ...
+
+    def take(self, label: str, source: OsPath) -> KeyName: ...
+
+
+class Published(NamedTuple):
+    """What a name points at from now on. `absent` says why that cannot be read here, if it cannot."""
+
+    key: KeyName
+    value: str
+    sequence: int
+    validity: str
+    absent: str | None
+
+
+class Naming(Protocol):
+    """Names that point at content. Times in nanoseconds."""
+
+    def publish(self, path: str, key: str | None, lifetime: int | None, ttl: int | None) -> Published:
+        """Let a key's name point at a path; without a key, the only one there is."""
+        ...
+
+    def resolve(self, name: str) -> tuple[str, str]:
+        """The name, and the path that it and the path below it point at."""
+        ...
+
+    def record(self, name: str) -> bytes:
+        """The record that wins, in force or not."""
+        ...
+
+
+class Agent(Protocol):
+    """One user's agent."""
+
+    @property
+    def files(self) -> Files: ...
+
+    @property
+    def pins(self) -> Pins: ...
+
+    @property
+    def graphs(self) -> Graphs: ...
+
+    @property
+    def keeping(self) -> Keeping: ...
+
+    @property
+    def keys(self) -> Keyring: ...
+
+    @property
+    def names(self) -> Naming: ...

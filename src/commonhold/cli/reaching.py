@@ -1,0 +1,106 @@
+"""Reaching the caller's own agent: the daemon that is there, or one that is started now."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commonhold.cli.opening import agent_socket
+from commonhold.cli.output import Output
+from commonhold.errors import HoldError, Kind
+from commonhold.host import daemon
+from commonhold.host.repository import NAME
+from commonhold.ipc import endpoint
+from commonhold.ipc.agentclient import RemoteAgent
+
+if TYPE_CHECKING:
+    import subprocess
+
+LOG = "agent.log"
+IDLE_SECONDS = 900  # that one which started by itself waits for more to do
+_SECONDS = 20.0
+_OTHER_SECONDS = 0.5
+_PAUSE = 0.005
+
+
+def reach(state: Path, node: Path, out: Output) -> RemoteAgent | None:
+    """The caller's agent, told which node this is about; started if none is there.
+
+    None, with a remark, where there can be none; and where the one that is there would see other files than the
+    caller does, as from within a container.
+    """
+    try:
+        agent = _connected(state) or _started(state)
+    except (HoldError, OSError) as error:
+        out.remark(f"note: your agent does not start, so this command does its work itself: {error}")
+        return None
+    try:
+        welcome = agent.open(node)
+        own = state.stat()
+        if welcome.alike and tuple(welcome.state) == (own.st_dev, own.st_ino):
+            return agent
+    except BaseException:
+        agent.close()
+        raise
+    agent.close()
+    out.remark("note: your agent sees other files than this command, which therefore does its work itself")
+    return None
+
+
+def running(state: Path) -> RemoteAgent | None:
+    """The caller's agent, if one is there already."""
+    try:
+        return _connected(state)
+    except HoldError:
+        return None
+
+
+def start(state: Path, idle: int | None) -> "subprocess.Popen[bytes]":
+    """Start an agent in the background; it may be a moment until it listens."""
+    words = ["--repo", str(state.absolute()), "agent", *([] if idle is None else ["--idle", str(idle)])]
+    return daemon.start([sys.executable, "-m", "commonhold.cli", *words], state / LOG)
+
+
+def wait(state: Path, process: "subprocess.Popen[bytes]") -> RemoteAgent:
+    """The agent that was started, or another that was quicker, as soon as it listens."""
+    until = time.monotonic() + _SECONDS
+    ended = False
+    while time.monotonic() < until:
+        agent = _connected(state)
+        if agent is not None:
+            return agent
+        if not ended and process.poll() is not None:
+            ended = True
+            until = time.monotonic() + _OTHER_SECONDS  # another that was quicker is about to listen
+        time.sleep(_PAUSE)
+    if not ended:
+        process.terminate()
+        raise HoldError("start", Kind.UNREACHABLE, "agent", f"no answer in {_SECONDS:g} s", hint=f"less {state / LOG}")
+    why = daemon.last_words(state / LOG) or f"it ended with code {process.returncode}"
+    raise HoldError("start", Kind.FAILED, "agent", why, hint=f"less {state / LOG}")
+
+
+def _started(state: Path) -> RemoteAgent:
+    return wait(state, start(state, IDLE_SECONDS))
+
+
+def _connected(state: Path) -> RemoteAgent | None:
+    """The agent that listens, if one does."""
+    for path in _sockets(state):
+        if endpoint.answers(path):
+            try:
+                return RemoteAgent(path, os.geteuid())
+            except HoldError as error:
+                if error.kind is not Kind.UNREACHABLE:  # it ended just now
+                    raise
+    return None
+
+
+def _sockets(state: Path) -> Iterator[Path]:
+    """Where an agent may listen: beside its user's things, or where the service manager has it."""
+    yield agent_socket(state)
+    home, runtime = os.environ.get("HOME"), os.environ.get("XDG_RUNTIME_DIR")
+    if home and runtime and state == Path(home) / NAME:
+        yield Path(runtime) / "commonhold" / "agent.sock"

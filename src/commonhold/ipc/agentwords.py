@@ -1,0 +1,89 @@
+"""The agent's calls on the wire, as `calls` has them: what each is given, and what comes of it.
+
+There is one definition of every call: the Protocols of `calls`. Both ends read it from there.
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from commonhold import calls
+from commonhold.calls import Open, Watcher
+
+PROTOCOL = 1
+ROOMS = {
+    "files": calls.Files,
+    "pins": calls.Pins,
+    "graphs": calls.Graphs,
+    "keeping": calls.Keeping,
+    "keys": calls.Keyring,
+    "names": calls.Naming,
+}
+
+
+class Call(NamedTuple):
+    """One call: the types of what it is given and of its result (of a stream: its items); whether it is watched."""
+
+    given: Any
+    result: Any
+    stream: bool
+    watched: bool
+
+
+def _call(method: Any) -> Call:
+    hints = get_type_hints(method)
+    result = hints.pop("return")
+    names = [name for name in inspect.signature(method).parameters if name != "self"]
+    given = [hints[name] for name in names if hints[name] is not Watcher]
+    stream = get_origin(result) is Iterator
+    return Call(
+        tuple[tuple(given)] if given else tuple[()],  # type: ignore[misc]
+        get_args(result)[0] if stream else result,
+        stream,
+        len(given) < len(names),
+    )
+
+
+def _calls(room: type) -> dict[str, Any]:
+    return {name: found for name, found in vars(room).items() if inspect.isfunction(found) and name[0] != "_"}
+
+
+class Table:
+    """Calls by name. What they are given is read when one is first asked for: a command makes one call of thirty."""
+
+    def __init__(self) -> None:
+        self._methods = {f"{at}.{name}": one for at, room in ROOMS.items() for name, one in _calls(room).items()}
+        self._told = _calls(Watcher)
+        self._known: dict[str, Call] = {}
+
+    def call(self, name: str) -> Call | None:
+        """A call by its name, such as `files.add`."""
+        return self._read(name, self._methods)
+
+    def told(self, name: str) -> Call | None:
+        """What a watcher is told, such as `bytes`."""
+        return self._read(name, self._told)
+
+    def _read(self, name: str, methods: dict[str, Any]) -> Call | None:
+        if name not in self._known and name in methods:
+            self._known[name] = _call(methods[name])
+        return self._known.get(name) if name in methods else None
+
+
+class Coming(NamedTuple):
+    """What a caller says first: the protocol, the node that this is about, and how the caller stands."""
+
+    protocol: int
+    node: calls.OsPath
+    cwd: Open
+    umask: int
+    view: str
+
+
+class Welcome(NamedTuple):
+    """What the agent says to that: its version, its process, and where its user's own things are (device, inode)."""
+
+    version: str
+    process: int
+    state: tuple[int, int]
+    alike: bool  # it sees the same files, and may do the same with them, as the caller
