@@ -119,6 +119,25 @@ def test_a_killed_node_comes_back_and_a_stopped_one_has_not_failed(installed: Ma
     assert installed.said("systemctl is-active commonhold-node.socket") == "active"
 
 
+def test_a_users_command_is_served_by_their_agent_in_its_sandbox_and_by_the_node_in_its(installed: Machine) -> None:
+    uid = installed.said("id -u alice")
+    runtime = f"export XDG_RUNTIME_DIR=/run/user/{uid};"
+    agent = f"{runtime} systemctl --user show --property MainPID --value commonhold-agent.service"
+    installed.run(f"systemctl start user@{uid}.service")
+    installed.run("mkdir tree && head -c 3000000 /dev/urandom >tree/data && touch tree/empty", user="alice")
+    root = installed.said(f"{runtime} hold add -r -Q tree --name tree", user="alice")
+    first = installed.said(agent, user="alice")
+    assert f"agent:      process {first}, yours alone" in installed.said(f"{runtime} hold status", user="alice")
+    installed.run(f"{runtime} umask 027; hold get {root} -o back && diff -r tree back", user="alice")
+    assert installed.said("stat -c %a back back/data", user="alice") == "750\n640"
+    assert installed.said(f"{runtime} cat tree/data | hold add -Q - ; hold key new me >name", user="alice")
+    assert installed.said(agent, user="alice") == first
+    installed.run(f"kill -9 {first}; while [ -e /proc/{first} ]; do sleep 0.1; done")
+    installed.run(f"{runtime} hold cat {root}/data | cmp - tree/data", user="alice")
+    assert installed.said(agent, user="alice") not in (first, "0")
+    assert installed.said("test -e .hold/agent.sock || echo none", user="alice") == "none"
+
+
 def test_an_upgrade_keeps_what_the_administrator_chose(installed: Machine) -> None:
     installed.run("echo '# ours' >>/etc/commonhold/node.toml; systemctl --global disable commonhold-agent.socket")
     installed.run("dpkg --install /opt/commonhold_*_amd64.deb")

@@ -25,7 +25,7 @@ from commonhold.host import standing
 from commonhold.host.passed import Gone
 from commonhold.ipc import agentwords
 from commonhold.ipc.agentclient import PIPE
-from commonhold.ipc.agentwords import PROTOCOL, Call, Coming, Welcome
+from commonhold.ipc.agentwords import PROTOCOL, Call, Coming, Hello, Welcome
 from commonhold.ipc.endpoint import owners
 from commonhold.ipc.frames import Broken, Message, Wire
 from commonhold.ipc.nodeclient import NodeStore
@@ -95,19 +95,32 @@ class Service:
 
     def _converse(self, connection: "_Connection") -> None:
         connection.sock.settimeout(_COMING_SECONDS)
-        with connection.receive() as message:
-            connection.sock.settimeout(None)
-            try:
-                served = self._welcome(connection, message)
-            except HoldError as error:
-                connection.refuse(error)
-                return
-        with contextlib.closing(served), contextlib.closing(served.store):
+        try:
+            served = self._meet(connection)
+        except HoldError as error:
+            connection.refuse(error)
+            return
+        connection.sock.settimeout(None)
+        with contextlib.closing(served):
             agent = LocalAgent(served)
             while self._begin(connection):
                 with connection.receive() as message:
                     connection.busy = True
                     self._answer(connection, message, agent)
+
+    def _meet(self, connection: "_Connection") -> Served:
+        """Say hello as often as we are greeted, until the caller names a node. DENIED for anybody but our user."""
+        peer = credentials(connection.sock)
+        if peer.uid != self._uid or not peer.mapped:
+            raise HoldError("call", Kind.DENIED, f"uid {peer.uid}", "this is somebody else's agent")
+        while True:
+            with connection.receive() as message:
+                name, given = message.value(tuple[str, list[Any]], message.said)
+                if name == "open":
+                    return self._open_node(connection, message, given)
+                if name != "hello":
+                    raise HoldError("call", Kind.INVALID, name[:40], "no node is named yet")
+                connection.send("done", Hello(__version__, PROTOCOL, os.getpid()))
 
     def _begin(self, connection: "_Connection") -> bool:
         """Whether another call may come."""
@@ -115,25 +128,16 @@ class Service:
             connection.busy = False
             return not self._stopping
 
-    def _welcome(self, connection: "_Connection", message: Message) -> Served:
-        """Open the node that a caller names, for the user that we are; DENIED for anybody else."""
-        peer = credentials(connection.sock)
-        if peer.uid != self._uid or not peer.mapped:
-            raise HoldError("call", Kind.DENIED, f"uid {peer.uid}", "this is somebody else's agent")
-        name, given = message.value(tuple[str, list[Any]], message.said)
-        if name != "open" or not given or given[0] != PROTOCOL:
-            why = f"the agent is of hold {__version__}, which speaks in another way"
-            raise HoldError("call", Kind.VERSION, "agent", why, hint="hold down, then run it again")
-        coming = Coming(*message.value(tuple[int, OsPath, Open, int, str], given))
+    def _open_node(self, connection: "_Connection", message: Message, given: list[Any]) -> Served:
+        """Open the node that a caller names, and stand where the caller stands."""
+        coming = Coming(*message.value(tuple[OsPath, Open, int, str], given))
         standing.stand(coming.cwd.fd, coming.umask & 0o777)
         node = Path(coming.node)
         store = NodeStore(node, owners(node, self._uid))
         try:
             store.hello()
             state = self._state.stat()
-            alike = coming.view == self._view
-            welcome = Welcome(__version__, os.getpid(), (state.st_dev, state.st_ino), alike)
-            connection.send("done", welcome)
+            connection.send("done", Welcome((state.st_dev, state.st_ino), coming.view == self._view))
         except BaseException:
             store.close()
             raise

@@ -54,7 +54,4 @@ def _stop_agent(state: Path) -> int | None:
     agent = reaching.running(state)
     if agent is None:
         return None
-    pid = agent.process()
-    agent.close()
-    daemon.stop(pid, _SECONDS)
-    return pid
+    return reaching.end(agent)

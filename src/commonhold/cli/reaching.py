@@ -14,6 +14,7 @@ from commonhold.host import daemon
 from commonhold.host.repository import NAME
 from commonhold.ipc import endpoint
 from commonhold.ipc.agentclient import RemoteAgent
+from commonhold.ipc.agentwords import PROTOCOL
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,18 +22,19 @@ if TYPE_CHECKING:
 LOG = "agent.log"
 IDLE_SECONDS = 900  # that one which started by itself waits for more to do
 _SECONDS = 20.0
+_END_SECONDS = 60.0
 _OTHER_SECONDS = 0.5
 _PAUSE = 0.005
 
 
 def reach(state: Path, node: Path, out: Output) -> RemoteAgent | None:
-    """The caller's agent, told which node this is about; started if none is there.
+    """The caller's agent, told which node this is about; started if none is there, or only one of another version.
 
     None, with a remark, where there can be none; and where the one that is there would see other files than the
     caller does, as from within a container.
     """
     try:
-        agent = _connected(state) or _started(state)
+        agent = _fitting(state)
     except (HoldError, OSError) as error:
         out.remark(f"note: your agent does not start, so this command does its work itself: {error}")
         return None
@@ -47,6 +49,26 @@ def reach(state: Path, node: Path, out: Output) -> RemoteAgent | None:
     agent.close()
     out.remark("note: your agent sees other files than this command, which therefore does its work itself")
     return None
+
+
+def _fitting(state: Path) -> RemoteAgent:
+    """The agent that is there, or one that is started now; one that speaks in another way is told to end first."""
+    agent = _connected(state) or _started(state)
+    if agent.hello.protocol == PROTOCOL:
+        return agent
+    end(agent)
+    return _connected(state) or _started(state)
+
+
+def end(agent: RemoteAgent) -> int:
+    """Have an agent finish what it is doing and end; its process, which is gone on return.
+
+    It says itself which process it is: behind a service manager's socket the kernel names that manager.
+    """
+    pid = agent.hello.process
+    agent.close()
+    daemon.stop(pid, _END_SECONDS)
+    return pid
 
 
 def running(state: Path) -> RemoteAgent | None:

@@ -84,4 +84,4 @@ def _agent(choice: Choice) -> str:
     if agent is None:
         return "starts with the next command"
     with closing(agent):
-        return f"process {agent.process()}, yours alone"
+        return f"process {agent.hello.process}, yours alone"

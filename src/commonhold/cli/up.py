@@ -63,7 +63,7 @@ def _agent(state: Path) -> tuple[int, bool]:
     begun = found is None
     if found is None:
         found = reaching.wait(state, reaching.start(state, None))
-    pid = found.process()
+    pid = found.hello.process
     found.close()
     return pid, begun
 

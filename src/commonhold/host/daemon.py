@@ -37,13 +37,15 @@ def last_words(log: Path) -> str:
 
 
 def stop(pid: int, seconds: float) -> None:
-    """Tell a process to end, and return when it has. BUSY if it takes longer than that."""
+    """Tell a process of our own user to end, and return when it has. DENIED for another's, BUSY if it takes longer."""
     with os_errors("stop", f"process {pid}"):
         try:
             handle = os.pidfd_open(pid)
         except ProcessLookupError:
             return
         try:
+            if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
+                raise HoldError("stop", Kind.DENIED, f"process {pid}", "it is not yours")
             signal.pidfd_send_signal(handle, signal.SIGTERM)
             waiting = select.poll()
             waiting.register(handle, select.POLLIN)

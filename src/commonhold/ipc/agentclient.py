@@ -12,7 +12,7 @@ from commonhold import calls
 from commonhold.errors import HoldError, Kind, from_description
 from commonhold.host import sockets, standing
 from commonhold.ipc import agentwords
-from commonhold.ipc.agentwords import PROTOCOL, ROOMS, Call, Coming, Welcome
+from commonhold.ipc.agentwords import PROTOCOL, ROOMS, Call, Coming, Hello, Welcome
 from commonhold.ipc.frames import Broken, Message, Wire
 from commonhold.ipc.peer import credentials
 
@@ -29,9 +29,8 @@ class RemoteAgent:
     def __init__(self, path: Path, uid: int) -> None:
         """Connect to the agent of a user, and to nobody else's. UNREACHABLE where nobody listens, DENIED."""
         self.path = path
-        sock = _connect(path, uid)
-        self._wire = Wire(sock)
-        self._process = credentials(sock).pid
+        self._wire = Wire(_connect(path, uid))
+        self.hello: Hello = self._first("hello", (), Hello)
         for room in ROOMS:
             setattr(self, room, _Room(self._call, room))
 
@@ -43,24 +42,29 @@ class RemoteAgent:
     names: calls.Naming
 
     def open(self, node: Path) -> Welcome:
-        """Say which node this is about, where we stand and what new files are not to be let do; what the agent says."""
+        """Say which node this is about, where we stand and what new files are not to be let do; what the agent says.
+
+        VERSION where the agent speaks in another way.
+        """
+        if self.hello.protocol != PROTOCOL:
+            why = f"the agent is of hold {self.hello.version[:40]}, which speaks in another way"
+            raise HoldError("call", Kind.VERSION, str(self.path), why, hint="hold down, then run it again")
         cwd = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         umask = os.umask(0o077)
         os.umask(umask)
         try:
-            coming = Coming(
-                PROTOCOL, calls.OsPath(node.absolute()), calls.Open(cwd, "working directory"), umask, standing.view()
-            )
-            self._wire.sock.settimeout(_OPEN_SECONDS)
-            welcome = self._asked("open", tuple(coming), Call(None, Welcome, stream=False, watched=False))
-            self._wire.sock.settimeout(None)  # a call may take as long as it takes
-            return cast(Welcome, welcome)
+            here = calls.Open(cwd, "working directory")
+            coming = Coming(calls.OsPath(node.absolute()), here, umask, standing.view())
+            return cast(Welcome, self._first("open", tuple(coming), Welcome))
         finally:
             os.close(cwd)
 
-    def process(self) -> int:
-        """The process that answers, without a call: whoever asks may want another version of it to end."""
-        return self._process
+    def _first(self, name: str, given: tuple[Any, ...], result: Any) -> Any:
+        """One of the calls before all others, which do not take long."""
+        self._wire.sock.settimeout(_OPEN_SECONDS)
+        found = self._asked(name, given, Call(None, result, stream=False, watched=False))
+        self._wire.sock.settimeout(None)  # a call may take as long as it takes
+        return found
 
     def close(self) -> None:
         """Hang up. A call that is at work is given up."""

@@ -70,10 +70,17 @@ class Table:
         return self._known.get(name) if name in methods else None
 
 
-class Coming(NamedTuple):
-    """What a caller says first: the protocol, the node that this is about, and how the caller stands."""
+class Hello(NamedTuple):
+    """What the agent says of itself, in every version: its version, its protocol, its process."""
 
+    version: str
     protocol: int
+    process: int
+
+
+class Coming(NamedTuple):
+    """What a caller says before all calls: the node that they are about, and how the caller stands."""
+
     node: calls.OsPath
     cwd: Open
     umask: int
@@ -81,9 +88,7 @@ class Coming(NamedTuple):
 
 
 class Welcome(NamedTuple):
-    """What the agent says to that: its version, its process, and where its user's own things are (device, inode)."""
+    """What the agent says to that: where its user's own things are (device, inode)."""
 
-    version: str
-    process: int
     state: tuple[int, int]
     alike: bool  # it sees the same files, and may do the same with them, as the caller

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from commonhold.errors import HoldError, Kind, from_description
 from commonhold.formats.malformed import Malformed
 from commonhold.host import sockets
-from commonhold.ipc.peer import Peer, credentials
+from commonhold.ipc.peer import credentials
 
 _MAX_ERROR = 64 << 10
 MAX_ANSWER = 64 << 20
@@ -94,13 +94,6 @@ class Client:
             with self._lock:
                 self._all.append(found)
         return found
-
-    def peer(self) -> Peer:
-        """Who is behind this thread's connection."""
-        connection = self._connection()
-        if connection.sock is None:
-            connection.connect()
-        return credentials(connection.sock)
 
     def call(self, method: str, path: str, *body: bytes | memoryview) -> http.client.HTTPResponse:
         """Make a call with a body of these parts; its answer, to be read to its end. Refusals are raised.

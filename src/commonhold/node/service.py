@@ -6,6 +6,7 @@ Nothing here blocks: what touches the disk runs in a few threads, and each user 
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -189,7 +190,8 @@ class Service:
     # ── about the node ──
 
     async def _node(self, request: web.Request) -> web.Response:
-        return web.json_response({"version": __version__, "began": self._began, "group": self._config.group})
+        said = {"version": __version__, "process": os.getpid(), "began": self._began, "group": self._config.group}
+        return web.json_response(said)
 
     async def _account(self, request: web.Request) -> web.Response:
         view = self._view(request)
