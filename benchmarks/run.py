@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import agent_rows
 import file_rows
 import machine
 import memory_rows
@@ -29,14 +30,14 @@ from report import Line
 from stage import SCALES, Stage
 
 _HERE = Path(__file__).resolve().parent
-_ALL = frozenset(range(1, 12))
+_ALL = frozenset(range(1, 14))
 
 
 def _rows(text: str) -> frozenset[int]:
     """Parse `1,3,7`."""
     rows = frozenset(int(word) for word in text.split(","))
     if not rows <= _ALL:
-        raise argparse.ArgumentTypeError("rows are 1 to 11")
+        raise argparse.ArgumentTypeError("rows are 1 to 13")
     return rows
 
 
@@ -71,6 +72,8 @@ def _measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
         lines += file_rows.measure(stage, wanted)
     if node_rows.ROWS & rows:
         lines += node_rows.measure(stage, rows)
+    if agent_rows.ROWS & rows:
+        lines += agent_rows.measure(stage, rows)
     if start_rows.ROWS & rows:
         lines += start_rows.measure(stage, rows)
     if memory_rows.ROWS & rows:
