@@ -154,7 +154,7 @@ class BlockStore(Protocol):
         """Remove a block that no retain set and no session holds, durably; its length."""
         ...
 
-    def expect(self, keys: Sequence[Multihash]) -> None:
+    def expect(self, keys: Iterable[Multihash]) -> None:
         """Say which blocks will be asked for soon, for a store that had better fetch them in one go."""
         ...
 

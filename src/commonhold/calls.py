@@ -245,8 +245,27 @@ class Published(NamedTuple):
     absent: str | None
 
 
+class Pointing(NamedTuple):
+    """A name whose record this user has handed in, and what the record says; `key` is its label, if the key is here."""
+
+    name: str
+    key: str | None
+    value: str
+    sequence: int
+    validity: str
+    expired: bool
+
+
 class Naming(Protocol):
     """Names that point at content. Times in nanoseconds."""
+
+    def all(self) -> list[Pointing]:
+        """What this user has published here."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take this user's record of a name back from where it is kept. Who has it elsewhere keeps it."""
+        ...
 
     def publish(self, path: str, key: str | None, lifetime: int | None, ttl: int | None) -> Published:
         """Let a key's name point at a path; without a key, the only one there is."""

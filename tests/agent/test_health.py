@@ -22,6 +22,21 @@ def refused(kind: Kind, why: str, hint: str | None = None) -> HoldError:
 
 
 @pytest.mark.parametrize(
+    ("found", "said", "expected"),
+    [
+        ("2", "an old error", ("OK", "")),
+        ("1", "", ("WARN", "hold down")),
+        (None, "", ("OK", "")),
+        (None, "start: no room", ("WARN", "hold up")),
+    ],
+)
+def test_an_agent_is_judged_by_its_version_and_last_words(
+    found: str | None, said: str, expected: tuple[str, str]
+) -> None:
+    assert judged(health.agent(found, "2", said)) == [expected]
+
+
+@pytest.mark.parametrize(
     ("answer", "here", "expected"),
     [
         (None, True, ("OK", "")),

@@ -46,6 +46,23 @@ def test_a_name_without_its_path_is_told_apart_from_a_cid(hold: Run) -> None:
     assert b"E-NOT-FOUND" in hold("cat", f"/ipns/{name}", code=1).stderr
 
 
+def test_what_was_published_is_listed_and_can_be_taken_back(hold: Run) -> None:
+    root = last(hold("add", "-Q", "-", given=b"content"))
+    names = {label: last(hold("key", "new", label)) for label in ("a", "b")}
+    for label in names:
+        hold("name", "publish", root, "--key", label)
+    listed = [json.loads(line) for line in hold("name", "ls", "--json").stdout.splitlines()]
+    assert {(one["name"], one["key"]) for one in listed} == {(name, label) for label, name in names.items()}
+    assert all(one["value"] == f"/ipfs/{root}" and not one["expired"] for one in listed)
+    hold("key", "rm", "a")
+    assert f"{names['a']} - until".encode() in hold("name", "ls").stdout
+    hold("name", "rm", names["a"])
+    assert last(hold("name", "ls")).startswith(names["b"]) and len(hold("name", "ls").stdout.splitlines()) == 1
+    assert b"E-NOT-FOUND" in hold("name", "resolve", names["a"], code=1).stderr
+    assert b"try: hold name ls" in hold("name", "rm", names["a"], code=1).stderr
+    assert hold("cat", f"/ipns/{names['b']}").stdout == b"content"
+
+
 def test_several_keys_publish_each_its_own(hold: Run) -> None:
     names = {label: last(hold("key", "new", label)) for label in ("a", "b")}
     assert "there are several: a, b" in hold("name", "publish", HELLO, code=2).stderr.decode()

@@ -1,7 +1,7 @@
 """What a session was given, in a dict, and what was asked: `api.Session` and `blocks.Source` for tests of the agent."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from commonhold.api import Pin, Slot
 from commonhold.errors import HoldError, Kind
@@ -55,7 +55,7 @@ class Keeping:
 
     # ── blocks.Source ──
 
-    def expect(self, keys: Sequence[Multihash]) -> None: ...
+    def expect(self, keys: Iterable[Multihash]) -> None: ...
 
     def size(self, key: Multihash) -> int:
         return len(self.blocks[key])

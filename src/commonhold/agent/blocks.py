@@ -29,7 +29,7 @@ class Source(Protocol):
 
     def read_into(self, key: Multihash, into: memoryview) -> int: ...
 
-    def expect(self, keys: Sequence[Multihash]) -> None: ...
+    def expect(self, keys: Iterable[Multihash]) -> None: ...
 
 
 class Blocks:
@@ -46,8 +46,8 @@ class Blocks:
         return [self.block(cid) for cid in cids]
 
     def expect(self, cids: Sequence[Cid]) -> None:
-        """Say which blocks will be asked for soon."""
-        self.store.expect([cid.multihash for cid in cids if cid.inline is None])
+        """Say which blocks will be asked for soon. A store that does not care has no work of it."""
+        self.store.expect(cid.multihash for cid in cids if cid.inline is None)
 
     def block(self, cid: Cid) -> bytes:
         """One block; the content of an inline CID is in its name."""

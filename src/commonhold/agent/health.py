@@ -45,6 +45,17 @@ def node(answer: Answer | None, version: str, repository_here: bool) -> Finding:
     return fail("node", f"{where} does not answer: {error.why}", remedy)
 
 
+def agent(found: str | None, version: str, said: str) -> Finding:
+    """The caller's agent where a node serves. `found`: the version of one that is there; `said`: its last error."""
+    if found is not None and found != version:
+        return warn("agent", f"is of version {found}, this command of {version}", "hold down")
+    if found is not None:
+        return ok("agent", f"answers you, and nobody else, version {found}")
+    if said:
+        return warn("agent", f"none is there; the last one said: {said}", "hold up")
+    return ok("agent", "none is there; the next command that needs one starts it")
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """A group that a node admits, and the groups of a user: as the user database has them, and of this process.

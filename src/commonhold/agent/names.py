@@ -4,7 +4,7 @@ The records are kept by a node that cannot tell good from bad: here each is veri
 nanoseconds since 1970, is an argument.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from commonhold.agent.blocks import parse_path
@@ -13,7 +13,7 @@ from commonhold.api import Records
 from commonhold.crypto import sign
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import cid as cids
-from commonhold.formats import ipns
+from commonhold.formats import ipns, multihash
 from commonhold.formats.cid import Cid
 from commonhold.formats.instant import SECOND
 from commonhold.formats.ipns import Claims, Name, Record
@@ -93,6 +93,27 @@ class Names:
         record = issue(key, Claims(value, now + lifetime, sequence, ttl))
         self._records.put(self._uid, KIND, key.name, record.raw)
         return record
+
+    def own(self) -> Iterator[tuple[Name, Record]]:
+        """The names that this user has handed in records of, and of each the record that wins."""
+        for key in self._records.keys(self._uid, KIND):
+            try:
+                name = ipns.name_of_cid(cids.make_v1(cids.LIBP2P_KEY, multihash.parse(key)[0]))
+            except Malformed:
+                continue  # another program's, of another kind of key
+            found = best(name, self._records.get(self._uid, KIND, name))
+            if found is not None:
+                yield name, found
+
+    def remove(self, name: Name) -> None:
+        """Take this user's record of a name back. NOT_FOUND."""
+        try:
+            self._records.remove(self._uid, KIND, name)
+        except HoldError as error:
+            if error.kind is not Kind.NOT_FOUND:
+                raise
+            why = "you have published nothing under this name here"
+            raise HoldError("name rm", Kind.NOT_FOUND, str(name), why, hint="hold name ls") from error
 
     def current(self, name: Name, now: int) -> Record:
         """The record that wins, if it is in force. An older one that still would be was taken back by it."""

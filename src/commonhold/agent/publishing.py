@@ -6,7 +6,7 @@ from commonhold.agent import names
 from commonhold.agent.blocks import parse_path
 from commonhold.agent.keyring import LocalKeyring, shown
 from commonhold.agent.opened import Opened
-from commonhold.calls import Published
+from commonhold.calls import Pointing, Published
 from commonhold.errors import HoldError
 from commonhold.formats import ipns
 
@@ -34,6 +34,26 @@ class LocalNaming:
         except HoldError as error:
             return error.why
         return None
+
+    def all(self) -> list[Pointing]:
+        """See `calls.Naming`."""
+        labels = {key.name: key.label for key in self._keys.all()}
+        now = time.time_ns()
+        return [
+            Pointing(
+                str(name),
+                labels.get(name),
+                record.claims.value.decode("utf-8", "backslashreplace"),
+                record.claims.sequence,
+                record.validity,
+                record.claims.eol <= now,
+            )
+            for name, record in self._opened.names.own()
+        ]
+
+    def remove(self, name: str) -> None:
+        """See `calls.Naming`."""
+        self._opened.names.remove(ipns.name_of_cid(parse_path(name)[0]))
 
     def resolve(self, name: str) -> tuple[str, str]:
         """See `calls.Naming`."""

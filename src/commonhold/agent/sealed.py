@@ -3,7 +3,7 @@
 The plans, and all that drives them, see plain blocks on both sides and do not know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from commonhold.agent.blocks import Blocks, Source, malformed
@@ -159,9 +159,9 @@ class SealedView:
         """See `api.BlockStore`. Links in it carry their keys."""
         return self._content if key == self._root else self._opened(key)
 
-    def expect(self, keys: Sequence[Multihash]) -> None:
+    def expect(self, keys: Iterable[Multihash]) -> None:
         """See `api.BlockStore`."""
-        self._store.expect([link_of(key).sealed for key in keys])
+        self._store.expect(link_of(key).sealed for key in keys)
 
     def _open(self, key: Multihash) -> bytes:
         link = link_of(key)

@@ -85,7 +85,7 @@ class OwnedStore:
 
     # ── retain sets ──
 
-    def expect(self, keys: Sequence[Multihash]) -> None:
+    def expect(self, keys: Iterable[Multihash]) -> None:
         """See `api.BlockStore`. They are near enough."""
 
     def session(self, readers: tuple[int, ...] = ()) -> StoreSession:

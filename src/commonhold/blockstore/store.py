@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -291,7 +291,7 @@ class Store:
 
     # ── retain sets ──
 
-    def expect(self, keys: Sequence[Multihash]) -> None:
+    def expect(self, keys: Iterable[Multihash]) -> None:
         """See `api.BlockStore`. They are near enough."""
 
     def session(self, readers: tuple[int, ...] = ()) -> StoreSession:

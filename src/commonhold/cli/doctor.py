@@ -1,8 +1,8 @@
 """Check what Commonhold stands on here, and say what to do about what is wrong.
 
 Checked are: the clock, which repository it is, modes and keys, who has it, disk and file system, the node and its
-group, quota, the installed units, and blocks that are kept in more than one place. Nothing is changed. Exit code 1 if
-anything is FAIL.
+group, your agent, quota, the installed units, and blocks that are kept in more than one place. Nothing is changed.
+Exit code 1 if anything is FAIL.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from commonhold.cli.opening import choose, listens, place_of_state, searched
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.multihash import Multihash
-from commonhold.host import health, observing, units
+from commonhold.host import daemon, health, observing, units
 from commonhold.host.health import Finding, Status
 from commonhold.host.repository import LOCK, SYSTEM_CONFIG, Choice, is_repository, unlocked
 from commonhold.ipc.endpoint import owners
@@ -115,6 +115,7 @@ def _checks_of(chosen: _Chosen) -> Iterator[tuple[str, Check]]:
         yield "lock", partial(_lock, path, served)
         yield "store", partial(_store, path)
     if served:
+        yield "agent", partial(_agent, path)
         yield "quota", partial(_quota, called)
     yield "shared blocks", partial(_sharing, choice, called)
 
@@ -238,6 +239,18 @@ def _name_of(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+def _agent(path: Path) -> list[Finding]:
+    from commonhold.cli import reaching
+
+    state = place_of_state(path)
+    found = reaching.running(state)
+    version = None
+    if found is not None:
+        version = found.hello.version
+        found.close()
+    return [users.agent(version, commonhold.__version__, daemon.last_words(state / reaching.LOG))]
 
 
 def _quota(called: _Called) -> list[Finding]:

@@ -41,7 +41,7 @@ COMMANDS = {
     "block": Command("block", "single blocks: put, get, stat, rm"),
     "dag": Command("dag", "nodes of graphs: get, stat"),
     "key": Command("key", "the keys that names are published with: new, ls, rename, rm, export, import"),
-    "name": Command("name", "names that point at content: publish, resolve, inspect"),
+    "name": Command("name", "names that point at content: publish, resolve, inspect, ls, rm"),
     "cid": Command("cid", "look at a CID, and convert it"),
     "repo": Command("repo", "the repository: stat"),
     "up": Command("up", "serve your repository by a node of your own and your agent, in the background"),

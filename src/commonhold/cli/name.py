@@ -22,7 +22,7 @@ EXAMPLES = """examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `name`."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="publish|resolve|inspect")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="publish|resolve|inspect|ls|rm")
     publish = verbs.add_parser("publish", help="let a key's name point at something; the last line is the name")
     publish.add_argument("path", metavar="CID[/path]", help="or /ipns/NAME[/path]")
     publish.add_argument("--key", metavar="KEY", help="by this key; not needed if there is one only")
@@ -40,13 +40,41 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     inspect = verbs.add_parser("inspect", help="say all that a record says; fails if it is not valid now")
     inspect.add_argument("what", metavar="FILE|NAME", help="a record's file, or a name whose record is here")
     inspect.add_argument("--name", metavar="NAME", help="whose the record in FILE should be")
+    verbs.add_parser("ls", help="list what you have published here: name, key, until when, and what it points at")
+    rm = verbs.add_parser("rm", help="take back what you have published here; copies of it elsewhere stay")
+    rm.add_argument("names", nargs="+", metavar="NAME", help="as name ls lists them")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
     if args.verb == "publish":
         return _publish(args, out)
+    if args.verb == "ls":
+        return _list(args, out)
+    if args.verb == "rm":
+        return _remove(args, out)
     return _resolve(args, out) if args.verb == "resolve" else _inspect(args, out)
+
+
+def _list(args: argparse.Namespace, out: Output) -> int:
+    from commonhold.host.names import shown
+
+    with agent(args, out) as found:
+        for one in found.names.all():
+            until = "expired" if one.expired else f"until {one.validity}"
+            out.result(one._asdict(), f"{one.name} {one.key or '-'} {until} {shown(one.value)}")
+    return 0
+
+
+def _remove(args: argparse.Namespace, out: Output) -> int:
+    paths = [_path_of(name) for name in args.names]
+    for path in paths:
+        _parse(path)
+    with agent(args, out) as found:
+        for name, path in zip(args.names, paths, strict=True):
+            found.names.remove(path)
+            out.result({"removed": name}, f"removed {name}")
+    return 0
 
 
 def _publish(args: argparse.Namespace, out: Output) -> int:

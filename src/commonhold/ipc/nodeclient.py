@@ -3,7 +3,7 @@
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -115,7 +115,7 @@ class NodeStore:
         if not multihash.matches(key, data):
             raise self._client.lied(f"wrong bytes for block {describe(key)}")
 
-    def expect(self, keys: Sequence[Multihash]) -> None:
+    def expect(self, keys: Iterable[Multihash]) -> None:
         """Fetch blocks that will be asked for soon, in one go; what is not there, or does not fit, is left."""
         with self._lock:
             held = sum(map(len, self._here.values()))
