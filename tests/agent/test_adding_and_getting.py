@@ -290,6 +290,15 @@ def test_a_file_that_disappears_after_it_was_listed_is_named(store: Store, tmp_p
     assert caught.value.kind is Kind.NOT_FOUND and caught.value.subject == str(path)
 
 
+def test_a_file_of_the_kernels_own_has_what_is_in_it_though_its_size_is_0(store: Store, tmp_path: Path) -> None:
+    adder = Adder(store.session(), Options(by_name("unixfs-v1-2025"), FixedChunker(MIB)), Watch())
+    with contextlib.closing(adder):
+        built = adder.add("/proc/self/status")
+        assert built.size > 100
+        (tmp_path / "empty").touch()
+        assert adder.add(str(tmp_path / "empty")).size == 0
+
+
 def test_pipes_are_not_opened(store: Store, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     os.mkfifo(tmp_path / "tree/pipe")

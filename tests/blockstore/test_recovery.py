@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from commonhold.api import PUBLIC
 from commonhold.blockstore import layout
+from commonhold.blockstore.owned import OwnedStore
 from commonhold.blockstore.store import FORMAT, Store, create
 from commonhold.blockstore.verify import verify
 from commonhold.errors import HoldError, Kind
@@ -158,3 +160,29 @@ def test_a_store_of_format_1_keeps_its_data(tmp_path: Path) -> None:
     assert json.loads((place / "format.json").read_text())["format"] == FORMAT
     with Store(place) as store:
         assert [pin.name for pin in store.pins()] == ["first", "renamed"] and verify(store).damage == []
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_store_of_format_2_keeps_its_data_and_whose_it_is(tmp_path: Path, *, lost: bool) -> None:
+    shutil.unpack_archive(FIXTURES / "store-format-2.tar.gz", tmp_path)
+    place = tmp_path / "format-2"
+    if lost:
+        shutil.rmtree(place / "index")
+    rng = random.Random(2)
+    blocks = [rng.randbytes(size) for size in (1, 40, 900, 5000, 40000)]
+    with Store(place) as store:
+        alice, bob, carol = (OwnedStore(store, uid, None) for uid in (1001, 1002, 1003))
+        assert [(pin.name, pin.blocks, pin.readers) for pin in alice.pins()] == [
+            ("hers", 5, ()),
+            ("open", 1, (PUBLIC,)),
+        ]
+        assert [(pin.name, pin.blocks) for pin in bob.pins()] == [("renamed", 3)]
+        assert [alice.get(key_of(data)) for data in blocks] == blocks
+        assert [bob.has(key_of(data)) for data in blocks] == [False, False, True, True, True]
+        assert carol.get(key_of(b"for all")) == b"for all" and not any(carol.has(key_of(data)) for data in blocks)
+        assert not store.has(key_of(b"let go of"))
+        assert alice.usage().bytes == sum(map(len, blocks)) + len(b"for all")
+        keep(bob, "new", b"new")
+        assert verify(store).damage == []
+    with Store(place) as store:
+        assert [pin.name for pin in OwnedStore(store, 1002, None).pins()] == ["new", "renamed"]

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,18 @@ def test_damage_to_a_sealed_block_is_an_error_and_nothing_wrong_comes_out(
     segment.write_bytes(raw)
     assert b"E-CORRUPT" in hold("get", capability, "-o", "back", code=16).stderr
     assert not (tmp_path / "back").exists()
+
+
+def test_who_finds_the_repository_in_use_is_not_told_the_capability(hold: Run, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "large").write_bytes(bytes(8 << 20))
+    capability = last(hold("add", "-r", "-Q", "--sealed", "tree"))
+    words = [sys.executable, "-m", "tests.cli.hold", "--repo", str(tmp_path / "repo"), "cat", f"{capability}/large"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as reading:  # nobody reads on: it keeps the repository
+        assert reading.stdout is not None and reading.stdout.read(1) == b"\0"
+        said = hold("pin", "ls", code=1).stderr
+        reading.kill()
+    assert b"hold --repo" in said and b" cat holdr1" in said and capability[10:30].encode() not in said
 
 
 @pytest.mark.parametrize("words", [["version"], ["add", "-n", "tree/hello"], ["pin", "ls"]])

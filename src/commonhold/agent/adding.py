@@ -166,7 +166,6 @@ class Adder:
 
     def _file(self, fd: int, path: str, before: os.stat_result) -> Built:
         try:
-            os.set_blocking(fd, True)
             seen = Seen.of(before)
             known = self._reuse.file(path, seen) if self._reuse else None
             if known is not None:

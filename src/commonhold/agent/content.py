@@ -41,10 +41,15 @@ class Content:
             self._pool.shutdown(cancel_futures=True)
 
     def add_file(self, fd: int, size: int, name: str, mode: int | None, mtime: Mtime | None) -> Built:
-        """Add an open file of a known size. CHANGED if it gives fewer bytes."""
+        """Add an open file of a known size. CHANGED if it gives fewer bytes.
+
+        A size of 0 is not believed: the kernel's own files, as in /proc, have it whatever is in them.
+        """
         builder = FileBuilder(self._profile, mode=mode, mtime=mtime)
         chunker = self._chunker
-        if not isinstance(chunker, FixedChunker):
+        more = size == 0 and _has_bytes(fd)
+        os.set_blocking(fd, True)
+        if more or not isinstance(chunker, FixedChunker):
             with os.fdopen(os.dup(fd), "rb", buffering=0) as source:
                 return self._finish_stream(source, builder)
         if size >= _PARALLEL_FROM and chunker.size >= 256 << 10:
@@ -160,6 +165,14 @@ class Content:
             slot.into[start : start + length] = payload
             slot.into[start + length :] = suffix
         self._settle(builder, slot, self._session.digest(slot), length)
+
+
+def _has_bytes(fd: int) -> bool:
+    """Whether an open file that does not wait has something to read at its start, now."""
+    try:
+        return bool(os.pread(fd, 1, 0))
+    except BlockingIOError:
+        return False
 
 
 def _fill(fd: int, at: int, length: int, slot: Slot, prefix: bytes, suffix: bytes, name: str) -> None:

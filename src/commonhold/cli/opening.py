@@ -64,13 +64,20 @@ def agent(args: argparse.Namespace, out: Output, before: Callable[[Path], None] 
     if node is None:
         from commonhold.cli.embedded import locked
 
-        with locked(choice.path, " ".join(args.argv), out, before) as embedded:
+        with locked(choice.path, _told(args.argv), out, before) as embedded:
             yield embedded
         return
     if before is not None:
         raise HoldError("open", Kind.BUSY, str(choice.path), "a node has it", hint="hold down")
     with _at(choice.path, node, out) as served:
         yield served
+
+
+def _told(words: list[str]) -> str:
+    """A command's words as others may be told them: whoever reads a capability has it."""
+    from commonhold.formats.capability import looks_like
+
+    return " ".join(f"{word[:10]}…" if looks_like(word) else word for word in words)
 
 
 @contextmanager
