@@ -18,7 +18,7 @@ from commonhold.host import disk
 WINDOW = 16 << 20  # bytes of blocks that are taken in one go; a request holds two of them in memory
 _ROOM = WINDOW + (4 << 20)  # a chunk and the longest section fit, too
 _HEADER = car.encode_header([])
-_HASH_APART = 256 << 10  # smaller blocks are not worth a hand-over to another thread
+HASH_APART = 256 << 10  # smaller blocks are not worth a hand-over to another thread
 
 
 class Threads(NamedTuple):
@@ -169,16 +169,14 @@ def _put(
     store: OwnedStore, session: StoreSession, sections: list[tuple[cids.Cid, memoryview]], hashing: Executor
 ) -> Taken:
     keys = [cid.multihash for cid, _ in sections]
-    sound = hashing.map(
-        _is_sound, [item for item in zip(keys, sections, strict=True) if len(item[1][1]) >= _HASH_APART]
-    )
+    sound = hashing.map(_is_sound, [item for item in zip(keys, sections, strict=True) if len(item[1][1]) >= HASH_APART])
     known = size = 0
     for row in store.rows(keys):
         known += row is not None
     for key, (cid, data) in zip(keys, sections, strict=True):
         if cid.inline is not None:
             raise HoldError("put", Kind.INVALID, str(cid), "an inline block is kept in its name")
-        if not (next(sound) if len(data) >= _HASH_APART else multihash.matches(key, data)):
+        if not (next(sound) if len(data) >= HASH_APART else multihash.matches(key, data)):
             raise HoldError("put", Kind.CORRUPT, str(cid), "the bytes are not what the name says")
         session.put(key, data)
         size += len(data)

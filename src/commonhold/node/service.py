@@ -28,6 +28,7 @@ from commonhold.node.blocks import Threads
 from commonhold.node.callers import UID, Admission, Turns
 from commonhold.node.config import Config
 from commonhold.node.door import Connections
+from commonhold.node.memorycalls import MemoryCalls
 from commonhold.node.reclaiming import Reclaimer
 from commonhold.node.recordcalls import RecordCalls
 from commonhold.node.sessions import Sessions
@@ -63,6 +64,7 @@ class Service:
         self._threads = threads
         self._turns: dict[int, Turns] = {}
         self._sessions = Sessions(config.limits, clock)
+        self._memory = MemoryCalls(self._sessions, self._view, self._write, self._within, threads.hashing)
         self.connections = Connections(config.limits.connections)
         self._active: set[asyncio.Task[Any] | None] = set()
         self._stopping = False
@@ -95,6 +97,7 @@ class Service:
                 web.post("/v1/collect", self._collect),
             ]
         )
+        app.add_routes(self._memory.routes())
         app.add_routes(self._records.routes())
         app.cleanup_ctx.append(self._sweeping)
         return app
