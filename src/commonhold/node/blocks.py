@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
+from itertools import accumulate
 from typing import NamedTuple
 
 from commonhold.blockstore.index import Row
@@ -46,21 +47,26 @@ def sizes(store: OwnedStore, keys: Sequence[Multihash]) -> tuple[bytes, bool]:
     return keylist.pack_sizes(found), None not in found
 
 
-def outgoing(store: OwnedStore, keys: Sequence[Multihash]) -> tuple["Outgoing", list[bytes]]:
+def outgoing(store: OwnedStore, keys: Sequence[Multihash], most: int | None) -> tuple["Outgoing", list[bytes]]:
     """An archive, and its first window."""
-    found = Outgoing(store, keys)
+    found = Outgoing(store, keys, most)
     return found, found.window()
 
 
 class Outgoing:
-    """An archive of the blocks that the caller may read, in the order asked; the rest is left out."""
+    """An archive of the blocks that the caller may read, in the order asked; the rest is left out. With `most`, it ends
+    before the first that would make it more than so many bytes of blocks.
+    """
 
-    def __init__(self, store: OwnedStore, keys: Sequence[Multihash]) -> None:
+    def __init__(self, store: OwnedStore, keys: Sequence[Multihash], most: int | None = None) -> None:
         self._store = store
         self._found: list[tuple[Multihash, Row]] = [
             (key, row) for key, row in zip(keys, store.rows(keys), strict=True) if row is not None
         ]
         self.complete = len(self._found) == len(keys)
+        if most is not None:
+            sums = accumulate(row.length for _, row in self._found)
+            self._found = [item for item, so_far in zip(self._found, sums, strict=True) if so_far <= most]
         self.size = len(_HEADER) + sum(_section_size(key, row.length) for key, row in self._found)
         self._next = 0
         self._begun = False
@@ -74,7 +80,7 @@ class Outgoing:
             key, row = self._found[self._next]
             self._next += 1
             cid = cids.make_v1(cids.RAW, key)
-            data = self._store.get(key)
+            data = self._store.read(key, row)
             parts += (car.section_head(cid, len(data)), data)
             held += row.length
         if held <= WINDOW // 8:  # many small blocks go out in one piece
