@@ -213,8 +213,9 @@ class Service:
             return await waiting
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
+        most = _number(request.query, "most")
         keys = await self._asked(request)
-        outgoing, parts = await self._run(blocks.outgoing, self._view(request), keys)
+        outgoing, parts = await self._run(blocks.outgoing, self._view(request), keys, most)
         if not outgoing.complete:
             await ticks.next_tick(request[_BEGAN], len(keys))
         if outgoing.done:
@@ -402,6 +403,14 @@ def _text(said: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise HoldError("call", Kind.INVALID, name, "not a text")
     return value
+
+
+def _number(said: Mapping[str, str], name: str) -> int | None:
+    """A number of bytes, if there is one."""
+    value = said.get(name)
+    if value is not None and not (value.isascii() and value.isdecimal() and len(value) < 16):
+        raise HoldError("call", Kind.INVALID, name, "not a number of bytes")
+    return None if value is None else int(value)
 
 
 def _readers(said: Any) -> list[int]:
