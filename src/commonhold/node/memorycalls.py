@@ -78,14 +78,15 @@ def _send(request: web.Request, shared: Memory) -> None:
 
     BUSY where the caller has not read what came before: what lies unread keeps descriptors open, which are counted.
     """
-    if request.transport is None:
+    transport = request.transport
+    if transport is None or transport.is_closing():
         raise ConnectionResetError
-    with socket.socket(fileno=os.dup(request.transport.get_extra_info("socket").fileno())) as sock:
-        if any(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))):
-            raise HoldError("share", Kind.BUSY, "connection", "there is something to be read first")
-        try:
+    try:
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+            if any(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))):
+                raise HoldError("share", Kind.BUSY, "connection", "there is something to be read first")
             descriptors.send(sock, GO_ON, [shared.fd])
-        except ConnectionError:
-            raise
-        except OSError as error:
-            raise memory.refused(error) from error
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise memory.refused(error) from error
