@@ -5,7 +5,8 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from commonhold.blockstore import reclaim
 from commonhold.blockstore.store import Store, create
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.cid import Cid
+from commonhold.formats.multihash import Multihash
 from commonhold.host.limits import allow_many_files
 from commonhold.unixfs.build import Built
 from commonhold.unixfs.chunk import FixedChunker
@@ -333,6 +335,56 @@ def test_a_directory_that_cannot_be_finished_is_an_error_and_nothing_unsaid_is_l
         assert caught.value.kind is Kind.DENIED and caught.value.subject == str(home / "out/it")
         partial = list((home / "out").iterdir())
         assert len(partial) == left and all(str(path) in caught.value.why for path in partial)
+
+
+class Slow:
+    """A store that has what is expected next only when something was written of what was expected before."""
+
+    def __init__(self, store: Store) -> None:
+        self.size, self.get, self.read_into = store.size, store.get, store.read_into
+        self.expected: list[int] = []
+        self.asked, self.written = threading.Event(), threading.Event()
+
+    def expect(self, keys: Iterable[Multihash]) -> None:
+        """See `api.BlockStore`."""
+        self.expected.append(len(list(keys)))
+        if len(self.expected) == 2:
+            self.asked.set()
+            assert self.written.wait(10)
+
+
+def test_what_comes_next_is_fetched_while_files_are_written(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(300):
+        (tmp_path / "tree" / f"{number}").write_bytes(b"%d" % number)
+    root = add(store, tmp_path / "tree", Watch())
+    slow = Slow(store)
+
+    def first_bytes() -> None:
+        assert slow.asked.wait(10)
+        slow.written.set()
+
+    with contextlib.closing(Getter(Blocks(slow), Watch(first_bytes))) as getter:
+        getter.get(root, str(tmp_path / "out"))
+    assert sum(slow.expected) == 300
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(os.listdir(tmp_path / "tree"))
+
+
+def test_what_goes_wrong_with_what_comes_next_ends_the_get(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    for number in range(300):
+        (tmp_path / "tree" / f"{number}").write_bytes(b"%d" % number)
+    root = add(store, tmp_path / "tree", Watch())
+
+    class Broken(Slow):
+        def expect(self, keys: Iterable[Multihash]) -> None:
+            if len(self.expected):
+                raise HoldError("call", Kind.UNREACHABLE, "node", "gone")
+            super().expect(keys)
+
+    with contextlib.closing(Getter(Blocks(Broken(store)), Watch())) as getter, pytest.raises(HoldError, match="gone"):
+        getter.get(root, str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("archive", [False, True])

@@ -10,7 +10,20 @@ from commonhold.api import Plan, Stream
 from commonhold.blockstore import layout, records
 from commonhold.crypto import aead
 from commonhold.errors import HoldError
-from commonhold.formats import capability, car, dagcbor, dagpb, instant, ipns, keys, multihash, unixfs, varint
+from commonhold.formats import (
+    capability,
+    car,
+    dagcbor,
+    dagpb,
+    instant,
+    ipns,
+    keylist,
+    keys,
+    multihash,
+    spots,
+    unixfs,
+    varint,
+)
 from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.malformed import Malformed
@@ -120,6 +133,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "dag-json": _decoder(dagcbor.from_json),
     "links": _decoder(lambda data: children(_DIR, data)),
     "car": _decoder(_car),
+    "keylist": _decoder(keylist.unpack),
+    "spots": _decoder(spots.unpack),
     "reads": _reads,
     "records": _record,
     "capability": _decoder(lambda data: capability.parse_text(data.decode("latin-1"))),

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-Answer = bytes | Callable[[bytes], bytes] | None  # None: hang up; a function is given the request's body
+from commonhold.ipc import descriptors
+from commonhold.ipc.unixhttp import GO_ON
+
+# None: hang up; a function is given the request's body; descriptors come with a first byte before the answer
+Answer = bytes | Callable[[bytes], bytes] | tuple[Sequence[int], bytes] | None
 
 
 def ok(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
@@ -63,6 +67,9 @@ class Liar:
             answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if answer is None:
             return False
+        if isinstance(answer, tuple):
+            fds, answer = answer
+            descriptors.send(connection, GO_ON, fds)
         connection.sendall(answer(body) if callable(answer) else answer)
         return not self._then_close
 

@@ -1,6 +1,7 @@
 """A node that lies is caught and named, and nothing wrong is given on."""
 
 import contextlib
+import fcntl
 import json
 import os
 import threading
@@ -14,10 +15,11 @@ import pytest
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import car
 from commonhold.formats import cid as cids
-from commonhold.formats.multihash import Multihash
-from commonhold.ipc import nodeclient
+from commonhold.formats.spots import MEMORY
+from commonhold.ipc import ahead, descriptors
 from commonhold.ipc.nodeclient import NodeStore
 from commonhold.ipc.unixhttp import Client
+from commonhold.node.memory import Memory
 from tests.ipc.liar import Answer, lying, ok
 from tests.node.serving import running
 from tests.node.wire import HEADER, archive, put
@@ -98,14 +100,11 @@ WRONG_BATCHES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("answer", WRONG_BATCHES.values(), ids=list(WRONG_BATCHES))
 def test_of_a_batch_with_something_wrong_in_it_nothing_is_used(answer: bytes) -> None:
-    sizes = ok(len(DATA).to_bytes(4, "little") + (5).to_bytes(4, "little"))
-    with (
-        lying(sizes, answer, ok(archive((KEY, DATA)))) as liar,
-        contextlib.closing(NodeStore(liar.path)) as store,
-    ):
+    with lying(answer, ok(archive((KEY, DATA)))) as liar, contextlib.closing(NodeStore(liar.path)) as store:
+        store.expect([KEY, OTHER])
         with caught(Kind.CORRUPT, liar.path):
-            store.expect([KEY, OTHER])
-        assert store.get(KEY) == DATA and len(liar.asked) == 3
+            store.get(OTHER)
+        assert store.get(KEY) == DATA and len(liar.asked) == 2
 
 
 @pytest.mark.parametrize("answer", [b"", b"123", b"12345", b"1" * 1000])
@@ -251,6 +250,8 @@ def sessions(*answers: Answer) -> tuple[Answer, ...]:
 
 
 TAKEN = b'{"blocks": 1, "bytes": 18, "known": 0}'
+NO_MEMORY = ok(b'{"code": "E-UNSUPPORTED", "why": "none to be had"}', status="415 Unsupported")
+SHARED = ok(b'{"bytes": 33554432}')
 WRONG_ADDS: dict[str, tuple[Answer, ...]] = {
     "keep is cut short": (ok(b""),),
     "keep is too long": (ok(b"\1\1"),),
@@ -272,9 +273,20 @@ WRONG_ADDS: dict[str, tuple[Answer, ...]] = {
 }
 
 
+@pytest.fixture
+def memory() -> Iterator[int]:
+    """Memory as a node shares it."""
+    with contextlib.closing(Memory()) as made:
+        yield made.fd
+
+
+@pytest.mark.parametrize("way", ["memory", "archives"])
 @pytest.mark.parametrize("answers", WRONG_ADDS.values(), ids=list(WRONG_ADDS))
-def test_an_add_that_was_answered_wrongly_fails_and_nobody_waits_for_ever(answers: tuple[Answer, ...]) -> None:
-    with lying(*sessions(*answers), ok(b"{}")) as liar, contextlib.closing(NodeStore(liar.path)) as store:
+def test_an_add_that_was_answered_wrongly_fails_and_nobody_waits_for_ever(
+    answers: tuple[Answer, ...], way: str, memory: int
+) -> None:
+    first: Answer = NO_MEMORY if way == "archives" else ([memory], SHARED)
+    with lying(*sessions(first, *answers), ok(b"{}")) as liar, contextlib.closing(NodeStore(liar.path)) as store:
         done: list[object] = []
 
         def add() -> None:
@@ -287,6 +299,72 @@ def test_an_add_that_was_answered_wrongly_fails_and_nobody_waits_for_ever(answer
         adding.start()
         adding.join(20)
         assert len(done) == 1 and str(liar.path) in str(done[0])
+
+
+def a_pipe() -> list[int]:
+    return list(os.pipe()[:1])
+
+
+def a_file() -> list[int]:
+    return [os.open(__file__, os.O_RDONLY)]
+
+
+def memory_of_another_size() -> list[int]:
+    fd = os.memfd_create("small", os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return [fd]
+
+
+def memory_that_may_become_shorter() -> list[int]:
+    fd = os.memfd_create("unsealed", os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, MEMORY)
+    return [fd]
+
+
+def memory_that_cannot_be_written() -> list[int]:
+    with contextlib.closing(Memory()) as made:
+        return [os.open(f"/proc/self/fd/{made.fd}", os.O_RDONLY)]
+
+
+def two_memories() -> list[int]:
+    return [os.dup(made.fd) for made in (Memory(), Memory())]
+
+
+def nothing_at_all() -> list[int]:
+    return []
+
+
+NO_SHARED_MEMORY = (
+    a_pipe,
+    a_file,
+    memory_of_another_size,
+    memory_that_may_become_shorter,
+    memory_that_cannot_be_written,
+    two_memories,
+    nothing_at_all,
+)
+
+
+@pytest.mark.parametrize("given", NO_SHARED_MEMORY)
+def test_what_is_not_the_memory_that_was_asked_for_is_refused_and_closed(given: Callable[[], list[int]]) -> None:
+    fds = given()
+    try:
+        with (
+            lying(*sessions((fds, SHARED)), ok(b"{}")) as liar,
+            contextlib.closing(NodeStore(liar.path)) as store,
+            caught(Kind.CORRUPT, liar.path),
+        ):
+            keep(store, "a", DATA)
+    finally:
+        descriptors.close_all(fds)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2, ok(b"no"), ok(b"", status="500 No")])
+def test_memory_that_is_promised_and_not_given_is_an_error_that_names_the_node(answer: bytes) -> None:
+    with lying(*sessions(answer, None)) as liar, contextlib.closing(NodeStore(liar.path, timeout=0.5)) as store:
+        with pytest.raises(HoldError) as failed:
+            keep(store, "a", DATA)
+        assert failed.value.kind in (Kind.UNREACHABLE, Kind.CORRUPT, Kind.FAILED)
 
 
 # ── nodes that come and go ──
@@ -395,11 +473,20 @@ def test_a_socket_behind_which_is_who_should_be_is_used() -> None:
         assert store.account() == {}
 
 
-def test_the_limit_of_what_is_held_ahead_holds_whatever_sizes_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodeclient, "_EXPECTED_BYTES", 1000)
-    keys: list[Multihash] = [key_of(bytes([n])) for n in range(100)]
-    with lying(ok((600).to_bytes(4, "little") * 100), ok(HEADER)) as liar:
-        store = NodeStore(liar.path)
-        store.expect(keys)
-        assert len(liar.asked) == 2 and not store._here
-        store.close()
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ok(archive((KEY, bytes(2000)), (OTHER, b"other"))),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+)
+def test_the_limit_of_what_is_held_ahead_holds_whatever_the_node_sends(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr(ahead, "BYTES", 1000)
+    with lying(answer, ok(archive((KEY, DATA)))) as liar, contextlib.closing(NodeStore(liar.path)) as store:
+        with caught(Kind.CORRUPT, liar.path):
+            store.expect([KEY, OTHER])
+        assert store.get(KEY) == DATA

@@ -203,6 +203,12 @@ def test_keys_of_every_kind_may_be_asked_for(node: Path) -> None:
     assert ask(node, "POST", "/v1/blocks/delete", packed(*odd)).status == 404
 
 
+@pytest.mark.parametrize("most", ["", "-1", "x", "1e3", "1.5", "%D9%A3", "9" * 16, "9" * 3000])
+def test_a_limit_that_is_no_number_is_refused(node: Path, most: str) -> None:
+    answer = ask(node, "POST", f"/v1/blocks/read?most={most}", packed(KEY))
+    assert (answer.status, answer.code) == (400, Kind.INVALID.value.code)
+
+
 # ── archives ──
 
 SECTION = car.encode_section(cids.make_v1(cids.RAW, KEY), b"a block")

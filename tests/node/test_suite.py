@@ -1,5 +1,6 @@
-"""A node behind its socket is a block store like any other."""
+"""A node behind its socket is a block store like any other, whether it shares memory with its callers or cannot."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,14 @@ from tests.node.serving import serving
 from tests.suites.blockstore import *  # noqa: F403
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[BlockStore]:
+def no_memory(*given: object) -> int:
+    raise PermissionError
+
+
+@pytest.fixture(params=["memory", "archives"])
+def store(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlockStore]:
+    if request.param == "archives":
+        monkeypatch.setattr(os, "memfd_create", no_memory)
     with serving(tmp_path) as (config, _):
         opened = NodeStore(config.socket)
         yield opened

@@ -56,6 +56,8 @@ class Wire:
     def answer(self) -> Answer:
         """The next answer. EOFError where the node hung up instead."""
         raw = self._until(b"\r\n\r\n").decode()
+        while raw.startswith("HTTP/1.1 100"):  # this is not yet it
+            raw = self._until(b"\r\n\r\n").decode()
         first, *lines = raw.split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
         if headers.get("transfer-encoding") == "chunked":

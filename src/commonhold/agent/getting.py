@@ -19,7 +19,7 @@ from commonhold.host.names import shown
 from commonhold.host.placing import NEW_FILE, Place, placed
 from commonhold.unixfs import read, run
 
-_EXPECTED = 512  # entries of a directory whose blocks are asked for at once
+_EXPECTED = 256  # entries of a directory whose blocks are asked for at once, while those before them are written
 _DIRECT_FROM = 64 << 20  # files from here on are written past the page cache
 MAX_DEPTH = 2048  # what a path of the file system can hold at all
 
@@ -94,9 +94,14 @@ class Getter:
     def _entries(self, cid: Cid) -> Iterator[read.Entry]:
         with malformed("get", cid):
             entries = run.items(read.listing(cid), self._blocks.fetch)
-            while batch := list(islice(entries, _EXPECTED)):
-                self._blocks.expect([entry.cid for entry in batch])
+            batch = list(islice(entries, _EXPECTED))
+            self._blocks.expect([entry.cid for entry in batch])
+            while batch:
+                following = list(islice(entries, _EXPECTED))
+                coming = self._reader.expect([entry.cid for entry in following])
                 yield from batch
+                coming.result()
+                batch = following
 
     def _file(self, cid: Cid, info: read.Info, parent: int, name: str) -> None:
         fd = os.open(name, NEW_FILE, 0o644, dir_fd=parent)

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 
@@ -44,6 +44,10 @@ class Reader:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(cancel_futures=True)
+
+    def expect(self, cids: Sequence[Cid]) -> Future[None]:
+        """Say which blocks will be asked for when this is done."""
+        return self._pool.submit(self._blocks.expect, cids)
 
     def pieces(self, cid: Cid, start: int = 0, stop: int | None = None) -> Iterator[Piece]:
         """Yield the bytes of [start, stop), in order. Give each piece back before long: memory is reused."""

@@ -1,6 +1,7 @@
 """One owner's part of a store: what they put, keep, were granted, or is public. The rest does not exist for them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from commonhold.api import OWNERLESS, Pin, Reclaimed, Usage
 from commonhold.blockstore import holders, reclaim
@@ -31,12 +32,17 @@ class OwnedStore:
 
     # ── blocks ──
 
-    def _row(self, key: Multihash) -> Row | None:
-        return self._store.index.visible(key, self.owner)
+    def _row(self, key: Multihash, txn: Any = None) -> Row | None:
+        return self._store.index.visible(key, self.owner, txn)
 
     def rows(self, keys: Iterable[Multihash]) -> list[Row | None]:
         """What is visible of each key."""
-        return [self._row(key) for key in keys]
+        with self._store.index.snapshot() as txn:
+            return [self._row(key, txn) for key in keys]
+
+    def read(self, key: Multihash, row: Row) -> bytes:
+        """A block that was found to be visible, checked."""
+        return self._store.read(key, row)
 
     def _visible(self, key: Multihash) -> Row:
         row = self._row(key)
@@ -130,8 +136,8 @@ class SoleStore(OwnedStore):
     def __init__(self, store: Store) -> None:
         super().__init__(store, OWNERLESS, None)
 
-    def _row(self, key: Multihash) -> Row | None:
-        return self._store.index.row(key)
+    def _row(self, key: Multihash, txn: Any = None) -> Row | None:
+        return self._store.index.row(key, txn)
 
     def delete(self, key: Multihash) -> int:
         """See `api.BlockStore`."""

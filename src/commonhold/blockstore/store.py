@@ -177,7 +177,10 @@ class Store:
 
     def get(self, key: Multihash) -> bytes:
         """See `api.BlockStore`."""
-        row = self._row(key)
+        return self.read(key, self._row(key))
+
+    def read(self, key: Multihash, row: Row) -> bytes:
+        """A block that was in the index a moment ago, checked."""
         while True:
             data = self._read(key, row)
             if data is not None:

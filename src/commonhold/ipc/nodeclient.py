@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from commonhold.formats import cid as cids
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash, describe
 from commonhold.ipc import nodewords
+from commonhold.ipc.ahead import Ahead
 from commonhold.ipc.noderecords import NodeRecords
 from commonhold.ipc.nodesession import RemoteSession
 from commonhold.ipc.unixhttp import Client
 
 _HEADER = car.encode_header([])
-_EXPECTED_BYTES = 16 << 20  # of blocks held because somebody will ask for them soon
-_EXPECTED_KEYS = 1024
+_SECTION_HEAD = 4 + cids.MAX_BYTES
 
 
 class NodeStore:
@@ -30,8 +29,7 @@ class NodeStore:
     def __init__(self, socket: Path, owners: set[int] | None = None, timeout: float = 120.0) -> None:
         self._client = Client(socket, owners, timeout)
         self.records = NodeRecords(self._client)
-        self._here: dict[Multihash, bytes] = {}  # fetched ahead
-        self._lock = threading.Lock()
+        self._ahead = Ahead(self._receive, self._unpack)
 
     def close(self) -> None:
         """Close the connections."""
@@ -49,16 +47,16 @@ class NodeStore:
 
     def size(self, key: Multihash) -> int:
         """See `api.BlockStore`."""
-        ahead = self._here.get(key)
-        size = len(ahead) if ahead is not None else self.sizes([key])[0]
+        size = self._ahead.size(key)
+        if size is None:
+            size = self.sizes([key])[0]
         if size is None:
             raise _absent(key)
         return size
 
     def get(self, key: Multihash) -> bytes:
         """See `api.BlockStore`."""
-        with self._lock:
-            ahead = self._here.pop(key, None)
+        ahead = self._ahead.take(key)
         if ahead is not None:
             return ahead
         answer, length = self._open(key)
@@ -69,8 +67,7 @@ class NodeStore:
 
     def read_into(self, key: Multihash, into: memoryview) -> int:
         """See `api.BlockStore`."""
-        with self._lock:
-            ahead = self._here.pop(key, None)
+        ahead = self._ahead.take(key)
         if ahead is not None:
             into[: len(ahead)] = ahead
             return len(ahead)
@@ -117,24 +114,19 @@ class NodeStore:
 
     def expect(self, keys: Iterable[Multihash]) -> None:
         """Fetch blocks that will be asked for soon, in one go; what is not there, or does not fit, is left."""
-        with self._lock:
-            held = sum(map(len, self._here.values()))
-            wanted = [key for key in dict.fromkeys(keys) if key not in self._here][:_EXPECTED_KEYS]
-        if held >= _EXPECTED_BYTES or len(wanted) < 2:
-            return
-        sizes = self.sizes(wanted)
-        chosen = []
-        for key, size in zip(wanted, sizes, strict=True):
-            if size is not None and held + size <= _EXPECTED_BYTES:
-                held += size
-                chosen.append(key)
-        found = self.batch(chosen) if chosen else {}
-        with self._lock:
-            self._here.update(found)
+        self._ahead.expect(keys)
 
     def batch(self, keys: Sequence[Multihash]) -> dict[Multihash, bytes]:
         """Those of these blocks that are there for us, each checked. Ask for no more at once than memory can hold."""
-        data = self._client.read(self._client.call("POST", "/v1/blocks/read", keylist.pack(keys)))
+        return self._unpack(keys, self._client.read(self._client.call("POST", "/v1/blocks/read", keylist.pack(keys))))
+
+    def _receive(self, keys: Sequence[Multihash], most: int) -> bytes:
+        answer = self._client.call("POST", f"/v1/blocks/read?most={most}", keylist.pack(keys))
+        if answer.length is None or answer.length > most + len(_HEADER) + len(keys) * _SECTION_HEAD:
+            raise self._client.lied(f"{answer.length} bytes where {most} are the most")
+        return self._client.read(answer)
+
+    def _unpack(self, keys: Sequence[Multihash], data: bytes) -> dict[Multihash, bytes]:
         if data[: len(_HEADER)] != _HEADER:
             raise self._client.lied("no archive")
         try:

@@ -8,34 +8,16 @@ from collections.abc import Callable, Sequence
 
 from commonhold.api import MAX_BLOCK, Pin, Slot
 from commonhold.errors import HoldError, Kind
-from commonhold.formats import car, keylist
-from commonhold.formats import cid as cids
+from commonhold.formats import keylist
 from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
-from commonhold.host import disk
-from commonhold.ipc import nodewords
-from commonhold.ipc.unixhttp import Client, Upload
+from commonhold.ipc import nodewords, sending
+from commonhold.ipc.batches import Batch, Ring
+from commonhold.ipc.sending import InArchives, InMemory, Way
+from commonhold.ipc.unixhttp import Client
 
-_BATCH_BYTES = 8 << 20
-_BATCH_KEYS = keylist.MAX_KEYS
-_BATCHES = 3
-_HEADER = car.encode_header([])
 _ASK_AGAIN = 16  # batches that are sent unasked after one of which nothing was there
 _PATIENCE = 0.5  # seconds until a call is ended for which nothing more comes
-
-
-class _Batch:
-    """Blocks to be sent: their bytes lie in one piece of memory."""
-
-    def __init__(self) -> None:
-        self.memory = disk.aligned(_BATCH_BYTES + MAX_BLOCK)
-        self.reset()
-
-    def reset(self) -> None:
-        """Empty it for another round."""
-        self.used = 0
-        self.open = 0  # slots reserved and not yet settled
-        self.blocks: list[tuple[Multihash, memoryview]] = []
 
 
 class RemoteSession:
@@ -46,16 +28,14 @@ class RemoteSession:
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
         self._at = f"/v1/sessions/{name}"
-        self._free: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
-        self._full: queue.SimpleQueue[_Batch | threading.Event | None] = queue.SimpleQueue()
-        self._made = 0
-        self._batch: _Batch | None = None
+        self._full: queue.SimpleQueue[Batch | threading.Event | None] = queue.SimpleQueue()
+        self._ring: Ring | None = None
+        self._way: Way | None = None  # the sender's
+        self._batch: Batch | None = None
         self._seen: set[Multihash] = set()  # in the batches under way
         self._unasked = 0
         self._error: HoldError | None = None
         self._sender: threading.Thread | None = None
-        self._upload: Upload | None = None  # the sender's
-        self._sent = 0  # blocks of it
         self._ended = False
         self.kept = 0
 
@@ -65,31 +45,22 @@ class RemoteSession:
         """See `api.Session.reserve`."""
         if length > MAX_BLOCK:
             raise HoldError("put", Kind.TOO_LARGE, "block", f"{length} bytes, the limit is {MAX_BLOCK}")
-        batch = self._batch
-        if batch is not None and (batch.used + length > len(batch.memory) or batch.used >= _BATCH_BYTES):
-            self._hand_on(batch)
-            batch = self._batch = None
-        if batch is None:
-            batch = self._batch = self._empty(wait=wait)
-            if batch is None:
-                return None
-        slot = Slot(batch.memory[batch.used : batch.used + length], batch.used, batch)
-        batch.used += (length + 63) & ~63
-        batch.open += 1
+        slot = self._batch.reserve(length) if self._batch is not None else None
+        if slot is None:
+            full, self._batch = self._batch, None
+            if full is not None:
+                self._hand_on(full)
+            self._batch = self._empty(wait=wait)
+            slot = self._batch.reserve(length) if self._batch is not None else None
         return slot
 
-    def _empty(self, *, wait: bool) -> _Batch | None:
+    def _empty(self, *, wait: bool) -> Batch | None:
         self._check()
-        try:
-            return self._free.get_nowait()
-        except queue.Empty:
-            pass
-        if self._made < _BATCHES:
-            self._made += 1
-            return _Batch()
-        if not wait:
-            return None
-        batch = self._free.get()
+        if self._ring is None:
+            shared = sending.shared_memory(self._client, self._at)
+            self._ring = Ring(shared)
+            self._way = (InArchives if shared is None else InMemory)(self._client, self._at)
+        batch = self._ring.take(wait=wait)
         self._check()
         return batch
 
@@ -99,24 +70,23 @@ class RemoteSession:
 
     def settle(self, slot: Slot, key: Multihash) -> bool:
         """See `api.Session.settle`."""
-        batch = slot.home
-        assert isinstance(batch, _Batch)
-        batch.open -= 1
         new = key not in self._seen
+        batch = self._done_with(slot)
         if new:
             self._seen.add(key)
-            batch.blocks.append((key, slot.into))
-        if len(batch.blocks) >= _BATCH_KEYS and batch is self._batch:
-            self._batch = None
+            batch.blocks.append((key, slot))
         self._hand_on(batch)
         return new
 
     def abandon(self, slot: Slot) -> None:
         """See `api.Session.abandon`."""
+        self._hand_on(self._done_with(slot))
+
+    def _done_with(self, slot: Slot) -> Batch:
         batch = slot.home
-        assert isinstance(batch, _Batch)
+        assert isinstance(batch, Batch)
         batch.open -= 1
-        self._hand_on(batch)
+        return batch
 
     def put(self, key: Multihash, data: bytes | memoryview) -> bool:
         """See `api.Session.put`."""
@@ -155,34 +125,36 @@ class RemoteSession:
 
     # ── sending ──
 
-    def _hand_on(self, batch: _Batch) -> None:
+    def _hand_on(self, batch: Batch) -> None:
         """Pass a batch on once nothing more goes in and nothing in it is open."""
-        full = batch is not self._batch or batch.used >= _BATCH_BYTES
-        if not full or batch.open:
+        if batch.open or (batch is self._batch and not batch.full):
             return
         if batch is self._batch:
             self._batch = None
         if not batch.blocks:
-            batch.reset()
-            self._free.put(batch)
+            self._give_back(batch)
             return
         if self._sender is None:
             self._sender = threading.Thread(target=self._send_all, name="hold-send", daemon=True)
             self._sender.start()
         self._full.put(batch)
 
+    def _give_back(self, batch: Batch) -> None:
+        assert self._ring is not None
+        self._ring.give_back(batch)
+
     def _send_all(self) -> None:
         while True:
+            waiting = self._error is None and self._way is not None and self._way.under_way
             try:
-                item = self._full.get(timeout=_PATIENCE if self._upload is not None else None)
+                item = self._full.get(timeout=_PATIENCE if waiting else None)
             except queue.Empty:
                 self._attempt(self._finish)
                 continue
-            if isinstance(item, _Batch):
+            if isinstance(item, Batch):
                 self._attempt(lambda batch=item: self._send(batch))  # type: ignore[misc]
                 self._seen.difference_update([key for key, _ in item.blocks])
-                item.reset()
-                self._free.put(item)
+                self._give_back(item)
                 continue
             self._attempt(self._finish)
             if item is None:
@@ -198,24 +170,17 @@ class RemoteSession:
             step()
         except HoldError as error:
             self._error = error
-            self._upload = None
         except Exception as error:  # noqa: BLE001 a thread that ended would leave everybody waiting
             self._error = HoldError("put", Kind.FAILED, "batch", f"{type(error).__name__}: {error}")
-            self._upload = None
 
     def _finish(self) -> None:
-        """End the call under way, if there is one."""
-        upload, self._upload = self._upload, None
-        sent, self._sent = self._sent, 0
-        if upload is None:
-            return
-        taken, known = upload.finish(lambda said: [int(said[name]) for name in ("blocks", "known")])
-        if taken != sent:
-            raise self._client.lied(f"word of {taken} blocks where {sent} were sent")
-        if known:
+        """Return when all that was sent is answered for."""
+        assert self._way is not None
+        if self._way.finish():
             self._unasked = 0
 
-    def _send(self, batch: _Batch) -> None:
+    def _send(self, batch: Batch) -> None:
+        assert self._way is not None
         blocks = batch.blocks
         if self._unasked == 0:
             there = self._ask_for([key for key, _ in blocks])
@@ -224,24 +189,8 @@ class RemoteSession:
             self._unasked = 0 if any(there) else _ASK_AGAIN
         else:
             self._unasked -= 1
-        if not blocks:
-            return
-        if self._upload is None:
-            self._upload = self._client.upload(f"{self._at}/blocks")
-            self._upload.send([_HEADER])
-        parts: list[bytes | memoryview] = []
-        small: list[bytes | memoryview] = []
-        for key, data in blocks:
-            head = car.section_head(cids.make_v1(cids.RAW, key), len(data))
-            small.append(head)
-            if len(data) >= 64 << 10:
-                parts += (b"".join(small), data)
-                small = []
-            else:
-                small.append(data)
-        parts.append(b"".join(small))
-        self._upload.send(parts)
-        self._sent += len(blocks)
+        if blocks and self._way.send(blocks):
+            self._unasked = 0
 
     def _check(self) -> None:
         if self._error is not None:

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 from commonhold.errors import HoldError, Kind, from_description
 from commonhold.formats.malformed import Malformed
 from commonhold.host import sockets
+from commonhold.ipc import descriptors
 from commonhold.ipc.peer import credentials
 
 _MAX_ERROR = 64 << 10
 MAX_ANSWER = 64 << 20
 _SEND_ROOM = 1 << 20  # or as much as the system lets us have
 _ONCE = ("/commit", "/rename", "/drop")
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"  # what a descriptor comes with, before the answer
 
 _CANNOT_BE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, Malformed)
 
@@ -136,6 +138,28 @@ class Client:
                 return connection.getresponse()
             raise
         return connection.getresponse()
+
+    def descriptor(self, path: str) -> int:
+        """Make a call that is answered with a descriptor, too: that. Refusals are raised."""
+        connection = self._connection()
+        connection.close_if_stale()
+        fds: list[int] = []
+        try:
+            connection.putrequest("POST", path, skip_accept_encoding=True)
+            connection.putheader("Content-Length", "0")
+            connection.endheaders()
+            if connection.sock.recv(len(GO_ON), socket.MSG_PEEK) == GO_ON:
+                _, fds = descriptors.receive(connection.sock, len(GO_ON), 1)
+            self.answer_of(connection)
+            if not fds:
+                raise self.lied("no descriptor")
+            return fds.pop()
+        except descriptors.TooMany as error:
+            raise self.lied(str(error)) from error
+        except (http.client.HTTPException, OSError) as error:
+            raise self.broken(error) from error
+        finally:
+            descriptors.close_all(fds)
 
     def upload(self, path: str) -> "Upload":
         """Begin a call whose body is sent bit by bit, on a connection of its own."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
+from itertools import accumulate
 from typing import NamedTuple
 
 from commonhold.blockstore.index import Row
@@ -18,7 +19,7 @@ from commonhold.host import disk
 WINDOW = 16 << 20  # bytes of blocks that are taken in one go; a request holds two of them in memory
 _ROOM = WINDOW + (4 << 20)  # a chunk and the longest section fit, too
 _HEADER = car.encode_header([])
-_HASH_APART = 256 << 10  # smaller blocks are not worth a hand-over to another thread
+HASH_APART = 256 << 10  # smaller blocks are not worth a hand-over to another thread
 
 
 class Threads(NamedTuple):
@@ -46,21 +47,26 @@ def sizes(store: OwnedStore, keys: Sequence[Multihash]) -> tuple[bytes, bool]:
     return keylist.pack_sizes(found), None not in found
 
 
-def outgoing(store: OwnedStore, keys: Sequence[Multihash]) -> tuple["Outgoing", list[bytes]]:
+def outgoing(store: OwnedStore, keys: Sequence[Multihash], most: int | None) -> tuple["Outgoing", list[bytes]]:
     """An archive, and its first window."""
-    found = Outgoing(store, keys)
+    found = Outgoing(store, keys, most)
     return found, found.window()
 
 
 class Outgoing:
-    """An archive of the blocks that the caller may read, in the order asked; the rest is left out."""
+    """An archive of the blocks that the caller may read, in the order asked; the rest is left out. With `most`, it ends
+    before the first that would make it more than so many bytes of blocks.
+    """
 
-    def __init__(self, store: OwnedStore, keys: Sequence[Multihash]) -> None:
+    def __init__(self, store: OwnedStore, keys: Sequence[Multihash], most: int | None = None) -> None:
         self._store = store
         self._found: list[tuple[Multihash, Row]] = [
             (key, row) for key, row in zip(keys, store.rows(keys), strict=True) if row is not None
         ]
         self.complete = len(self._found) == len(keys)
+        if most is not None:
+            sums = accumulate(row.length for _, row in self._found)
+            self._found = [item for item, so_far in zip(self._found, sums, strict=True) if so_far <= most]
         self.size = len(_HEADER) + sum(_section_size(key, row.length) for key, row in self._found)
         self._next = 0
         self._begun = False
@@ -74,7 +80,7 @@ class Outgoing:
             key, row = self._found[self._next]
             self._next += 1
             cid = cids.make_v1(cids.RAW, key)
-            data = self._store.get(key)
+            data = self._store.read(key, row)
             parts += (car.section_head(cid, len(data)), data)
             held += row.length
         if held <= WINDOW // 8:  # many small blocks go out in one piece
@@ -169,16 +175,14 @@ def _put(
     store: OwnedStore, session: StoreSession, sections: list[tuple[cids.Cid, memoryview]], hashing: Executor
 ) -> Taken:
     keys = [cid.multihash for cid, _ in sections]
-    sound = hashing.map(
-        _is_sound, [item for item in zip(keys, sections, strict=True) if len(item[1][1]) >= _HASH_APART]
-    )
+    sound = hashing.map(_is_sound, [item for item in zip(keys, sections, strict=True) if len(item[1][1]) >= HASH_APART])
     known = size = 0
     for row in store.rows(keys):
         known += row is not None
     for key, (cid, data) in zip(keys, sections, strict=True):
         if cid.inline is not None:
             raise HoldError("put", Kind.INVALID, str(cid), "an inline block is kept in its name")
-        if not (next(sound) if len(data) >= _HASH_APART else multihash.matches(key, data)):
+        if not (next(sound) if len(data) >= HASH_APART else multihash.matches(key, data)):
             raise HoldError("put", Kind.CORRUPT, str(cid), "the bytes are not what the name says")
         session.put(key, data)
         size += len(data)

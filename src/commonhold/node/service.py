@@ -29,6 +29,7 @@ from commonhold.node.blocks import Threads
 from commonhold.node.callers import UID, Admission, Turns
 from commonhold.node.config import Config
 from commonhold.node.door import Connections
+from commonhold.node.memorycalls import MemoryCalls
 from commonhold.node.reclaiming import Reclaimer
 from commonhold.node.recordcalls import RecordCalls
 from commonhold.node.sessions import Sessions
@@ -64,6 +65,7 @@ class Service:
         self._threads = threads
         self._turns: dict[int, Turns] = {}
         self._sessions = Sessions(config.limits, clock)
+        self._memory = MemoryCalls(self._sessions, self._view, self._write, self._within, threads.hashing)
         self.connections = Connections(config.limits.connections)
         self._active: set[asyncio.Task[Any] | None] = set()
         self._stopping = False
@@ -96,6 +98,7 @@ class Service:
                 web.post("/v1/collect", self._collect),
             ]
         )
+        app.add_routes(self._memory.routes())
         app.add_routes(self._records.routes())
         app.cleanup_ctx.append(self._sweeping)
         return app
@@ -212,8 +215,9 @@ class Service:
             return await waiting
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
+        most = _number(request.query, "most")
         keys = await self._asked(request)
-        outgoing, parts = await self._run(blocks.outgoing, self._view(request), keys)
+        outgoing, parts = await self._run(blocks.outgoing, self._view(request), keys, most)
         if not outgoing.complete:
             await ticks.next_tick(request[_BEGAN], len(keys))
         if outgoing.done:
@@ -401,6 +405,14 @@ def _text(said: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise HoldError("call", Kind.INVALID, name, "not a text")
     return value
+
+
+def _number(said: Mapping[str, str], name: str) -> int | None:
+    """A number of bytes, if there is one."""
+    value = said.get(name)
+    if value is not None and not (value.isascii() and value.isdecimal() and len(value) < 16):
+        raise HoldError("call", Kind.INVALID, name, "not a number of bytes")
+    return None if value is None else int(value)
 
 
 def _readers(said: Any) -> list[int]:

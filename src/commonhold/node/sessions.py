@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from commonhold.blockstore.session import StoreSession
 from commonhold.errors import HoldError, Kind
 from commonhold.node.config import Limits
+from commonhold.node.memory import Memory
 
 
 class Open:
-    """One session. Whoever uses it holds `turn`."""
+    """One session. Whoever uses it, or its memory, holds `turn`."""
 
     def __init__(self, owner: int, session: StoreSession, now: float) -> None:
         self.owner = owner
         self.session = session
+        self.memory: Memory | None = None  # shared with the owner
         self.turn = asyncio.Lock()
         self.used = now
 
@@ -61,9 +63,19 @@ class Sessions:
             finally:
                 one.used = self._clock()
 
+    def memory(self, name: str) -> Memory | None:
+        """What the owner of a session that is in use was given to put blocks into."""
+        return self._open[name].memory
+
+    def share(self, name: str, memory: Memory) -> None:
+        """Keep the memory of a session that is in use, until it ends."""
+        self._open[name].memory = memory
+
     def remove(self, name: str) -> None:
         """Forget a session that is closed."""
-        self._open.pop(name, None)
+        one = self._open.pop(name, None)
+        if one is not None and one.memory is not None:
+            one.memory.close()
         if not self._open:
             self.opened.clear()
 

@@ -1,0 +1,92 @@
+"""The node's calls about memory that it shares with a session: giving it out, and taking the blocks that lie there."""
+
+import fcntl
+import os
+import socket
+import termios
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from aiohttp import web
+
+from commonhold.blockstore.owned import OwnedStore
+from commonhold.blockstore.session import StoreSession
+from commonhold.errors import HoldError, Kind
+from commonhold.formats import spots
+from commonhold.formats.spots import Spot
+from commonhold.ipc import descriptors
+from commonhold.ipc.unixhttp import GO_ON
+from commonhold.node import memory
+from commonhold.node.blocks import Taken
+from commonhold.node.callers import UID
+from commonhold.node.memory import Memory
+from commonhold.node.sessions import Sessions
+
+Run = Callable[..., Awaitable[Any]]  # work in a thread: what, and with what
+Within = Callable[[Awaitable[Any]], Awaitable[Any]]  # wait for the caller, but not for ever
+View = Callable[[web.Request], OwnedStore]
+
+
+class MemoryCalls:
+    """Calls over open sessions; `run` does what takes time, `within` waits for the caller, who sees the `view`."""
+
+    def __init__(self, sessions: Sessions, view: View, run: Run, within: Within, hashing: Executor) -> None:
+        self._sessions = sessions
+        self._view = view
+        self._run = run
+        self._within = within
+        self._hashing = hashing
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where the calls are."""
+        return [
+            web.post("/v1/sessions/{id}/memory", self._share),
+            web.post("/v1/sessions/{id}/spots", self._take),
+        ]
+
+    async def _share(self, request: web.Request) -> web.Response:
+        name = request.match_info["id"]
+        async with self._sessions.use(request[UID], name):
+            shared = self._sessions.memory(name)
+            if shared is None:
+                shared = Memory()
+                self._sessions.share(name, shared)
+            _send(request, shared)
+        return web.json_response({"bytes": spots.MEMORY})
+
+    async def _take(self, request: web.Request) -> web.Response:
+        packed = await self._within(request.read())
+        name = request.match_info["id"]
+        async with self._sessions.use(request[UID], name) as session:
+            shared = self._sessions.memory(name)
+            if shared is None:
+                raise HoldError("put", Kind.INVALID, "memory", "the session has none", hint="ask for it first")
+            taken = await self._run(_unpack_and_take, self._view(request), session, shared, packed, self._hashing)
+        return web.json_response(taken._asdict())
+
+
+def _unpack_and_take(
+    view: OwnedStore, session: StoreSession, shared: Memory, packed: bytes, hashing: Executor
+) -> Taken:
+    found: Sequence[Spot] = spots.unpack(packed)
+    return memory.take(view, session, shared, found, hashing)
+
+
+def _send(request: web.Request, shared: Memory) -> None:
+    """Send a descriptor, past the transport.
+
+    BUSY where the caller has not read what came before: what lies unread keeps descriptors open, which are counted.
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError
+    try:
+        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+            if any(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))):
+                raise HoldError("share", Kind.BUSY, "connection", "there is something to be read first")
+            descriptors.send(sock, GO_ON, [shared.fd])
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise memory.refused(error) from error
