@@ -6,7 +6,7 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -246,22 +246,46 @@ def flood(path: Path, kind: str) -> None:
                 wire.request("POST", "/v1/collect")
 
 
+def burn() -> None:
+    """Take as much of the processors as a flood does, and leave the node alone."""
+    os.nice(19)
+    while True:
+        hash(bytes(1 << 16))
+
+
+@contextlib.contextmanager
+def eight(person: Person, work: Callable[[], None]) -> Iterator[None]:
+    """Somebody does something eight times over, meanwhile."""
+    doing: list[Doing[None]] = [person.start(work) for _ in range(8)]
+    try:
+        time.sleep(0.5)
+        yield
+        assert all(one.goes_on() for one in doing)
+    finally:
+        for one in doing:
+            one.kill()
+
+
+NOISE = 0.001  # seconds: a machine whose processors are busy or wake from sleep is late by that now and then
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", ["calls", "probes", "reads", "tiny blocks", "pipelined calls", "collections"])
 def test_a_flood_by_one_leaves_the_others_their_time(host: Host, running: Node, kind: str) -> None:
+    """Idle means that the node is: the same number of processes take the processors elsewhere, if that is slower."""
     path = running.socket
     keys = host.alice.do(lambda: put(path, "small", *[os.urandom(SMALL) for _ in range(200)]))
-    idle = min(host.alice.do(lambda: p99(path, keys)) for _ in range(2))
-    floods: list[Doing[None]] = [host.bob.start(lambda: flood(path, kind)) for _ in range(8)]
-    try:
-        time.sleep(0.5)
-        flooded = min(host.alice.do(lambda: p99(path, keys)) for _ in range(2))
-        assert all(one.goes_on() for one in floods)
-    finally:
-        for one in floods:
-            one.kill()
-    print(f"{kind}: p99 {idle * 1e3:.2f} ms idle, {flooded * 1e3:.2f} ms flooded, {flooded / idle:.1f}x")  # noqa: T201
-    assert flooded < 4 * idle + 0.02
+
+    def best() -> float:
+        return min(host.alice.do(lambda: p99(path, keys)) for _ in range(3))
+
+    idle = best()
+    with eight(host.bob, burn):
+        busy = best()
+    with eight(host.bob, lambda: flood(path, kind)):
+        flooded = best()
+    print(f"{kind}: p99 {idle * 1e3:.2f} ms idle, {busy * 1e3:.2f} machine busy, {flooded * 1e3:.2f} flooded")  # noqa: T201
+    assert flooded < 2 * max(idle, busy) + NOISE
 
 
 def test_a_thousand_idle_connections_hinder_nobody_and_nobody_has_more_than_their_share(

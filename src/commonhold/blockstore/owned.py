@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from commonhold.api import OWNERLESS, Pin, Reclaimed, Usage
 from commonhold.blockstore import holders, reclaim
 from commonhold.blockstore.holders import Holding
-from commonhold.blockstore.index import Row
+from commonhold.blockstore.index import PIECE, Row
 from commonhold.blockstore.session import StoreSession
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
@@ -18,13 +18,22 @@ class OwnedStore:
     """See `api.BlockStore`. `quota` is how many bytes the owner may be charged for; None: as many as there is room.
 
     `later` has dead blocks deleted, now if it is not given: how long that takes depends on what others hold.
+    `pause` is called again and again while something takes long, and may wait for a moment: others go first.
     """
 
-    def __init__(self, store: Store, owner: int, quota: int | None, later: Later | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        owner: int,
+        quota: int | None,
+        later: Later | None = None,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self.owner = owner
         self.quota = quota
         self._later = later or (lambda keys: reclaim.bury(store, keys))
+        self.pause = pause
 
     def close(self) -> None:
         """Nothing of its own is open."""
@@ -32,6 +41,7 @@ class OwnedStore:
     # ── blocks ──
 
     def _row(self, key: Multihash) -> Row | None:
+        self.pause()
         return self._store.index.visible(key, self.owner)
 
     def rows(self, keys: Iterable[Multihash]) -> list[Row | None]:
@@ -81,7 +91,9 @@ class OwnedStore:
 
     def keys(self) -> Iterator[Multihash]:
         """See `api.BlockStore`."""
-        return (key for key, row in self._store.index.rows() if holders.may_read(row.holders, self.owner))
+        for page in self._store.index.pages(PIECE):
+            self.pause()
+            yield from (key for key, row in page if holders.may_read(row.holders, self.owner))
 
     # ── retain sets ──
 
@@ -90,7 +102,7 @@ class OwnedStore:
 
     def session(self, readers: tuple[int, ...] = ()) -> StoreSession:
         """See `api.BlockStore`. `readers` are let read what it commits."""
-        return self._store.session_of(Holding(self.owner, readers), self.quota)
+        return self._store.session_of(Holding(self.owner, readers), self.quota, self.pause)
 
     def pins(self) -> list[Pin]:
         """See `api.BlockStore`."""
@@ -114,7 +126,7 @@ class OwnedStore:
 
     def collect(self) -> Reclaimed:
         """Let go of what this owner put and none of their sets keeps: how much, whoever else holds it."""
-        done = reclaim.let_go(self._store, self.owner)
+        done = reclaim.let_go(self._store, self.owner, self.pause)
         self._later(None)
         return done
 
