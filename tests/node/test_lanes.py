@@ -130,6 +130,19 @@ def test_long_work_pauses_while_another_has_something_begun_and_goes_on_though_t
     on_stage(play)
 
 
+def test_work_for_one_who_asked_for_nothing_is_done_when_others_are_through() -> None:
+    async def play(stage: Stage) -> None:
+        nobody = stage.lanes.of(1)
+        loop = asyncio.get_running_loop()
+        async with stage.lanes.request(ALICE):
+            working = loop.run_in_executor(nobody.threads.writing, lambda: "done")
+            await asyncio.sleep(0.01)
+            assert not working.done()
+        assert await working == "done"
+
+    on_stage(play)
+
+
 def test_what_goes_wrong_in_work_that_waited_is_raised_where_it_is_waited_for() -> None:
     async def play(stage: Stage) -> None:
         async def flood() -> None:

@@ -254,38 +254,49 @@ def burn() -> None:
 
 
 @contextlib.contextmanager
-def eight(person: Person, work: Callable[[], None]) -> Iterator[None]:
-    """Somebody does something eight times over, meanwhile."""
+def eight(person: Person, work: Callable[[], None]) -> Iterator[Callable[[int], None]]:
+    """Somebody does something eight times over, while they are let: a signal for them all stops or continues it."""
     doing: list[Doing[None]] = [person.start(work) for _ in range(8)]
+
+    def tell(number: int) -> None:
+        for one in doing:
+            os.kill(one.pid, number)
+        time.sleep(0.3)
+
     try:
-        time.sleep(0.5)
-        yield
+        time.sleep(1)  # all have begun
+        tell(signal.SIGSTOP)
+        yield tell
+        tell(signal.SIGCONT)
         assert all(one.goes_on() for one in doing)
     finally:
         for one in doing:
             one.kill()
 
 
-NOISE = 0.001  # seconds: a machine whose processors are busy or wake from sleep is late by that now and then
+NOISE = 0.001  # seconds that a machine is late by now and then: see what is printed of it when it is busy
+ROUNDS = 5
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", ["calls", "probes", "reads", "tiny blocks", "pipelined calls", "collections"])
 def test_a_flood_by_one_leaves_the_others_their_time(host: Host, running: Node, kind: str) -> None:
-    """Idle means that the node is: the same number of processes take the processors elsewhere, if that is slower."""
+    """Twice what it takes when nobody else is there, or when as many keep the processors busy and let the node be."""
     path = running.socket
     keys = host.alice.do(lambda: put(path, "small", *[os.urandom(SMALL) for _ in range(200)]))
-
-    def best() -> float:
-        return min(host.alice.do(lambda: p99(path, keys)) for _ in range(3))
-
-    idle = best()
-    with eight(host.bob, burn):
-        busy = best()
-    with eight(host.bob, lambda: flood(path, kind)):
-        flooded = best()
-    print(f"{kind}: p99 {idle * 1e3:.2f} ms idle, {busy * 1e3:.2f} machine busy, {flooded * 1e3:.2f} flooded")  # noqa: T201
-    assert flooded < 2 * max(idle, busy) + NOISE
+    idle: list[float] = []
+    busy: list[float] = []
+    flooded: list[float] = []
+    with eight(host.bob, burn) as burning, eight(host.bob, lambda: flood(path, kind)) as flooding:
+        for _ in range(ROUNDS):  # in turn: what else the machine does should be the same for all
+            idle.append(host.alice.do(lambda: p99(path, keys)))
+            for others, found in ((burning, busy), (flooding, flooded)):
+                others(signal.SIGCONT)
+                found.append(host.alice.do(lambda: p99(path, keys)))
+                others(signal.SIGSTOP)
+    said = [f"{min(found) * 1e3:.2f} {name}" for found, name in ((idle, "idle"), (busy, "busy"), (flooded, "flooded"))]
+    print(f"{kind}: p99 in ms: {', '.join(said)}")  # noqa: T201
+    assert min(flooded) < 2 * max(min(idle), min(busy)) + NOISE
 
 
 def test_a_thousand_idle_connections_hinder_nobody_and_nobody_has_more_than_their_share(

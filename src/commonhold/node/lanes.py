@@ -65,6 +65,10 @@ class Lanes:
         if len(self._busy) > 1 or lane.crowded:
             self.look()
 
+    def watch(self, lane: "Lane") -> None:
+        """Look at somebody's lane from now on, until nothing is in it."""
+        self._busy.add(lane)
+
     def look(self) -> None:
         """Decide who goes on."""
         for lane in self._busy:
@@ -125,6 +129,10 @@ class Lane:
     def changed(self) -> None:
         """See `Lanes.changed`."""
         self._lanes.changed(self)
+
+    def watch(self) -> None:
+        """See `Lanes.watch`."""
+        self._lanes.watch(self)
 
     def moved(self, size: int) -> None:
         """So many bytes were received or sent for this user."""
@@ -222,6 +230,7 @@ class _Line(Executor):
             return self._begin(whole)
         future: Future[T] = Future()
         self._waiting.append((future, whole))
+        self._lane.watch()
         self.serve()
         return future
 
@@ -241,6 +250,7 @@ class _Line(Executor):
     def _begin(self, work: Callable[[], T]) -> Future[T]:
         begun = self._pool.submit(self._do, work)
         self._running.append(begun)
+        self._lane.watch()
         return begun
 
     def _serve_soon(self, _: Future[Any]) -> None:
