@@ -67,6 +67,13 @@ def test_what_is_no_sound_request_is_refused(node: Path, junk: bytes) -> None:
             assert wire.answer().status in (400, 431)
 
 
+@pytest.mark.parametrize("path", ["/v1/blocks/read", "/v1/blocks/stat", "/v1/sessions", "/v1/sets/keys"])
+def test_who_announces_too_much_is_told_so_before_it_comes(node: Path, path: str) -> None:
+    with Wire(node) as wire:
+        wire.send(head("POST", path, "Content-Length: 99999999999"))
+        assert wire.answer().status == 413
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

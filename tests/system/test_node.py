@@ -6,7 +6,7 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -246,22 +246,57 @@ def flood(path: Path, kind: str) -> None:
                 wire.request("POST", "/v1/collect")
 
 
+def burn() -> None:
+    """Take as much of the processors as a flood does, and leave the node alone."""
+    os.nice(19)
+    while True:
+        hash(bytes(1 << 16))
+
+
+@contextlib.contextmanager
+def eight(person: Person, work: Callable[[], None]) -> Iterator[Callable[[int], None]]:
+    """Somebody does something eight times over, while they are let: a signal for them all stops or continues it."""
+    doing: list[Doing[None]] = [person.start(work) for _ in range(8)]
+
+    def tell(number: int) -> None:
+        for one in doing:
+            os.kill(one.pid, number)
+        time.sleep(0.3)
+
+    try:
+        time.sleep(1)  # all have begun
+        tell(signal.SIGSTOP)
+        yield tell
+        tell(signal.SIGCONT)
+        assert all(one.goes_on() for one in doing)
+    finally:
+        for one in doing:
+            one.kill()
+
+
+NOISE = 0.001  # seconds that a machine is late by now and then: see what is printed of it when it is busy
+ROUNDS = 5
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", ["calls", "probes", "reads", "tiny blocks", "pipelined calls", "collections"])
 def test_a_flood_by_one_leaves_the_others_their_time(host: Host, running: Node, kind: str) -> None:
+    """Twice what it takes when nobody else is there, or when as many keep the processors busy and let the node be."""
     path = running.socket
     keys = host.alice.do(lambda: put(path, "small", *[os.urandom(SMALL) for _ in range(200)]))
-    idle = min(host.alice.do(lambda: p99(path, keys)) for _ in range(2))
-    floods: list[Doing[None]] = [host.bob.start(lambda: flood(path, kind)) for _ in range(8)]
-    try:
-        time.sleep(0.5)
-        flooded = min(host.alice.do(lambda: p99(path, keys)) for _ in range(2))
-        assert all(one.goes_on() for one in floods)
-    finally:
-        for one in floods:
-            one.kill()
-    print(f"{kind}: p99 {idle * 1e3:.2f} ms idle, {flooded * 1e3:.2f} ms flooded, {flooded / idle:.1f}x")  # noqa: T201
-    assert flooded < 4 * idle + 0.02
+    idle: list[float] = []
+    busy: list[float] = []
+    flooded: list[float] = []
+    with eight(host.bob, burn) as burning, eight(host.bob, lambda: flood(path, kind)) as flooding:
+        for _ in range(ROUNDS):  # in turn: what else the machine does should be the same for all
+            idle.append(host.alice.do(lambda: p99(path, keys)))
+            for others, found in ((burning, busy), (flooding, flooded)):
+                others(signal.SIGCONT)
+                found.append(host.alice.do(lambda: p99(path, keys)))
+                others(signal.SIGSTOP)
+    said = [f"{min(found) * 1e3:.2f} {name}" for found, name in ((idle, "idle"), (busy, "busy"), (flooded, "flooded"))]
+    print(f"{kind}: p99 in ms: {', '.join(said)}")  # noqa: T201
+    assert min(flooded) < 2 * max(min(idle), min(busy)) + NOISE
 
 
 def test_a_thousand_idle_connections_hinder_nobody_and_nobody_has_more_than_their_share(

@@ -5,7 +5,7 @@ It can be lost: `recovery` makes it anew from the segments and the catalogue. Ev
 
 import contextlib
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from commonhold.formats.multihash import Multihash
 _ROW = struct.Struct("<IIQQ")
 _ACCOUNT = struct.Struct("<QQ")
 _MAP_SIZE = 1 << 40  # address space, not disk
+PIECE = 100  # rows that are looked at in one go, while others wait
 _VERSION = 2  # an older index is made anew
 
 
@@ -124,11 +125,11 @@ class Index:
 
     def put_new(self, txn: Any, rows: Sequence[tuple[Multihash, Row]]) -> list[tuple[Multihash, Row]]:
         """Enter blocks; those that were there already stay as they are and are given back."""
-        items = sorted((key, row.pack()) for key, row in rows)
+        packed = {key: row.pack() for key, row in rows}
         with txn.cursor(self._blocks) as cursor:
-            _, added = cursor.putmulti(items, overwrite=False)
+            _, added = cursor.putmulti([(key, packed[key]) for key in _in_order(packed)], overwrite=False)
         known = []
-        if added < len(items):
+        if added < len(rows):
             known = [(key, row) for key, row in rows if txn.get(key, db=self._blocks) != row.pack()]
         self._count_bytes(txn, sum(row.length for _, row in rows) - sum(row.length for _, row in known))
         return known
@@ -155,7 +156,7 @@ class Index:
         changed = []
         blocks = size = 0
         with txn.cursor(self._blocks) as cursor:
-            for key, value in cursor.getmulti(sorted(counts)):
+            for key, value in cursor.getmulti(_in_order(counts)):
                 row = Row.unpack(value)
                 times = sign * counts[key]
                 held, charged = holders.change(row.holders, holding, times)
@@ -179,7 +180,7 @@ class Index:
         with self._read(self._accounts) as txn:
             return _account(txn.get(_owner(owner)))
 
-    def scan(self, after: bytes = b"", limit: int = 10_000) -> list[tuple[Multihash, Row]]:
+    def scan(self, after: bytes, limit: int) -> list[tuple[Multihash, Row]]:
         """The rows after a key, in key order."""
         found = []
         with self._read(self._blocks) as txn, txn.cursor() as cursor:
@@ -193,9 +194,14 @@ class Index:
 
     def rows(self) -> Iterator[tuple[Multihash, Row]]:
         """Every row, in key order, from a snapshot per page: what changes meanwhile may or may not be seen."""
-        last = b""
-        while page := self.scan(last):
+        for page in self.pages(10_000):
             yield from page
+
+    def pages(self, size: int) -> Iterator[list[tuple[Multihash, Row]]]:
+        """The same, so many at a time."""
+        last = b""
+        while page := self.scan(last, size):
+            yield page
             last = page[-1][0]
 
     def block_count(self) -> int:
@@ -334,6 +340,14 @@ def _translated(error: lmdb.Error) -> HoldError:
     if isinstance(error, lmdb.MemoryError):
         return HoldError("index", Kind.NO_MEMORY, "", f"{error}; it needs a TiB of address space, not of memory")
     return HoldError("index", Kind.CORRUPT, "", str(error), hint="hold verify --rebuild-index")
+
+
+def _in_order(keys: Iterable[Multihash]) -> list[Multihash]:
+    """Sorted, a few at a time: one long sort would let no other thread run until it is done."""
+    parts: defaultdict[bytes, list[Multihash]] = defaultdict(list)
+    for key in keys:
+        parts[key[:3]].append(key)  # its function, its length, and a byte that is different in most
+    return [key for start in sorted(parts) for key in sorted(parts[start])]
 
 
 def _weight(key: bytes) -> int:

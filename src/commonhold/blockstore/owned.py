@@ -6,7 +6,7 @@ from typing import Any
 from commonhold.api import OWNERLESS, Pin, Reclaimed, Usage
 from commonhold.blockstore import holders, reclaim
 from commonhold.blockstore.holders import Holding
-from commonhold.blockstore.index import Row
+from commonhold.blockstore.index import PIECE, Row
 from commonhold.blockstore.session import StoreSession
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
@@ -19,13 +19,22 @@ class OwnedStore:
     """See `api.BlockStore`. `quota` is how many bytes the owner may be charged for; None: as many as there is room.
 
     `later` has dead blocks deleted, now if it is not given: how long that takes depends on what others hold.
+    `pause` is called again and again while something takes long, and may wait for a moment: others go first.
     """
 
-    def __init__(self, store: Store, owner: int, quota: int | None, later: Later | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        owner: int,
+        quota: int | None,
+        later: Later | None = None,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self.owner = owner
         self.quota = quota
         self._later = later or (lambda keys: reclaim.bury(store, keys))
+        self.pause = pause
 
     def close(self) -> None:
         """Nothing of its own is open."""
@@ -33,6 +42,7 @@ class OwnedStore:
     # ── blocks ──
 
     def _row(self, key: Multihash, txn: Any = None) -> Row | None:
+        self.pause()
         return self._store.index.visible(key, self.owner, txn)
 
     def rows(self, keys: Iterable[Multihash]) -> list[Row | None]:
@@ -87,7 +97,9 @@ class OwnedStore:
 
     def keys(self) -> Iterator[Multihash]:
         """See `api.BlockStore`."""
-        return (key for key, row in self._store.index.rows() if holders.may_read(row.holders, self.owner))
+        for page in self._store.index.pages(PIECE):
+            self.pause()
+            yield from (key for key, row in page if holders.may_read(row.holders, self.owner))
 
     # ── retain sets ──
 
@@ -96,7 +108,7 @@ class OwnedStore:
 
     def session(self, readers: tuple[int, ...] = ()) -> StoreSession:
         """See `api.BlockStore`. `readers` are let read what it commits."""
-        return self._store.session_of(Holding(self.owner, readers), self.quota)
+        return self._store.session_of(Holding(self.owner, readers), self.quota, self.pause)
 
     def pins(self) -> list[Pin]:
         """See `api.BlockStore`."""
@@ -120,7 +132,7 @@ class OwnedStore:
 
     def collect(self) -> Reclaimed:
         """Let go of what this owner put and none of their sets keeps: how much, whoever else holds it."""
-        done = reclaim.let_go(self._store, self.owner)
+        done = reclaim.let_go(self._store, self.owner, self.pause)
         self._later(None)
         return done
 

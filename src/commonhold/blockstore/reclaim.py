@@ -10,7 +10,7 @@ from typing import Any
 from commonhold.api import Reclaimed
 from commonhold.blockstore import holders, layout
 from commonhold.blockstore.frame import Frame
-from commonhold.blockstore.index import Row
+from commonhold.blockstore.index import PIECE, Row
 from commonhold.blockstore.layout import Gone, Place
 from commonhold.blockstore.records import RecordKind
 from commonhold.blockstore.sets import State
@@ -31,15 +31,17 @@ def collect(
     *,
     of_everybody: bool = True,
     despite_doubt: bool = False,
+    pause: Callable[[], None] = lambda: None,
 ) -> Reclaimed:
     """Let go of what is put and not kept by a set, delete what nobody holds, then give back the disk space.
 
     `of_everybody` off: only what nobody holds any more goes. CORRUPT, and nothing is done, where pins may be missing.
+    `pause`: see `OwnedStore`.
     """
     done = Reclaimed()
     _mend_catalogue(store, despite_doubt=despite_doubt)
     before = store.usage().disk
-    live = _delete_dead(store, done, tell, of_everybody=of_everybody)
+    live = _delete_dead(store, done, tell, pause, of_everybody=of_everybody)
     emptied = [number for number in _worth_rewriting(store, live) if _rewrite(store, number, done, tell)]
     _retire(store, emptied, done)
     _checkpoint(store)
@@ -47,21 +49,23 @@ def collect(
     return done
 
 
-def let_go(store: Store, owner: int) -> Reclaimed:
-    """Charge an owner no longer for what none of their sets keeps. Nothing is deleted yet."""
+def let_go(store: Store, owner: int, pause: Callable[[], None]) -> Reclaimed:
+    """Charge an owner no longer for what none of their sets keeps. Nothing is deleted. `pause`: see `OwnedStore`."""
     done = Reclaimed()
     _refuse_doubt(store)
-    for page in _pages(store):
+    for page in _pages(store, pause):
         freed = _let_go_of_idle(store, page, owner)
         done.blocks += len(freed)
         done.bytes += sum(size for _, size in freed)
     return done
 
 
-def _delete_dead(store: Store, done: Reclaimed, tell: Tell, *, of_everybody: bool) -> dict[int, int]:
+def _delete_dead(
+    store: Store, done: Reclaimed, tell: Tell, pause: Callable[[], None], *, of_everybody: bool
+) -> dict[int, int]:
     """Delete; the bytes that live in each segment."""
     live: dict[int, int] = {}
-    for page in _pages(store):
+    for page in _pages(store, pause):
         if of_everybody:
             _let_go_of_idle(store, page, None)
         gone = _bury(store, [key for key, row in page if row.refs == 0])
@@ -75,10 +79,15 @@ def _delete_dead(store: Store, done: Reclaimed, tell: Tell, *, of_everybody: boo
     return live
 
 
-def _pages(store: Store) -> Iterator[list[tuple[Multihash, Row]]]:
-    last = b""
-    while page := store.index.scan(last, _BATCH):
-        last = page[-1][0]
+def _pages(store: Store, pause: Callable[[], None]) -> Iterator[list[tuple[Multihash, Row]]]:
+    page: list[tuple[Multihash, Row]] = []
+    for piece in store.index.pages(PIECE):
+        pause()
+        page += piece
+        if len(page) >= _BATCH:
+            yield page
+            page = []
+    if page:
         yield page
 
 
@@ -90,10 +99,10 @@ def _let_go_of_idle(store: Store, page: list[tuple[Multihash, Row]], owner: int 
         return _let_go(store, [key for key in idle if not _in_use(store, key, owner)], owner)
 
 
-def bury(store: Store, keys: Sequence[Multihash] | None) -> None:
+def bury(store: Store, keys: Sequence[Multihash] | None, pause: Callable[[], None] = lambda: None) -> None:
     """Delete those blocks that nobody holds; without keys all of them, as `collect` does."""
     if keys is None:
-        collect(store, of_everybody=False)
+        collect(store, of_everybody=False, pause=pause)
     else:
         _bury(store, keys)
 

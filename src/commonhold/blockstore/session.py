@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from commonhold.api import MAX_BLOCK, OWNERLESS, Pin, Slot
@@ -29,8 +29,11 @@ class StoreSession:
 
     fillers = 2  # they hash faster than the disk writes; more would only contend for the interpreter
 
-    def __init__(self, store: "Store", holding: Holding, quota: int | None) -> None:
+    def __init__(
+        self, store: "Store", holding: Holding, quota: int | None, pause: Callable[[], None] = lambda: None
+    ) -> None:
         self._store = store
+        self._pause = pause  # before each block: see `OwnedStore`
         self._holding = holding
         self._claims = Claims(store.ledgers, holding.owner, quota)
         self._charged = 0  # by the index since it was last said to the ledger
@@ -56,6 +59,7 @@ class StoreSession:
 
     def put(self, key: Multihash, data: bytes | memoryview) -> bool:
         """See `api.Session.put`."""
+        self._pause()
         if self._holding.owner == OWNERLESS and self._take(key, len(data)):
             return False
         # For an owner, a block that somebody else put must cost what a new one does: it is copied in any case.
@@ -67,6 +71,7 @@ class StoreSession:
 
     def keep(self, key: Multihash) -> bool:
         """See `api.Session.keep`. What the owner may not read is not there for them."""
+        self._pause()
         row = self._visible(key)
         return row is not None and self._take(key, row.length)
 

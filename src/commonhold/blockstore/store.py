@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -304,9 +304,9 @@ class Store:
             raise HoldError("add", Kind.USAGE, "readers", why, hint="hold status")
         return self.session_of(NOBODYS, None)
 
-    def session_of(self, holding: Holding, quota: int | None) -> StoreSession:
-        """A session on somebody's behalf; how many bytes they may be charged for in all."""
-        return StoreSession(self, holding, quota)
+    def session_of(self, holding: Holding, quota: int | None, pause: Callable[[], None] = lambda: None) -> StoreSession:
+        """A session on somebody's behalf; how many bytes they may be charged for in all. `pause`: see `OwnedStore`."""
+        return StoreSession(self, holding, quota, pause)
 
     def pins(self, owner: int = OWNERLESS) -> list[Pin]:
         """See `api.BlockStore`."""

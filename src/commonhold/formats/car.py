@@ -4,7 +4,7 @@ Source: IPLD CAR v1 and v2 specifications. A section is a varint length, a CID a
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -137,11 +137,15 @@ class Reader:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def split(data: memoryview) -> tuple[list[tuple[Cid, memoryview]], int]:
-    """Return the whole sections at the start of data, as views of it, and how many bytes they are."""
+def split(data: memoryview, pause: Callable[[], None] = lambda: None) -> tuple[list[tuple[Cid, memoryview]], int]:
+    """Return the whole sections at the start of data, as views of it, and how many bytes they are.
+
+    `pause` is called before each.
+    """
     found: list[tuple[Cid, memoryview]] = []
     at = 0
     while at < len(data):
+        pause()
         head = bytes(data[at : at + 10])
         if head[-1] >= 128 and len(head) < 10 and all(byte >= 128 for byte in head):
             break  # the length itself is cut short

@@ -1,7 +1,7 @@
 """Runs of block keys, each multihash with its length before it, and the sizes that are answered to them. Pure."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from commonhold.formats import multihash
 from commonhold.formats.malformed import Malformed
@@ -16,11 +16,12 @@ def pack(keys: Iterable[Multihash]) -> bytes:
     return b"".join([bytes((len(key),)) + key for key in keys])
 
 
-def unpack(packed: bytes, limit: int = MAX_KEYS) -> list[Multihash]:
-    """Return the keys of a run that a stranger sent; each is a well-formed multihash."""
+def unpack(packed: bytes, limit: int = MAX_KEYS, pause: Callable[[], None] = lambda: None) -> list[Multihash]:
+    """Return the keys of a run that a stranger sent; each is a well-formed multihash. `pause` is called before each."""
     found: list[Multihash] = []
     at = 0
     while at < len(packed):
+        pause()
         if len(found) == limit:
             raise Malformed("keys", f"more than {limit}")
         end = at + 1 + packed[at]

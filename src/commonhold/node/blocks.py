@@ -1,7 +1,7 @@
 """Blocks over the wire: keys in, archives out, and archives in. Bytes by their hashes: what they mean is not asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from itertools import accumulate
 from typing import NamedTuple
@@ -115,9 +115,9 @@ class _Window:
         self.used += fits
         return chunk[fits:]
 
-    def sections(self, start: int, rest: "_Window") -> list[tuple[cids.Cid, memoryview]]:
+    def sections(self, start: int, rest: "_Window", pause: Callable[[], None]) -> list[tuple[cids.Cid, memoryview]]:
         """The whole sections from an offset on; what comes after them begins another window."""
-        found, size = car.split(self._room[start : self.used])
+        found, size = car.split(self._room[start : self.used], pause)
         left = self._room[start + size : self.used]
         rest._room[: len(left)] = left
         rest.used = len(left)
@@ -144,7 +144,7 @@ async def take_archive(store: OwnedStore, session: StoreSession, body: AsyncIter
         if task is not None:
             total = _sum(total, await task)
             task = None
-        sections = await loop.run_in_executor(threads.writing, here.sections, start, other)
+        sections = await loop.run_in_executor(threads.writing, here.sections, start, other, store.pause)
         here, other, start = other, here, 0
         task = loop.run_in_executor(threads.writing, _put, store, session, sections, threads.hashing)
 

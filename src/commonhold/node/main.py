@@ -17,7 +17,7 @@ from aiohttp import web
 from commonhold.blockstore import store as stores
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host import allocator, systemd
+from commonhold.host import allocator, systemd, timers
 from commonhold.host.repository import Lock
 from commonhold.ipc import endpoint
 from commonhold.node import records
@@ -30,8 +30,8 @@ from commonhold.node.service import Service
 _THREADS = 8
 _STOP_SECONDS = 20.0  # for what is under way when it is told to stop
 _CUT_SECONDS = 1.0  # for what is still under way then
-_SWITCH_SECONDS = 0.0001
-_GARBAGE = 50_000  # objects until it is looked for, while everybody waits; 700 is usual, and far too often
+_SWITCH_SECONDS = 0.00002
+_GARBAGE = 10_000  # objects until it is looked for, while everybody waits; 700 is usual, and far too often
 
 
 def run(config: Config, environment: Mapping[str, str]) -> None:
@@ -62,6 +62,7 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
 
 def _be_fair() -> None:
     """What one thread does for somebody keeps the others waiting only for moments."""
+    timers.be_on_time()  # whoever waits for the interpreter waits with one
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.freeze()  # what is here stays
     gc.set_threshold(_GARBAGE, 20, 10)

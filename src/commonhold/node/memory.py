@@ -66,6 +66,7 @@ def take(store: OwnedStore, session: StoreSession, memory: Memory, where: Sequen
         filling = _Filling(session, memory, hashing)
         try:
             for spot in where:
+                store.pause()
                 filling.add(spot)
             filling.settle()
         finally:

@@ -24,18 +24,18 @@ from commonhold.node.memory import Memory
 from commonhold.node.sessions import Sessions
 
 Run = Callable[..., Awaitable[Any]]  # work in a thread: what, and with what
-Within = Callable[[Awaitable[Any]], Awaitable[Any]]  # wait for the caller, but not for ever
+Body = Callable[[web.Request], Awaitable[bytes]]  # what comes with a request, within limits
 View = Callable[[web.Request], OwnedStore]
 
 
 class MemoryCalls:
-    """Calls over open sessions; `run` does what takes time, `within` waits for the caller, who sees the `view`."""
+    """Calls over open sessions; `run` does what takes time, and the caller sees the `view`."""
 
-    def __init__(self, sessions: Sessions, view: View, run: Run, within: Within, hashing: Executor) -> None:
+    def __init__(self, sessions: Sessions, view: View, run: Run, body: Body, hashing: Executor) -> None:
         self._sessions = sessions
         self._view = view
         self._run = run
-        self._within = within
+        self._body = body
         self._hashing = hashing
 
     def routes(self) -> list[web.RouteDef]:
@@ -56,13 +56,14 @@ class MemoryCalls:
         return web.json_response({"bytes": spots.MEMORY})
 
     async def _take(self, request: web.Request) -> web.Response:
-        packed = await self._within(request.read())
+        packed = await self._body(request)
         name = request.match_info["id"]
         async with self._sessions.use(request[UID], name) as session:
             shared = self._sessions.memory(name)
             if shared is None:
                 raise HoldError("put", Kind.INVALID, "memory", "the session has none", hint="ask for it first")
-            taken = await self._run(_unpack_and_take, self._view(request), session, shared, packed, self._hashing)
+            view = self._view(request)
+            taken = await self._run(request[UID], _unpack_and_take, view, session, shared, packed, self._hashing)
         return web.json_response(taken._asdict())
 
 

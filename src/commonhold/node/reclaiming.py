@@ -19,9 +19,10 @@ _SECONDS = 1.0  # between the first word of something dead and the deletion of a
 class Reclaimer:
     """Deletes in a task of its own. While there is nothing to be done it sleeps."""
 
-    def __init__(self, store: Store, do: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(self, store: Store, do: Callable[..., Awaitable[Any]], pause: Callable[[], None]) -> None:
         self._store = store
         self._do = do
+        self._pause = pause
         self._keys: set[Multihash] = set()
         self._anything = False
         self._told = asyncio.Event()
@@ -47,6 +48,6 @@ class Reclaimer:
             keys, self._keys = self._keys, set()
             anything, self._anything = self._anything, False
             try:
-                await self._do(reclaim.bury, self._store, None if anything else list(keys))
+                await self._do(reclaim.bury, self._store, None if anything else list(keys), self._pause)
             except HoldError as error:
                 door.logger().warning("%s", error)

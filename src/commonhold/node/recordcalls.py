@@ -36,19 +36,23 @@ class RecordCalls:
         if request.content_length is None or request.content_length > MAX_RECORD:
             raise HoldError("put record", Kind.TOO_LARGE, "record", f"{MAX_RECORD} bytes are the limit")
         record = await self._within(request.read())
-        await self._run(self._records.put, request[UID], request.match_info["kind"], _key(request), record)
+        await self._run(
+            request[UID], self._records.put, request[UID], request.match_info["kind"], _key(request), record
+        )
         return web.json_response({})
 
     async def _get(self, request: web.Request) -> web.Response:
-        found = await self._run(self._records.get, request[UID], request.match_info["kind"], _key(request))
+        found = await self._run(
+            request[UID], self._records.get, request[UID], request.match_info["kind"], _key(request)
+        )
         return web.Response(body=runs.pack(found))
 
     async def _remove(self, request: web.Request) -> web.Response:
-        await self._run(self._records.remove, request[UID], request.match_info["kind"], _key(request))
+        await self._run(request[UID], self._records.remove, request[UID], request.match_info["kind"], _key(request))
         return web.json_response({})
 
     async def _keys(self, request: web.Request) -> web.Response:
-        found = await self._run(self._records.keys, request[UID], request.match_info["kind"])
+        found = await self._run(request[UID], self._records.keys, request[UID], request.match_info["kind"])
         return web.Response(body=runs.pack(found))
 
 

@@ -5,6 +5,7 @@ Nothing here blocks: what touches the disk runs in a few threads, and each user 
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import time
@@ -15,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from commonhold import __version__
-from commonhold.api import MAX_USER, PUBLIC, Pin, Records
+from commonhold.api import MAX_USER, NOT_A_USER, PUBLIC, Pin, Records
 from commonhold.blockstore.owned import OwnedStore, SoleStore
 from commonhold.blockstore.session import StoreSession, check_name
 from commonhold.blockstore.store import Store
@@ -29,6 +30,7 @@ from commonhold.node.blocks import Threads
 from commonhold.node.callers import UID, Admission, Turns
 from commonhold.node.config import Config
 from commonhold.node.door import Connections
+from commonhold.node.lanes import Lanes
 from commonhold.node.memorycalls import MemoryCalls
 from commonhold.node.reclaiming import Reclaimer
 from commonhold.node.recordcalls import RecordCalls
@@ -63,13 +65,14 @@ class Service:
         self._config = config
         self._admission = Admission(config, own_uid)
         self._threads = threads
+        self._lanes = Lanes(threads)
         self._turns: dict[int, Turns] = {}
         self._sessions = Sessions(config.limits, clock)
-        self._memory = MemoryCalls(self._sessions, self._view, self._write, self._within, threads.hashing)
+        self._memory = MemoryCalls(self._sessions, self._view, self._write, self._body, threads.hashing)
         self.connections = Connections(config.limits.connections)
         self._active: set[asyncio.Task[Any] | None] = set()
         self._stopping = False
-        self._reclaimer = Reclaimer(store, self._write)
+        self._reclaimer = Reclaimer(store, functools.partial(self._write, NOT_A_USER), self._pause)
         self._began = time.time()
 
     # ── wiring ──
@@ -140,7 +143,7 @@ class Service:
             turns = self._turns.setdefault(peer.uid, Turns(self._config.limits))
             request[UID] = peer.uid
             request[_BEGAN] = asyncio.get_running_loop().time()
-            async with turns.turn():
+            async with turns.turn(), self._lanes.request(peer.uid):
                 return await self._sent(request, await handler(request))
         except ConnectionError:
             return _cut(request)
@@ -158,6 +161,7 @@ class Service:
         """Send an answer to its end while the caller has their turn: what waits for a slow reader counts as theirs."""
         await self._within(answer.prepare(request))
         await self._within(answer.write_eof())
+        self._lanes.of(request[UID]).moved(request.content.total_bytes + request.writer.output_size)
         return answer
 
     async def _peer(self, request: web.Request) -> Peer:
@@ -165,11 +169,13 @@ class Service:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
+        if request.version.major != 1:
+            raise HoldError("call", Kind.INVALID, "HTTP", "version 1.1 is spoken here", hint="HTTP/1.1")
         if self._stopping:
             raise HoldError("call", Kind.UNREACHABLE, "node", "it is being stopped", hint="try again")
         peer = self.connections.peer(transport)
         if transport not in self.connections.admitted:
-            await self._run(self._admission.check, peer)
+            await asyncio.get_running_loop().run_in_executor(self._threads.reading, self._admission.check, peer)
             self.connections.admitted.add(transport)
         return peer
 
@@ -177,18 +183,23 @@ class Service:
         uid: int = request[UID]
         if self._config.group is None:
             return SoleStore(self._store)
-        return OwnedStore(self._store, uid, self._config.quota_of(uid), self._reclaimer.tell)
+        pause = self._lanes.of(uid).pause
+        return OwnedStore(self._store, uid, self._config.quota_of(uid), self._reclaimer.tell, pause)
 
-    async def _run(self, work: Callable[..., Any], *given: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads.reading, work, *given)
+    async def _run(self, uid: int, work: Callable[..., Any], *given: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._lanes.of(uid).threads.reading, work, *given)
 
-    async def _write(self, work: Callable[..., Any], *given: Any) -> Any:
-        working = asyncio.get_running_loop().run_in_executor(self._threads.writing, work, *given)
+    async def _write(self, uid: int, work: Callable[..., Any], *given: Any) -> Any:
+        working = asyncio.get_running_loop().run_in_executor(self._lanes.of(uid).threads.writing, work, *given)
         try:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
             await asyncio.wait([working])  # whoever had the session has it until the thread is done with it
             raise
+
+    def _pause(self) -> None:
+        """What is done for nobody in particular lets everybody go first."""
+        self._lanes.of(NOT_A_USER).pause()
 
     # ── about the node ──
 
@@ -198,7 +209,7 @@ class Service:
 
     async def _account(self, request: web.Request) -> web.Response:
         view = self._view(request)
-        usage = await self._run(view.usage)
+        usage = await self._run(request[UID], view.usage)
         return web.json_response(
             {"uid": request[UID], "blocks": usage.blocks, "bytes": usage.bytes, "pins": usage.pins, "quota": view.quota}
         )
@@ -206,8 +217,18 @@ class Service:
     # ── blocks ──
 
     async def _asked(self, request: web.Request) -> list[multihash.Multihash]:
-        packed = await self._within(request.read())
-        return await self._run(keylist.unpack, packed) if len(packed) > _MANY_KEYS else keylist.unpack(packed)
+        packed = await self._body(request)
+        if len(packed) <= _MANY_KEYS:
+            return keylist.unpack(packed)
+        pause = self._lanes.of(request[UID]).pause
+        keys: list[multihash.Multihash] = await self._run(request[UID], keylist.unpack, packed, keylist.MAX_KEYS, pause)
+        return keys
+
+    async def _body(self, request: web.Request) -> bytes:
+        """What comes with a request, unless it says itself that it is too much: who sends that is not waited for."""
+        if (request.content_length or 0) > _MAX_KEYS_BODY:
+            raise HoldError("call", Kind.TOO_LARGE, request.path, f"over {_MAX_KEYS_BODY} bytes")
+        return bytes(await self._within(request.read()))
 
     async def _within(self, waiting: Awaitable[Any]) -> Any:
         """Wait for the caller, but not for ever."""
@@ -217,7 +238,7 @@ class Service:
     async def _read(self, request: web.Request) -> web.StreamResponse:
         most = _number(request.query, "most")
         keys = await self._asked(request)
-        outgoing, parts = await self._run(blocks.outgoing, self._view(request), keys, most)
+        outgoing, parts = await self._run(request[UID], blocks.outgoing, self._view(request), keys, most)
         if not outgoing.complete:
             await ticks.next_tick(request[_BEGAN], len(keys))
         if outgoing.done:
@@ -226,7 +247,7 @@ class Service:
         answer.content_type = "application/vnd.ipld.car"
         await answer.prepare(request)
         while parts:
-            following = asyncio.ensure_future(self._run(outgoing.window))
+            following = asyncio.ensure_future(self._run(request[UID], outgoing.window))
             try:
                 for part in parts:
                     await self._within(answer.write(part))
@@ -236,7 +257,7 @@ class Service:
 
     async def _stat(self, request: web.Request) -> web.Response:
         keys = await self._asked(request)
-        found, complete = await self._run(blocks.sizes, self._view(request), keys)
+        found, complete = await self._run(request[UID], blocks.sizes, self._view(request), keys)
         if not complete:
             await ticks.next_tick(request[_BEGAN], len(keys))
         return web.Response(body=found)
@@ -245,7 +266,7 @@ class Service:
         view = self._view(request)
         freed = 0
         for key in await self._asked(request):
-            freed += await self._write(view.delete, key)
+            freed += await self._write(request[UID], view.delete, key)
         return web.json_response({"bytes": freed})
 
     async def _keys(self, request: web.Request) -> web.StreamResponse:
@@ -258,19 +279,19 @@ class Service:
             found = [key for _, key in zip(range(keylist.MAX_KEYS), keys, strict=False)]
             return keylist.pack(found)
 
-        packed = await self._run(run)
+        packed = await self._run(request[UID], run)
         answer = web.StreamResponse()
         await answer.prepare(request)
         while packed:
             await self._within(answer.write(len(packed).to_bytes(4, "little") + packed))
-            packed = await self._run(run)
+            packed = await self._run(request[UID], run)
         await self._within(answer.write(bytes(4)))
         return answer
 
     # ── sessions ──
 
     async def _json(self, request: web.Request) -> dict[str, Any]:
-        raw = await self._within(request.read())
+        raw = await self._body(request)
         if len(raw) > _MAX_JSON:
             raise HoldError("call", Kind.TOO_LARGE, request.path, f"over {_MAX_JSON} bytes")
         try:
@@ -287,16 +308,17 @@ class Service:
     async def _begin(self, request: web.Request) -> web.Response:
         view = self._view(request)
         readers = tuple(_readers((await self._json(request)).get("readers", [])))
-        name = await self._sessions.begin(request[UID], lambda: self._write(view.session, readers))
+        name = await self._sessions.begin(request[UID], lambda: self._write(request[UID], view.session, readers))
         return web.json_response({"id": name})
 
     async def _put(self, request: web.Request) -> web.Response:
         async with self._session(request) as session:
             body = self._chunks(request)
+            lane = self._lanes.of(request[UID])
             try:
-                taken = await blocks.take_archive(self._view(request), session, body, self._threads)
+                taken = await blocks.take_archive(self._view(request), session, body, lane.threads)
             finally:
-                await self._write(session.pause)
+                await self._write(request[UID], session.pause)
         return web.json_response(taken._asdict())
 
     async def _chunks(self, request: web.Request) -> AsyncIterator[bytes]:
@@ -306,14 +328,14 @@ class Service:
     async def _keep(self, request: web.Request) -> web.Response:
         keys = await self._asked(request)
         async with self._session(request) as session:
-            found: bytes = await self._write(_keep_each, session, keys)
+            found: bytes = await self._write(request[UID], _keep_each, session, keys)
         if not all(found):
             await ticks.next_tick(request[_BEGAN], len(keys))
         return web.Response(body=found)
 
     async def _flush(self, request: web.Request) -> web.Response:
         async with self._session(request) as session:
-            await self._write(session.flush)
+            await self._write(request[UID], session.flush)
         await ticks.next_tick(request[_BEGAN])
         return web.json_response({})
 
@@ -321,7 +343,7 @@ class Service:
         said = await self._json(request)
         name, root = _name(said, "name"), cids.parse_text(_text(said, "root"))
         async with self._session(request) as session:
-            pin = await self._write(session.commit, name, root)
+            pin = await self._write(request[UID], session.commit, name, root)
             self._sessions.remove(request.match_info["id"])
         await ticks.next_tick(request[_BEGAN])
         return web.json_response(_described(pin))
@@ -333,7 +355,7 @@ class Service:
     async def _close(self, owner: int, name: str) -> None:
         async with self._sessions.use(owner, name) as session:
             try:
-                await self._write(session.close)
+                await self._write(owner, session.close)
             finally:
                 self._sessions.remove(name)
 
@@ -342,28 +364,28 @@ class Service:
     async def _sets(self, request: web.Request) -> web.Response:
         view = self._view(request)
         if "name" in request.query:
-            pin = await self._run(view.pin, _name(request.query, "name"))
+            pin = await self._run(request[UID], view.pin, _name(request.query, "name"))
             return web.json_response([_described(pin)] if pin else [])
-        return web.json_response([_described(pin) for pin in await self._run(view.pins)])
+        return web.json_response([_described(pin) for pin in await self._run(request[UID], view.pins)])
 
     async def _set_keys(self, request: web.Request) -> web.StreamResponse:
         view = self._view(request)
         name = _name(await self._json(request), "name")
-        if await self._run(view.pin, name) is None:
+        if await self._run(request[UID], view.pin, name) is None:
             raise HoldError("pin", Kind.NOT_FOUND, repr(name), "no pin of that name", hint="hold pin ls")
         return await self._key_stream(request, view.pin_keys(name))
 
     async def _drop(self, request: web.Request) -> web.Response:
-        await self._write(self._view(request).unpin, _name(await self._json(request), "name"))
+        await self._write(request[UID], self._view(request).unpin, _name(await self._json(request), "name"))
         return web.json_response({})
 
     async def _rename(self, request: web.Request) -> web.Response:
         said = await self._json(request)
-        await self._write(self._view(request).rename_pin, _name(said, "old"), _name(said, "new"))
+        await self._write(request[UID], self._view(request).rename_pin, _name(said, "old"), _name(said, "new"))
         return web.json_response({})
 
     async def _collect(self, request: web.Request) -> web.Response:
-        done = await self._write(self._view(request).collect)
+        done = await self._write(request[UID], self._view(request).collect)
         return web.json_response({"blocks": done.blocks, "bytes": done.bytes, "disk": done.disk})
 
 
