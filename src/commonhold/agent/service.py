@@ -47,25 +47,46 @@ class Service:
         self._table = agentwords.Table()
         self._open: set[_Connection] = set()
         self._lock = threading.Condition()
+        self._left = time.monotonic()  # when somebody last did
         self._stopping = False
 
     @property
-    def idle(self) -> bool:
-        """Whether nobody is connected."""
-        return not self._open
+    def idle(self) -> float | None:
+        """For how many seconds nobody has been connected; None while somebody is."""
+        with self._lock:
+            return None if self._open else time.monotonic() - self._left
 
     def take(self, sock: socket.socket) -> None:
-        """Serve a connection, in a thread of its own, until it ends."""
+        """Serve a connection, in a thread of its own, until it ends; whoever may not call takes no room."""
         connection = _Connection(sock)
-        with self._lock:
-            full = len(self._open) >= MAX_CONNECTIONS
-            if not full:
-                self._open.add(connection)
-        if full:
-            why = f"you have {MAX_CONNECTIONS} connections, which is the limit"
-            connection.refuse(HoldError("call", Kind.BUSY, "agent", why))
+        try:
+            self._admit(connection)
+        except HoldError as error:
+            connection.refuse(error)
+            connection.close()
             return
-        threading.Thread(target=self._serve, args=(connection,), name="hold-call", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, args=(connection,), name="hold-call", daemon=True).start()
+        except RuntimeError as error:  # as many as the system lets us have
+            connection.refuse(HoldError("call", Kind.BUSY, "agent", str(error)))
+            self._leave(connection)
+
+    def _admit(self, connection: "_Connection") -> None:
+        peer = credentials(connection.sock)
+        if peer.uid != self._uid or not peer.mapped:
+            raise HoldError("call", Kind.DENIED, f"uid {peer.uid}", "this is somebody else's agent")
+        with self._lock:
+            if len(self._open) >= MAX_CONNECTIONS:
+                why = f"you have {MAX_CONNECTIONS} connections, which is the limit"
+                raise HoldError("call", Kind.BUSY, "agent", why)
+            self._open.add(connection)
+
+    def _leave(self, connection: "_Connection") -> None:
+        with self._lock:
+            self._open.discard(connection)
+            self._left = time.monotonic()
+            connection.close()
+            self._lock.notify_all()
 
     def stop(self, seconds: float) -> None:
         """Take no more calls, and wait until those under way are answered, or for so long."""
@@ -88,15 +109,14 @@ class Service:
         except Broken as error:
             connection.refuse(HoldError("call", Kind.INVALID, "agent", str(error)))
         finally:
-            with self._lock:
-                self._open.discard(connection)
-                connection.close()
-                self._lock.notify_all()
+            self._leave(connection)
 
     def _converse(self, connection: "_Connection") -> None:
         connection.sock.settimeout(_COMING_SECONDS)
         with connection.receive() as message:
             connection.sock.settimeout(None)
+            if not self._begin(connection):
+                return
             try:
                 served = self._welcome(connection, message)
             except HoldError as error:
@@ -104,34 +124,37 @@ class Service:
                 return
         with contextlib.closing(served), contextlib.closing(served.store):
             agent = LocalAgent(served)
-            while self._begin(connection):
+            while self._rest(connection):
                 with connection.receive() as message:
-                    connection.busy = True
+                    if not self._begin(connection):
+                        return
                     self._answer(connection, message, agent)
 
     def _begin(self, connection: "_Connection") -> bool:
+        """Whether what has come is begun: not any more once we are told to stop."""
+        with self._lock:
+            connection.busy = not self._stopping
+            return connection.busy
+
+    def _rest(self, connection: "_Connection") -> bool:
         """Whether another call may come."""
         with self._lock:
             connection.busy = False
             return not self._stopping
 
     def _welcome(self, connection: "_Connection", message: Message) -> Served:
-        """Open the node that a caller names, for the user that we are; DENIED for anybody else."""
-        peer = credentials(connection.sock)
-        if peer.uid != self._uid or not peer.mapped:
-            raise HoldError("call", Kind.DENIED, f"uid {peer.uid}", "this is somebody else's agent")
+        """Open the node that a caller names, for the user that we are."""
         name, given = message.value(tuple[str, list[Any]], message.said)
         if name != "open" or not given or given[0] != PROTOCOL:
             why = f"the agent is of hold {__version__}, which speaks in another way"
             raise HoldError("call", Kind.VERSION, "agent", why, hint="hold down, then run it again")
         coming = Coming(*message.value(tuple[int, OsPath, Open, int, str], given))
-        standing.stand(coming.cwd.fd, coming.umask & 0o777)
+        alike = coming.view == self._view and _stood(coming)
         node = Path(coming.node)
         store = NodeStore(node, owners(node, self._uid))
         try:
             store.hello()
             state = self._state.stat()
-            alike = coming.view == self._view
             welcome = Welcome(__version__, os.getpid(), (state.st_dev, state.st_ino), alike)
             connection.send("done", welcome)
         except BaseException:
@@ -153,10 +176,19 @@ class Service:
         except BrokenPipeError as error:
             connection.send("failed", {"code": PIPE, "why": str(error)})
         except Exception as error:  # noqa: BLE001 whatever it was, the caller is told
-            told = from_any(name, error)
+            told = from_any(name.rpartition(".")[2], error)
             if told.kind is Kind.BUG:
                 traceback.print_exception(error, file=sys.stderr)
             connection.refuse(told)
+
+
+def _stood(coming: Coming) -> bool:
+    """Stand where a caller does; whether that can be: it may be somewhere that its user has no way to."""
+    try:
+        standing.stand(coming.cwd.fd, coming.umask & 0o777)
+    except OSError:
+        return False
+    return True
 
 
 def _perform(connection: "_Connection", agent: LocalAgent, name: str, call: Call, given: tuple[Any, ...]) -> None:
@@ -185,7 +217,7 @@ class _Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.busy = True  # until its first words are answered
+        self.busy = False
         self._wire = Wire(sock)
 
     def receive(self) -> Message:
@@ -252,14 +284,14 @@ class _Telling:
     def file(self, path: str, cid: Cid, size: int) -> None:
         """See `calls.Watcher`."""
         with self._lock:
-            self._connection.send("told", "file", [path, cid.plain, size])
+            self._connection.send("told", "file", [_speakable(path), cid.plain, size])
 
     def skipped(self, path: str, why: str) -> None:
         """See `calls.Watcher`."""
         with self._lock:
-            self._connection.send("told", "skipped", [path, why])
+            self._connection.send("told", "skipped", [_speakable(path), _speakable(why)])
 
     def remark(self, text: str) -> None:
         """See `calls.Watcher`."""
         with self._lock:
-            self._connection.send("told", "remark", [text])
+            self._connection.send("told", "remark", [_speakable(text)])

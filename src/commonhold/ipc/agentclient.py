@@ -11,6 +11,7 @@ from typing import Any, cast
 from commonhold import calls
 from commonhold.errors import HoldError, Kind, from_description
 from commonhold.host import sockets, standing
+from commonhold.host.names import shown
 from commonhold.ipc import agentwords
 from commonhold.ipc.agentwords import PROTOCOL, ROOMS, Call, Coming, Welcome
 from commonhold.ipc.frames import Broken, Message, Wire
@@ -23,6 +24,10 @@ _OPEN_SECONDS = 60.0
 _TABLE = agentwords.Table()
 
 
+class Lost(HoldError):
+    """The agent ended, or could not be spoken to any more: UNREACHABLE."""
+
+
 class RemoteAgent:
     """See `calls.Agent`. One call at a time; a connection that failed is of no use any more."""
 
@@ -32,6 +37,7 @@ class RemoteAgent:
         sock = _connect(path, uid)
         self._wire = Wire(sock)
         self._process = credentials(sock).pid
+        self._streaming = False
         for room in ROOMS:
             setattr(self, room, _Room(self._call, room))
 
@@ -85,17 +91,24 @@ class RemoteAgent:
 
     def _items(self, name: str, given: tuple[Any, ...], call: Call) -> Iterator[Any]:
         self._send(name, given)
-        while True:
+        self._streaming = True
+        while self._streaming:
             with self._receive() as message, self._understanding():
                 done, value = self._take(message, None)
                 found = [] if done else message.value(list[call.result], value)  # type: ignore[name-defined]
+            self._streaming = not done
             yield from found
-            if done:
-                return
 
     def _send(self, name: str, given: tuple[Any, ...]) -> None:
+        if self._streaming:
+            raise HoldError("call", Kind.BUG, name, "a stream before it was not read to its end")
         try:
             self._wire.send([name, list(given)])
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have said why before it hung up
+        except UnicodeEncodeError as error:
+            word = shown(str(error.object))[:120]
+            raise HoldError("call", Kind.USAGE, word, "is not UTF-8", hint="only paths of files may be that") from error
         except OSError as error:
             raise self._lost(error) from error
         except Broken as error:
@@ -143,7 +156,7 @@ class RemoteAgent:
     def _lost(self, error: OSError | None) -> HoldError:
         self.close()
         why = "the agent ended before it had answered" if error is None else error.strerror or str(error)
-        return HoldError("call", Kind.UNREACHABLE, str(self.path), why, hint="run it again: the agent starts by itself")
+        return Lost("call", Kind.UNREACHABLE, str(self.path), why, hint="run it again: the agent starts by itself")
 
 
 class _Room:

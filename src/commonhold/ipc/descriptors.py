@@ -11,6 +11,10 @@ from collections.abc import Sequence
 _SIZE = array.array("i").itemsize
 
 
+class TooMany(Exception):
+    """More open files came than are taken. None of them is left open."""
+
+
 def send(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
     """Send all of some bytes, the files beside the first of them."""
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -22,7 +26,7 @@ def send(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
 def receive(sock: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:
     """Receive up to so many bytes (none at the end) and the files beside them, which are the caller's to close.
 
-    More than `most` files: OSError, and none is left open.
+    More than `most` files: TooMany.
     """
     room = socket.CMSG_SPACE(_SIZE * most) if most else 0
     data, ancillary, flags, _ = sock.recvmsg(size, room, socket.MSG_CMSG_CLOEXEC)
@@ -34,7 +38,7 @@ def receive(sock: socket.socket, size: int, most: int) -> tuple[bytes, list[int]
             fds.extend(found)
     if flags & socket.MSG_CTRUNC or len(fds) > most:
         close_all(fds)
-        raise OSError(f"more than {most} files came at once")
+        raise TooMany(f"more than {most} files came at once")
     return data, fds
 
 
