@@ -91,8 +91,9 @@ class RemoteAgent:
 
     def _items(self, name: str, given: tuple[Any, ...], call: Call) -> Iterator[Any]:
         self._send(name, given)
-        self._streaming = True
-        while self._streaming:
+        done = False
+        while not done:
+            self._streaming = False
             with self._receive() as message, self._understanding():
                 done, value = self._take(message, None)
                 found = [] if done else message.value(list[call.result], value)  # type: ignore[name-defined]
