@@ -55,7 +55,10 @@ def reach(state: Path, node: Path, out: Output) -> RemoteAgent | None:
 
 def _opened(agent: RemoteAgent, state: Path, node: Path) -> bool:
     """Tell an agent which node this is about; whether it may be asked for anything then."""
-    welcome = agent.open(node)
+    try:
+        welcome = agent.open(node)
+    except PermissionError:  # its user has no way to where we stand, as somewhere below another's home
+        return False
     own = state.stat()
     return welcome.alike and tuple(welcome.state) == (own.st_dev, own.st_ino)
 
