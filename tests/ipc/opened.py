@@ -16,7 +16,7 @@ def opened() -> set[str]:
 
 @contextlib.contextmanager
 def none_left() -> Iterator[None]:
-    """Run a block after which no more files are open than before, nor others."""
+    """Run a block that leaves no file open; another test's may be closed meanwhile."""
     before = opened()
     yield
-    assert opened() == before
+    assert opened() <= before
