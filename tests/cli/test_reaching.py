@@ -122,6 +122,25 @@ def test_commands_that_start_at_once_find_one_agent(hold: Hold, tmp_path: Path) 
     assert len(hold("key", "ls").stdout.splitlines()) == 10
 
 
+def test_a_command_that_comes_when_it_is_about_to_end_starts_the_next(hold: Hold, tmp_path: Path) -> None:
+    path = tmp_path / "repo" / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as ending:
+        ending.bind(str(path))
+        ending.listen()
+
+        def end() -> None:
+            for _ in range(2):  # who asks whether somebody listens, and who calls
+                caller, _ = ending.accept()
+            path.unlink()
+            caller.close()
+
+        thread = threading.Thread(target=end)
+        thread.start()
+        done = hold("pin", "ls")
+        thread.join()
+    assert done.stderr == b"" and len(agents(tmp_path)) == 1
+
+
 def test_one_that_is_at_work_is_not_joined_by_another(hold: Hold, tmp_path: Path) -> None:
     hold("pin", "ls")
     first = agents(tmp_path)
