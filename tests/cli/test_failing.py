@@ -47,7 +47,7 @@ def test_no_file_of_the_repository_takes_the_place_of_a_closed_output(shell: She
 
 
 def test_closed_standard_input_is_an_error(shell: Shell) -> None:
-    assert b"error: add: Bad file descriptor" in shell(f"{_ADD} hold add - <&-", code=1).stderr
+    assert b"error: read standard input: Bad file descriptor" in shell(f"{_ADD} hold add - <&-", code=1).stderr
 
 
 def test_a_deleted_working_directory_is_no_obstacle(shell: Shell) -> None:

@@ -1,5 +1,6 @@
 """What the commands do in every shape. A test module makes the `hold` fixture (see `cli/running`) and imports these."""
 
+import json
 import os
 from pathlib import Path
 
@@ -90,3 +91,46 @@ def test_errors_are_in_one_form(hold: Hold, words: list[str]) -> None:
     lines = done.stderr.decode().splitlines()
     assert done.returncode in (1, 2)
     assert lines[0].startswith("error: ") and lines[1].startswith("try: ") and lines[-1].startswith("code: E-")
+
+
+def test_what_a_name_points_at_is_published_resolved_and_shown(hold: Hold, tmp_path: Path) -> None:
+    first, second = (last(hold("add", "-Q", "-", given=data)) for data in (b"first", b"second"))
+    name = last(hold("key", "new", "me"))
+    for number, root in enumerate((first, second)):
+        assert last(hold("name", "publish", root, "--lifetime", "1h")) == name
+        assert last(hold("name", "resolve", name)) == f"/ipfs/{root}"
+        said = json.loads(hold("name", "inspect", name, "--json").stdout)
+        assert (said["value"], said["sequence"]) == (f"/ipfs/{root}", number)
+    assert hold("cat", f"/ipns/{name}").stdout == b"second"
+    assert b"code: E-NOT-FOUND" in hold("name", "publish", first, "--key", "none", code=1).stderr
+    hold("key", "rename", "me", "you")
+    assert last(hold("name", "publish", first, "--key", "you")) == name
+    hold("key", "rm", "you")
+    assert hold("key", "ls").stdout == b"" and hold("cat", f"/ipns/{name}").stdout == b"first"
+
+
+def test_nodes_of_graphs_are_shown_and_measured(hold: Hold, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "large").write_bytes(os.urandom(3 << 20))
+    root = last(hold("add", "-r", "-Q", "tree"))
+    assert "large" in hold("dag", "get", root).stdout.decode()
+    said = json.loads(hold("dag", "stat", root, "--json").stdout)
+    assert said["blocks"] == 5 and said["bytes"] > 3 << 20
+    cid = last(hold("block", "put", "--codec", "dag-cbor", "-", given=b"\x82\x01\x82\x02\x03"))
+    assert hold("dag", "get", cid).stdout == b"[1,[2,3]]\n" and hold("dag", "get", f"{cid}/1/0").stdout == b"2\n"
+    assert b"code: E-INVALID" in hold("block", "put", "--codec", "dag-cbor", "-", given=b"\xff", code=1).stderr
+    assert b"code: E-TOO-LARGE" in hold("block", "put", "-", given=bytes(17 << 20), code=1).stderr
+
+
+def test_damage_is_found_and_named_with_what_it_touches(hold: Hold, tmp_path: Path) -> None:
+    data = os.urandom(200_000)
+    root = last(hold("add", "-Q", "-", "--name", "damaged", given=data))
+    hold("add", "-Q", "-", "--name", "whole", given=b"whole")
+    (segment,) = [path for path in (tmp_path / "repo" / "segments").iterdir() if data[:100] in path.read_bytes()]
+    with open(segment, "r+b") as file:
+        file.seek(segment.read_bytes().index(data[:100]) + 1000)
+        file.write(bytes(10))
+    said = [json.loads(row) for row in hold("verify", "--json", code=16).stdout.splitlines()]
+    assert [row["pins"] for row in said[:-1]] == [["damaged"]] and said[-1]["damaged"] == 1 and said[-1]["blocks"] == 2
+    assert b"touches pin damaged" in hold("verify", code=16).stdout
+    assert b"code: E-CORRUPT" in hold("cat", root, code=16).stderr

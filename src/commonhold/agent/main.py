@@ -7,14 +7,14 @@ import os
 import select
 import signal
 import socket
-import time
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from commonhold.agent.service import Service
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host import allocator, systemd
+from commonhold.host import allocator, standing, systemd
 from commonhold.ipc import endpoint
 
 LOCK = "agent.lock"
@@ -34,9 +34,12 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
     """Serve until INT or TERM, or until nobody has asked for anything for long; calls under way are finished first."""
     allocator.tune()
     os.umask(0o077)
+    with os_errors("start", "thread"):
+        standing.stand_apart()  # where that is forbidden, no thread could
     with _sole(config.state), _signals() as told:
         given = systemd.listening(environment, os.getpid())
         listening = given or [endpoint.listen(config.socket, 0o600, 0o700)]
+        own = None if given else config.socket.stat()
         service = Service(config.state, os.geteuid())
         gc.freeze()  # what is here stays
         systemd.notify(environment, "READY=1")
@@ -44,11 +47,18 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
             _serve(service, listening, told, config.idle)
         finally:
             systemd.notify(environment, "STOPPING=1")
-            if not given:
-                config.socket.unlink(missing_ok=True)
+            if own is not None:
+                _unlink(config.socket, own)
             for sock in listening:
                 sock.close()
             service.stop(_STOP_SECONDS)
+
+
+def _unlink(path: Path, own: os.stat_result) -> None:
+    """Take our socket away, unless another agent's is there by now: the directory may have been made anew."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(path.lstat(), own):
+            path.unlink()
 
 
 @contextlib.contextmanager
@@ -56,8 +66,11 @@ def _sole(state: Path) -> Iterator[None]:
     """Run a block while no other agent of the same user's things does. EXISTS if one is there."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with os_errors("start", str(state / LOCK)):
-        if state.stat().st_uid != os.geteuid():
+        status = state.stat()
+        if status.st_uid != os.geteuid():
             raise HoldError("start", Kind.DENIED, str(state), "not yours")
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise HoldError("start", Kind.DENIED, str(state), "others can change it", hint=f"chmod go-w {state}")
         fd = os.open(state / LOCK, flags, 0o600)
     try:
         _lock(fd, state)
@@ -96,22 +109,18 @@ def _serve(service: Service, listening: list[socket.socket], told: int, idle: fl
         sock.setblocking(False)
         poll.register(sock, select.POLLIN)
     by_number = {sock.fileno(): sock for sock in listening}
-    until = _later(idle)
+    left = idle
     while True:
-        ready = poll.poll(None if until is None else max(0.0, until - time.monotonic()) * 1000)
+        ready = poll.poll(None if left is None else left * 1000)
         if any(number == told for number, _ in ready):
             return
-        if not ready:
-            if service.idle:
+        if idle is not None:
+            left = idle - (service.idle or 0.0)
+            if left <= 0 and not ready:
                 return
-            until = _later(idle)
+            left = max(0.0, left)
         for number, _ in ready:
-            until = _later(idle)
             with contextlib.suppress(OSError):  # who had knocked has left again
                 connection, _ = by_number[number].accept()
                 connection.setblocking(True)
                 service.take(connection)
-
-
-def _later(idle: float | None) -> float | None:
-    return None if idle is None else time.monotonic() + idle

@@ -81,7 +81,7 @@ class Reuse:
         self._present = present
         self._remark = remark
         self._start = time.time_ns()
-        self._here = os.getcwd()
+        self._here = _here()
         self._new: list[tuple[object, ...]] = []
         self._db: sqlite3.Connection | None = None
         with self._doing_without():
@@ -163,3 +163,11 @@ class Reuse:
             with self._doing_without():
                 self._db.close()
             self._db = None
+
+
+def _here() -> str:
+    """The working directory; nothing below one that was deleted can be named."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""

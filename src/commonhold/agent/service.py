@@ -47,25 +47,46 @@ class Service:
         self._table = agentwords.Table()
         self._open: set[_Connection] = set()
         self._lock = threading.Condition()
+        self._left = time.monotonic()  # when somebody last did
         self._stopping = False
 
     @property
-    def idle(self) -> bool:
-        """Whether nobody is connected."""
-        return not self._open
+    def idle(self) -> float | None:
+        """For how many seconds nobody has been connected; None while somebody is."""
+        with self._lock:
+            return None if self._open else time.monotonic() - self._left
 
     def take(self, sock: socket.socket) -> None:
-        """Serve a connection, in a thread of its own, until it ends."""
+        """Serve a connection, in a thread of its own, until it ends; whoever may not call takes no room."""
         connection = _Connection(sock)
-        with self._lock:
-            full = len(self._open) >= MAX_CONNECTIONS
-            if not full:
-                self._open.add(connection)
-        if full:
-            why = f"you have {MAX_CONNECTIONS} connections, which is the limit"
-            connection.refuse(HoldError("call", Kind.BUSY, "agent", why))
+        try:
+            self._admit(connection)
+        except HoldError as error:
+            connection.refuse(error)
+            connection.close()
             return
-        threading.Thread(target=self._serve, args=(connection,), name="hold-call", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, args=(connection,), name="hold-call", daemon=True).start()
+        except RuntimeError as error:  # as many as the system lets us have
+            connection.refuse(HoldError("call", Kind.BUSY, "agent", str(error)))
+            self._leave(connection)
+
+    def _admit(self, connection: "_Connection") -> None:
+        peer = credentials(connection.sock)
+        if peer.uid != self._uid or not peer.mapped:
+            raise HoldError("call", Kind.DENIED, f"uid {peer.uid}", "this is somebody else's agent")
+        with self._lock:
+            if len(self._open) >= MAX_CONNECTIONS:
+                why = f"you have {MAX_CONNECTIONS} connections, which is the limit"
+                raise HoldError("call", Kind.BUSY, "agent", why)
+            self._open.add(connection)
+
+    def _leave(self, connection: "_Connection") -> None:
+        with self._lock:
+            self._open.discard(connection)
+            self._left = time.monotonic()
+            connection.close()
+            self._lock.notify_all()
 
     def stop(self, seconds: float) -> None:
         """Take no more calls, and wait until those under way are answered, or for so long."""
@@ -88,10 +109,7 @@ class Service:
         except Broken as error:
             connection.refuse(HoldError("call", Kind.INVALID, "agent", str(error)))
         finally:
-            with self._lock:
-                self._open.discard(connection)
-                connection.close()
-                self._lock.notify_all()
+            self._leave(connection)
 
     def _converse(self, connection: "_Connection") -> None:
         connection.sock.settimeout(_COMING_SECONDS)
@@ -100,29 +118,39 @@ class Service:
         except HoldError as error:
             connection.refuse(error)
             return
+        if served is None:
+            return
         connection.sock.settimeout(None)
         with contextlib.closing(served):
             agent = LocalAgent(served)
-            while self._begin(connection):
+            while self._rest(connection):
                 with connection.receive() as message:
-                    connection.busy = True
+                    if not self._begin(connection):
+                        return
                     self._answer(connection, message, agent)
 
-    def _meet(self, connection: "_Connection") -> Served:
-        """Say hello as often as we are greeted, until the caller names a node. DENIED for anybody but our user."""
-        peer = credentials(connection.sock)
-        if peer.uid != self._uid or not peer.mapped:
-            raise HoldError("call", Kind.DENIED, f"uid {peer.uid}", "this is somebody else's agent")
+    def _meet(self, connection: "_Connection") -> Served | None:
+        """Say hello as often as we are greeted, until the caller names a node. None where we are told to stop."""
         while True:
             with connection.receive() as message:
+                if not self._begin(connection):
+                    return None
                 name, given = message.value(tuple[str, list[Any]], message.said)
                 if name == "open":
                     return self._open_node(connection, message, given)
                 if name != "hello":
                     raise HoldError("call", Kind.INVALID, name[:40], "no node is named yet")
                 connection.send("done", Hello(__version__, PROTOCOL, os.getpid()))
+            if not self._rest(connection):
+                return None
 
     def _begin(self, connection: "_Connection") -> bool:
+        """Whether what has come is begun: not any more once we are told to stop."""
+        with self._lock:
+            connection.busy = not self._stopping
+            return connection.busy
+
+    def _rest(self, connection: "_Connection") -> bool:
         """Whether another call may come."""
         with self._lock:
             connection.busy = False
@@ -131,13 +159,13 @@ class Service:
     def _open_node(self, connection: "_Connection", message: Message, given: list[Any]) -> Served:
         """Open the node that a caller names, and stand where the caller stands."""
         coming = Coming(*message.value(tuple[OsPath, Open, int, str], given))
-        standing.stand(coming.cwd.fd, coming.umask & 0o777)
+        alike = coming.view == self._view and _stood(coming)
         node = Path(coming.node)
         store = NodeStore(node, owners(node, self._uid))
         try:
             store.hello()
             state = self._state.stat()
-            connection.send("done", Welcome((state.st_dev, state.st_ino), coming.view == self._view))
+            connection.send("done", Welcome((state.st_dev, state.st_ino), alike))
         except BaseException:
             store.close()
             raise
@@ -157,10 +185,19 @@ class Service:
         except BrokenPipeError as error:
             connection.send("failed", {"code": PIPE, "why": str(error)})
         except Exception as error:  # noqa: BLE001 whatever it was, the caller is told
-            told = from_any(name, error)
+            told = from_any(name.rpartition(".")[2], error)
             if told.kind is Kind.BUG:
                 traceback.print_exception(error, file=sys.stderr)
             connection.refuse(told)
+
+
+def _stood(coming: Coming) -> bool:
+    """Stand where a caller does; whether that can be: it may be somewhere that its user has no way to."""
+    try:
+        standing.stand(coming.cwd.fd, coming.umask & 0o777)
+    except OSError:
+        return False
+    return True
 
 
 def _perform(connection: "_Connection", agent: LocalAgent, name: str, call: Call, given: tuple[Any, ...]) -> None:
@@ -189,7 +226,7 @@ class _Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.busy = True  # until its first words are answered
+        self.busy = False
         self._wire = Wire(sock)
 
     def receive(self) -> Message:
@@ -256,14 +293,14 @@ class _Telling:
     def file(self, path: str, cid: Cid, size: int) -> None:
         """See `calls.Watcher`."""
         with self._lock:
-            self._connection.send("told", "file", [path, cid.plain, size])
+            self._connection.send("told", "file", [_speakable(path), cid.plain, size])
 
     def skipped(self, path: str, why: str) -> None:
         """See `calls.Watcher`."""
         with self._lock:
-            self._connection.send("told", "skipped", [path, why])
+            self._connection.send("told", "skipped", [_speakable(path), _speakable(why)])
 
     def remark(self, text: str) -> None:
         """See `calls.Watcher`."""
         with self._lock:
-            self._connection.send("told", "remark", [text])
+            self._connection.send("told", "remark", [_speakable(text)])

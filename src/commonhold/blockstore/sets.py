@@ -151,7 +151,7 @@ def _owner(owner: int) -> bytes:
 
 
 def _name(owner: int, name: str) -> bytes:
-    return _owner(owner) + name.encode()
+    return _owner(owner) + name.encode(errors="surrogateescape")  # of a name that is no text there is no set
 
 
 def _number(set_id: int) -> bytes:

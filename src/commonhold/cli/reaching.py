@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.opening import agent_socket
 from commonhold.cli.output import Output
-from commonhold.errors import HoldError, Kind
+from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import daemon
 from commonhold.host.repository import NAME
 from commonhold.ipc import endpoint
-from commonhold.ipc.agentclient import RemoteAgent
+from commonhold.ipc.agentclient import Lost, RemoteAgent
 from commonhold.ipc.agentwords import PROTOCOL
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _SECONDS = 20.0
 _END_SECONDS = 60.0
 _OTHER_SECONDS = 0.5
 _PAUSE = 0.005
+_ATTEMPTS = 3
 
 
 def reach(state: Path, node: Path, out: Output) -> RemoteAgent | None:
@@ -33,22 +34,35 @@ def reach(state: Path, node: Path, out: Output) -> RemoteAgent | None:
     None, with a remark, where there can be none; and where the one that is there would see other files than the
     caller does, as from within a container.
     """
-    try:
-        agent = _fitting(state)
-    except (HoldError, OSError) as error:
-        out.remark(f"note: your agent does not start, so this command does its work itself: {error}")
+    for _ in range(_ATTEMPTS):
+        try:
+            agent = _fitting(state)
+        except (HoldError, OSError) as error:
+            out.remark(f"note: your agent does not start, so this command does its work itself: {error}")
+            return None
+        try:
+            if _opened(agent, state, node):
+                return agent
+        except Lost as error:  # it was about to end
+            lost = error
+            continue
+        except BaseException:
+            agent.close()
+            raise
+        agent.close()
+        out.remark("note: your agent sees other files than this command, which therefore does its work itself")
         return None
+    raise lost
+
+
+def _opened(agent: RemoteAgent, state: Path, node: Path) -> bool:
+    """Tell an agent which node this is about; whether it may be asked for anything then."""
     try:
         welcome = agent.open(node)
-        own = state.stat()
-        if welcome.alike and tuple(welcome.state) == (own.st_dev, own.st_ino):
-            return agent
-    except BaseException:
-        agent.close()
-        raise
-    agent.close()
-    out.remark("note: your agent sees other files than this command, which therefore does its work itself")
-    return None
+    except PermissionError:  # its user has no way to where we stand, as somewhere below another's home
+        return False
+    own = state.stat()
+    return welcome.alike and tuple(welcome.state) == (own.st_dev, own.st_ino)
 
 
 def _fitting(state: Path) -> RemoteAgent:
@@ -81,6 +95,9 @@ def running(state: Path) -> RemoteAgent | None:
 
 def start(state: Path, idle: int | None) -> "subprocess.Popen[bytes]":
     """Start an agent in the background; it may be a moment until it listens."""
+    with os_errors("start", str(state)):
+        if state.stat().st_uid != os.geteuid():  # what its owner has put there is not to be written to
+            raise HoldError("start", Kind.DENIED, str(state), "not yours")
     words = ["--repo", str(state.absolute()), "agent", *([] if idle is None else ["--idle", str(idle)])]
     return daemon.start([sys.executable, "-m", "commonhold.cli", *words], state / LOG)
 

@@ -1,9 +1,11 @@
 """Open files of somebody else's: read and written, not closed. Nobody waits for one whose owner has left."""
 
 import contextlib
+import fcntl
 import io
 import os
 import select
+import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _BUFFER = 1 << 20
+_ALL = 1 << 30
 _WRITE_EVENTS = select.POLLOUT | select.POLLERR | select.POLLHUP
 
 
@@ -37,17 +40,41 @@ def _wait(file: Open, events: int) -> None:
 
 def write_all(file: Open, data: memoryview) -> None:
     """Write all of it. BrokenPipeError where nobody reads it; HoldError for what else the machine says."""
-    while data:
-        if file.caller is not None:
-            _wait(file, _WRITE_EVENTS)
-        try:
-            data = data[os.write(file.fd, data) :]
-        except BlockingIOError:
-            _wait(file, _WRITE_EVENTS)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise from_os("write", file.said, error) from error
+    with _unhindered(file) as (fd, most):
+        while data:
+            if file.caller is not None:
+                _wait(file, _WRITE_EVENTS)
+            try:
+                data = data[os.write(fd, data[:most]) :]
+            except BlockingIOError:
+                _wait(file, _WRITE_EVENTS)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise from_os("write", file.said, error) from error
+
+
+@contextlib.contextmanager
+def _unhindered(file: Open) -> Iterator[tuple[int, int]]:
+    """A descriptor for a file that can be written without being held there, and how many bytes at once.
+
+    A write to a pipe waits until all of it is read, whoever leaves meanwhile. That it does not is a flag of the open
+    file, which is the owner's too: so the pipe is opened once more.
+    """
+    mode = os.fstat(file.fd).st_mode
+    if file.caller is None or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(file.fd)):
+        yield file.fd, _ALL
+        return
+    flags = fcntl.fcntl(file.fd, fcntl.F_GETFL) & os.O_ACCMODE
+    try:
+        fd = os.open(f"/proc/self/fd/{file.fd}", flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:  # a socket, or somebody else made it: what poll lets us write at least does not wait
+        yield file.fd, select.PIPE_BUF
+        return
+    try:
+        yield fd, _ALL
+    finally:
+        os.close(fd)
 
 
 class _Stream(io.RawIOBase):
@@ -82,6 +109,8 @@ class _Stream(io.RawIOBase):
                 return os.readv(self._file.fd, [buffer])
             except BlockingIOError:
                 _wait(self._file, select.POLLIN)
+            except OSError as error:
+                raise from_os("read", self._file.said, error) from error
 
     def write(self, data: "ReadableBuffer") -> int:
         """Write all of it."""

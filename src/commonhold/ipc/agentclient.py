@@ -11,6 +11,7 @@ from typing import Any, cast
 from commonhold import calls
 from commonhold.errors import HoldError, Kind, from_description
 from commonhold.host import sockets, standing
+from commonhold.host.names import shown
 from commonhold.ipc import agentwords
 from commonhold.ipc.agentwords import PROTOCOL, ROOMS, Call, Coming, Hello, Welcome
 from commonhold.ipc.frames import Broken, Message, Wire
@@ -23,6 +24,10 @@ _OPEN_SECONDS = 60.0
 _TABLE = agentwords.Table()
 
 
+class Lost(HoldError):
+    """The agent ended, or could not be spoken to any more: UNREACHABLE."""
+
+
 class RemoteAgent:
     """See `calls.Agent`. One call at a time; a connection that failed is of no use any more."""
 
@@ -30,7 +35,12 @@ class RemoteAgent:
         """Connect to the agent of a user, and to nobody else's. UNREACHABLE where nobody listens, DENIED."""
         self.path = path
         self._wire = Wire(_connect(path, uid))
-        self.hello: Hello = self._first("hello", (), Hello)
+        self._streaming = False
+        try:
+            self.hello: Hello = self._first("hello", (), Hello)
+        except BaseException:
+            self.close()
+            raise
         for room in ROOMS:
             setattr(self, room, _Room(self._call, room))
 
@@ -89,17 +99,25 @@ class RemoteAgent:
 
     def _items(self, name: str, given: tuple[Any, ...], call: Call) -> Iterator[Any]:
         self._send(name, given)
-        while True:
+        done = False
+        while not done:
+            self._streaming = False
             with self._receive() as message, self._understanding():
                 done, value = self._take(message, None)
                 found = [] if done else message.value(list[call.result], value)  # type: ignore[name-defined]
+            self._streaming = not done
             yield from found
-            if done:
-                return
 
     def _send(self, name: str, given: tuple[Any, ...]) -> None:
+        if self._streaming:
+            raise HoldError("call", Kind.BUG, name, "a stream before it was not read to its end")
         try:
             self._wire.send([name, list(given)])
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have said why before it hung up
+        except UnicodeEncodeError as error:
+            word = shown(str(error.object))[:120]
+            raise HoldError("call", Kind.USAGE, word, "is not UTF-8", hint="only paths of files may be that") from error
         except OSError as error:
             raise self._lost(error) from error
         except Broken as error:
@@ -147,7 +165,7 @@ class RemoteAgent:
     def _lost(self, error: OSError | None) -> HoldError:
         self.close()
         why = "the agent ended before it had answered" if error is None else error.strerror or str(error)
-        return HoldError("call", Kind.UNREACHABLE, str(self.path), why, hint="run it again: the agent starts by itself")
+        return Lost("call", Kind.UNREACHABLE, str(self.path), why, hint="run it again: the agent starts by itself")
 
 
 class _Room:

@@ -3,6 +3,7 @@
 A frame is its length, 4 bytes, big-endian, and then that many bytes of msgpack. docs/spec/agent.md has what they say.
 """
 
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -51,7 +52,7 @@ class Wire:
                 files.append(value.fd)
                 return len(files) - 1, value.said
             if isinstance(value, OsPath):
-                return value.encode("utf-8", "surrogateescape")
+                return os.fsencode(value)
             if isinstance(value, Cid | Multihash):
                 return bytes(value)
             raise NotImplementedError(type(value).__name__)
@@ -87,6 +88,8 @@ class Wire:
                 data, files = descriptors.receive(self.sock, _CHUNK, MAX_FILES)
             except ConnectionError:
                 return None
+            except descriptors.TooMany as error:
+                raise Broken(str(error)) from error
             self._files += files
             if len(self._files) > MAX_FILES:
                 raise Broken(f"more than {MAX_FILES} files with one message")
@@ -131,7 +134,7 @@ class Message:
         if kind is OsPath:
             if b"\0" in said:
                 raise ValueError("a path with a zero byte")
-            return OsPath(said.decode("utf-8", "surrogateescape"))
+            return OsPath(os.fsdecode(said))
         try:
             return cids.parse(said) if kind is Cid else _multihash(said)
         except Malformed as error:
