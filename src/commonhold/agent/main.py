@@ -8,16 +8,18 @@ import select
 import signal
 import socket
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from commonhold.agent.service import Service
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host import allocator, standing, systemd
+from commonhold.host import allocator, sockets, standing, systemd
 from commonhold.ipc import endpoint
 
 LOCK = "agent.lock"
+_BREATH = 0.1  # seconds until the next try where the machine has no more descriptors or memory
 _STOP_SECONDS = 20.0  # for what is under way when it is told to stop
 
 
@@ -120,7 +122,11 @@ def _serve(service: Service, listening: list[socket.socket], told: int, idle: fl
                 return
             left = max(0.0, left)
         for number, _ in ready:
-            with contextlib.suppress(OSError):  # who had knocked has left again
+            try:
                 connection, _ = by_number[number].accept()
-                connection.setblocking(True)
-                service.take(connection)
+            except OSError as error:  # mostly: who had knocked has left again
+                if error.errno in sockets.SCARCE:
+                    time.sleep(_BREATH)
+                continue
+            connection.setblocking(True)
+            service.take(connection)

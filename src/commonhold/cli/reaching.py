@@ -12,7 +12,6 @@ from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import daemon
 from commonhold.host.repository import NAME
-from commonhold.ipc import endpoint
 from commonhold.ipc.agentclient import Lost, RemoteAgent
 from commonhold.ipc.agentwords import PROTOCOL
 
@@ -128,12 +127,11 @@ def _started(state: Path) -> RemoteAgent:
 def _connected(state: Path) -> RemoteAgent | None:
     """The agent that listens, if one does."""
     for path in _sockets(state):
-        if endpoint.answers(path):
-            try:
-                return RemoteAgent(path, os.geteuid())
-            except HoldError as error:
-                if error.kind is not Kind.UNREACHABLE:  # it ended just now
-                    raise
+        try:
+            return RemoteAgent(path, os.geteuid())
+        except HoldError as error:
+            if error.kind is not Kind.UNREACHABLE:  # nobody is there, or it ended just now
+                raise
     return None
 
 

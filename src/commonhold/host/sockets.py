@@ -1,5 +1,6 @@
 """Unix sockets at paths of any length: an address holds 107 bytes, a path may be longer."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _LONGEST = 107
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what a machine says that can take nobody in now
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import json
 import logging
 import socket
@@ -12,10 +11,10 @@ from weakref import WeakKeyDictionary, WeakSet
 from aiohttp.http_exceptions import HttpProcessingError
 
 from commonhold.errors import HoldError, Kind
+from commonhold.host import sockets
 from commonhold.ipc.peer import Peer, credentials
 
 _BREATH = 0.1  # seconds until the next try where the machine has no more descriptors or memory
-_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Connections:
@@ -43,7 +42,7 @@ class Connections:
                     continue
                 transport, _ = await loop.connect_accepted_socket(protocol, connection)
             except OSError as error:
-                if error.errno in _SCARCE:
+                if error.errno in sockets.SCARCE:
                     await asyncio.sleep(_BREATH)
                 continue
             self._peers[transport] = peer
