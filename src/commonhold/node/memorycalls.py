@@ -4,9 +4,8 @@ import fcntl
 import os
 import socket
 import termios
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Any
 
 from aiohttp import web
 
@@ -20,22 +19,17 @@ from commonhold.ipc.unixhttp import GO_ON
 from commonhold.node import memory
 from commonhold.node.blocks import Taken
 from commonhold.node.callers import UID
+from commonhold.node.desk import Desk
 from commonhold.node.memory import Memory
 from commonhold.node.sessions import Sessions
 
-Run = Callable[..., Awaitable[Any]]  # work in a thread: what, and with what
-Body = Callable[[web.Request], Awaitable[bytes]]  # what comes with a request, within limits
-View = Callable[[web.Request], OwnedStore]
-
 
 class MemoryCalls:
-    """Calls over open sessions; `run` does what takes time, and the caller sees the `view`."""
+    """Calls over open sessions."""
 
-    def __init__(self, sessions: Sessions, view: View, run: Run, body: Body, hashing: Executor) -> None:
+    def __init__(self, sessions: Sessions, desk: Desk, hashing: Executor) -> None:
         self._sessions = sessions
-        self._view = view
-        self._run = run
-        self._body = body
+        self._desk = desk
         self._hashing = hashing
 
     def routes(self) -> list[web.RouteDef]:
@@ -56,14 +50,14 @@ class MemoryCalls:
         return web.json_response({"bytes": spots.MEMORY})
 
     async def _take(self, request: web.Request) -> web.Response:
-        packed = await self._body(request)
+        packed = await self._desk.body(request)
         name = request.match_info["id"]
         async with self._sessions.use(request[UID], name) as session:
             shared = self._sessions.memory(name)
             if shared is None:
                 raise HoldError("put", Kind.INVALID, "memory", "the session has none", hint="ask for it first")
-            view = self._view(request)
-            taken = await self._run(request[UID], _unpack_and_take, view, session, shared, packed, self._hashing)
+            view = self._desk.view(request)
+            taken = await self._desk.write(request[UID], _unpack_and_take, view, session, shared, packed, self._hashing)
         return web.json_response(taken._asdict())
 
 
