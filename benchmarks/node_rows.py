@@ -1,102 +1,33 @@
 """Rows 9 to 11: the same work through a node as without one, block reads in batches, and daemons with nothing to do."""
 
-import contextlib
-import functools
 import json
 import statistics
 import time
 from pathlib import Path
 
-import machine
+import pairs
 import sources
 from measuring import Failed
-from report import Line, compared, gigabytes, thousand_files
-from stage import Stage, Step, in_turn
+from pairs import Way
+from report import Line
+from stage import Stage
 
 ROWS = frozenset({9, 10, 11})
 
 _FILE_SIZE = 4096
 _READS = 200_000
 _IDLE_SECONDS = 5.0
-_SHAPES = ("embedded", "node")
-
-
-class _Run:
-    """One run over a source, a file or a tree: a fresh repository of each shape, and what is measured in them."""
-
-    def __init__(self, stage: Stage, what: str, source: Path) -> None:
-        self._stage = stage
-        self._what = what
-        self._source = source
-        self._places = {shape: stage.fresh(f"{shape}.hold") for shape in _SHAPES}
-        stage.prepare(stage.hold(self._places["node"], "up"))
-        self._cids: dict[str, str] = {}
-
-    def add(self, shape: str) -> None:
-        """Into the fresh repository."""
-        machine.warm(self._source)
-        words = ["-r"] if self._source.is_dir() else []
-        argv = self._stage.hold(self._places[shape], "add", "--quieter", *words, str(self._source))
-        self._stage.measure(named("add", self._what, shape), argv)
-        self._cids[shape] = self._stage.last_line()
-
-    def get(self, shape: str) -> None:
-        """Write it out where there is nothing, and compare."""
-        output = self._stage.directory / f"{shape}.out"
-        machine.chill([self._places[shape]])
-        argv = self._stage.hold(self._places[shape], "get", self._cids[shape], "-o", str(output))
-        self._stage.measure(named("get", self._what, shape), argv)
-        self._stage.verify(output, self._source)
-        self._stage.retire(output) if output.is_dir() else self._stage.clear(output)
-
-    def close(self) -> None:
-        """Stop the node and take the repositories away."""
-        self._stage.prepare(self._stage.hold(self._places["node"], "down"))
-        self._stage.clear(*self._places.values())
-
-
-def named(verb: str, what: str, shape: str) -> str:
-    """The name of a series."""
-    return f"hold {verb}, the {what}, {shape}"
 
 
 def measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
     """Measure the rows asked for; the lines of the table."""
     lines: list[Line] = []
     if 9 in rows:
-        lines += _shapes(stage)
+        node = Way("node", before="up", after="down")
+        lines += pairs.measure(stage, 9, node, Way("embedded"), "{} through a node", 0.75)
     if {10, 11} & rows:
         lines += _serving(stage)
     return lines
-
-
-# ── row 9 ──
-
-
-def _shapes(stage: Stage) -> list[Line]:
-    tree, file = stage.directory / "shapes.tree", stage.directory / "shapes.bin"
-    sources.make_tree(tree, stage.scale.tree_files, _FILE_SIZE)
-    sources.make_file(file, stage.scale.quarter_size)
-    for number in range(stage.runs):
-        for what, source in (("tree", tree), ("file", file)):
-            with contextlib.closing(_Run(stage, what, source)) as run:
-                for verb in (run.add, run.get):
-                    steps: list[Step] = [functools.partial(verb, shape) for shape in _SHAPES]
-                    for step in in_turn(steps, number):
-                        step()
-    stage.retire(tree)
-    stage.clear(file)
-    return [_line(stage, verb, what) for what in ("file", "tree") for verb in ("add", "get")]
-
-
-def _line(stage: Stage, verb: str, what: str) -> Line:
-    ours, theirs = (stage.ledger.seconds(named(verb, what, shape)) for shape in ("node", "embedded"))
-    scale = stage.scale
-    if what == "file":
-        work, said = gigabytes(scale.quarter_size), f"{scale.quarter_size >> 20} MiB"
-    else:
-        work, said = thousand_files(scale.tree_files), f"{scale.tree_files} files of 4 KiB"
-    return compared(9, f"{verb} of {said} through a node", ours, "embedded", theirs, work, 0.75)
 
 
 # ── rows 10, 11 ──
