@@ -37,7 +37,7 @@ class Watcher(Protocol):
     """Whoever wants to know how a call goes. Paths are fit to be shown."""
 
     def bytes(self, count: int) -> None:
-        """So many more bytes were read or written."""
+        """So many more bytes were read or written. 0 of them: it is about to be made final."""
         ...
 
     def file(self, path: str, cid: Cid, size: int) -> None:

@@ -15,13 +15,17 @@ import pytest
 from commonhold.agent.adding import Adder, Options
 from commonhold.agent.archiving import export_tar
 from commonhold.agent.blocks import Blocks
+from commonhold.agent.files import LocalFiles
 from commonhold.agent.getting import MAX_DEPTH, Getter
+from commonhold.agent.opened import Opened
 from commonhold.blockstore import reclaim
 from commonhold.blockstore.store import Store, create
+from commonhold.calls import Adding, OsPath
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
 from commonhold.host.limits import allow_many_files
+from commonhold.host.passed import Gone
 from commonhold.unixfs.build import Built
 from commonhold.unixfs.chunk import FixedChunker
 from commonhold.unixfs.directory import Entry, build_directory
@@ -144,6 +148,32 @@ def test_an_add_that_is_interrupted_keeps_nothing_and_gc_takes_the_rest(store: S
 def get_back(store: Store, cid: Cid, target: Path) -> bytes:
     get(store, cid, target, Watch())
     return target.read_bytes()
+
+
+class Leaving:
+    """Whoever asked has left when the add is about to be made final."""
+
+    def bytes(self, count: int) -> None:
+        """See `calls.Watcher`."""
+        if not count:
+            raise Gone
+
+    def file(self, path: str, cid: Cid, size: int) -> None:
+        """See `calls.Watcher`."""
+
+    def skipped(self, path: str, why: str) -> None:
+        """See `calls.Watcher`."""
+
+    def remark(self, text: str) -> None:
+        """See `calls.Watcher`."""
+
+
+def test_whoever_has_left_before_the_end_of_an_add_gets_no_pin(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    files = LocalFiles(Opened(tmp_path / "store", store, os.geteuid()), None)
+    with pytest.raises(Gone):
+        files.add([OsPath(tmp_path / "file")], Adding(), None, Leaving())
+    assert store.pins() == [] and store.sessions == set()
 
 
 @pytest.mark.parametrize("size", [100 * MIB, 3 * MIB, 10])

@@ -85,6 +85,7 @@ class Job:
             capability = sealing.capability(built.cid) if sealing else None
             added = _added(path, built, capability, telling.files)
             if self.repository is not None:
+                self.watcher.bytes(0)  # whoever has left by now wants no pin
                 session.commit(self.how.name or str(added.cid), added.cid)
             if reuse is not None:
                 reuse.close()

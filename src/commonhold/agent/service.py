@@ -265,7 +265,7 @@ def _speakable(value: object) -> object:
 
 
 class _Telling:
-    """A watcher that passes on what it is told; bytes only now and then."""
+    """A watcher that passes on what it is told; bytes now and then, 0 of them at once. Gone where nobody hears it."""
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
@@ -277,7 +277,7 @@ class _Telling:
         """See `calls.Watcher`."""
         with self._lock:
             self._bytes += count
-            if time.monotonic() >= self._next:
+            if not count or time.monotonic() >= self._next:
                 self._flush()
 
     def flush(self) -> None:
