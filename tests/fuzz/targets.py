@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from commonhold.formats import (
     car,
     dagcbor,
     dagpb,
+    fuse,
     instant,
     ipns,
     keylist,
@@ -109,6 +111,15 @@ def _relinked(data: bytes) -> None:
             children(_DIR, links.relink(data, [(bytes(32), 1)] * count, [row] * count))
 
 
+def _fuse(data: bytes) -> None:
+    """Any bytes; any body behind a header that is right, but for the length of extensions."""
+    opcode, extra, body = data[:1], data[1:2], data[2:]
+    head = (40 + len(body), sum(opcode) % 56, 2, 1, 0, 0, 1, max(0, sum(extra) % 8 - 4))
+    with contextlib.suppress(Malformed):
+        fuse.parse(struct.pack("<IIQQIIIH2x", *head) + body)
+    fuse.parse(data)
+
+
 def _ipns(data: bytes) -> None:
     """A record that is read says what can be written again, and reads the same."""
     record = ipns.decode(data)
@@ -133,6 +144,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "dag-json": _decoder(dagcbor.from_json),
     "links": _decoder(lambda data: children(_DIR, data)),
     "car": _decoder(_car),
+    "fuse": _decoder(_fuse),
     "keylist": _decoder(keylist.unpack),
     "spots": _decoder(spots.unpack),
     "reads": _reads,
