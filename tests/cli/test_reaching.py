@@ -118,7 +118,7 @@ def test_commands_that_start_at_once_find_one_agent(hold: Hold, tmp_path: Path) 
     for process in processes:
         _, told = process.communicate(timeout=60)
         assert process.returncode == 0 and ALONE not in told, told
-    assert len(agents(tmp_path)) == 1
+    until(lambda: len(agents(tmp_path)) == 1)  # those that came too late are about to end
     assert len(hold("key", "ls").stdout.splitlines()) == 10
 
 
