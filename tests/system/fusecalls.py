@@ -115,6 +115,16 @@ def long_reads_and_writes() -> None:
 
 
 @part
+def short_maps() -> None:
+    with opened("mapped") as fd:
+        os.write(fd, b"thirty bytes and a few, to map")
+        with mmap.mmap(fd, 30) as shared:
+            shared[:6] = b"THIRTY"
+            shared.flush()
+        assert os.pread(fd, 12, 0) == b"THIRTY bytes"
+
+
+@part
 def names() -> None:
     os.mkdir("dir", 0o750)
     os.mkdir("dir/sub")
@@ -224,7 +234,9 @@ def locks_of_open_files() -> None:
         found = fcntl.fcntl(two, get, _lock_bytes(fcntl.F_WRLCK, 0, 0))
         assert struct.unpack("hhqqi4x", found)[:4] == (fcntl.F_WRLCK, 0, 0, 10)
         fcntl.fcntl(one, take, _lock_bytes(fcntl.F_UNLCK, 0, 10))
-        fcntl.fcntl(two, take, _lock_bytes(fcntl.F_RDLCK, 9, 1))
+        fcntl.fcntl(two, take, _lock_bytes(fcntl.F_WRLCK, 9, 1))
+    with opened("ofd") as three:  # a close gives up what is left, not quite at once
+        fcntl.fcntl(three, take + 1, _lock_bytes(fcntl.F_WRLCK, 0, 10))
 
 
 @part
