@@ -22,7 +22,6 @@ from tests.system.fusetree import IOCTLS
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _AT_SYMLINK_FOLLOW = -100, 0x400
-_STATX, _RENAMEAT2 = 332, 316  # x86-64
 _SEEK_DATA, _SEEK_HOLE = 3, 4
 _PARTS: list[Callable[[], None]] = []
 
@@ -140,10 +139,10 @@ def names() -> None:
     os.link("dir/a", "dir/hard")
     assert os.stat("dir/a").st_nlink == 2
     os.rename("dir/a", "moved")
-    exchange = call(_libc.syscall(_RENAMEAT2, _AT_FDCWD, b"moved", _AT_FDCWD, b"dir/b", 2))
+    exchange = call(_libc.renameat2(_AT_FDCWD, b"moved", _AT_FDCWD, b"dir/b", 2))
     assert exchange == 0 and os.stat("moved").st_size == 2 and os.stat("dir/b").st_size == 1
     with fails(errno.EEXIST):
-        call(_libc.syscall(_RENAMEAT2, _AT_FDCWD, b"moved", _AT_FDCWD, b"dir/b", 1))
+        call(_libc.renameat2(_AT_FDCWD, b"moved", _AT_FDCWD, b"dir/b", 1))
     os.unlink("dir/hard")
     os.mkfifo("dir/fifo")
     assert stat.S_ISFIFO(os.stat("dir/fifo").st_mode)
@@ -298,7 +297,7 @@ def birth_times() -> None:
     buffer = ctypes.create_string_buffer(256)
     with opened("born"):
         pass
-    call(_libc.syscall(_STATX, _AT_FDCWD, b"born", 0, 0xFFF, buffer))
+    call(_libc.statx(_AT_FDCWD, b"born", 0, 0xFFF, buffer))
     mask, birth = struct.unpack_from("<I", buffer)[0], struct.unpack_from("<qI", buffer, 80)
     assert not mask & 0x800 or birth == (1234567890, 987654321)
 
