@@ -5,6 +5,7 @@ python -m tests.system.fusecapture > vectors/fuse-requests.json
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from commonhold.formats import fuse
+from commonhold.formats.fuse import Request
 from commonhold.formats.fusebodies import Init
 from commonhold.formats.fuseflags import Opcode
 from commonhold.formats.fusereaders import HEADER
@@ -25,7 +27,8 @@ from tests.system.fusetree import PLAIN, WANTED
 PARTS_SECONDS = 60
 # What an earlier kernel does not have; the running one then does without.
 OLD = frozenset((Opcode.CREATE, Opcode.TMPFILE, Opcode.STATX, Opcode.COPY_FILE_RANGE_64))
-_EACH = 3  # cases an opcode
+_EACH = 2
+_FLAGS = ("valid", "getattr_flags", "read_flags", "write_flags", "fsync_flags", "release_flags", "lk_flags")
 _LONGEST = 400
 _PID = 4242
 
@@ -34,10 +37,23 @@ def run(below: Path, flags: int, unknown: frozenset[int], *without: str) -> tupl
     """Mount, make the calls, unmount; what was served and the names of the parts, all of which went well."""
     with mounted(below / "mounted", flags, unknown) as served:
         words = [sys.executable, "-m", "tests.system.fusecalls", str(below / "mounted"), *without]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PARTS_SECONDS)
+        code, said, complaint = _calls(words)
     assert not served.trouble, served.trouble
-    assert done.returncode == 0, (done.stdout, done.stderr)
-    return served, done.stdout.split()
+    assert code == 0, (said, complaint)
+    return served, said.split()
+
+
+def _calls(words: list[str]) -> tuple[int, str, str]:
+    """Run a program until it and its children have ended, or end them; its exit code and what it said."""
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        try:
+            said, complaint = running.communicate(timeout=PARTS_SECONDS)
+        except BaseException:
+            os.killpg(running.pid, signal.SIGKILL)
+            raise
+    return running.returncode, said, complaint
 
 
 def _anonymous(raw: bytes) -> bytes:
@@ -60,19 +76,28 @@ def _case(raw: bytes) -> dict[str, Any]:
     return {"hex": raw.hex(), **says}
 
 
+def _kind(request: Request | None) -> tuple[object, ...]:
+    """What makes a request worth a case of its own: its opcode, and which flags it has."""
+    if request is None:
+        return ("refused",)
+    flags = [getattr(request.body, name, 0) for name in _FLAGS]
+    return request.opcode, request.resent, any(request.extensions), *flags
+
+
 def cases(newer: Served, older: Served) -> Iterator[dict[str, Any]]:
-    """A few of each kind: all that is special, what the second mount has and the first has not."""
-    count: Counter[int] = Counter()
+    """A few of each kind; of the second mount, what looks different there."""
+    count: Counter[tuple[object, ...]] = Counter()
+    seen = set()
     for raw, request in newer.seen:
-        opcode = request.opcode if request else 0
-        special = request and (any(request.extensions) or request.resent)
-        if len(raw) <= _LONGEST and (count[opcode] < _EACH or special):
-            count[opcode] += 1
+        kind = _kind(request)
+        if len(raw) <= _LONGEST and count[kind] < _EACH:
+            count[kind] += 1
+            seen.add(kind[0])
             yield _case(raw)
     for raw, request in older.seen:
-        opcode = request.opcode if request else 0
-        if len(raw) <= _LONGEST and (count[opcode] == 0 or opcode == Opcode.SETXATTR):
-            count[opcode] += 1
+        kind = _kind(request)
+        if len(raw) <= _LONGEST and (kind[0] not in seen or kind[0] == Opcode.SETXATTR):
+            seen.add(kind[0])
             yield _case(raw)
 
 

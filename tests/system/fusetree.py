@@ -76,6 +76,7 @@ class Tree:
         self._waiting: dict[int, Request] = {}  # SETLKW by their unique
         self._polls: set[int] = set()
         self._make(stat.S_IFDIR | 0o755, 0, 0)
+        self._handles = 100
         self.forgotten = 0
         self.resent = 0
 
@@ -97,6 +98,10 @@ class Tree:
         except Refused as refused:
             return [fusereplies.error(unique, refused.args[0])]
 
+    def _opened(self) -> Opened:
+        self._handles += 1
+        return Opened(self._handles)
+
     def _entry(self, node: Node) -> Entry:
         return Entry(node.number, 0, SECOND, SECOND, node.attr())
 
@@ -110,9 +115,6 @@ class Tree:
             max_pages=256,
         )
         return [fusereplies.init(request.unique, agreed)]
-
-    def _destroy(self, request: Request, _body: Any, _node: Node) -> list[Reply]:
-        return [fusereplies.done(request.unique)]
 
     def _lookup(self, request: Request, body: Any, node: Node) -> list[Reply]:
         if body.name not in node.entries:
@@ -184,12 +186,12 @@ class Tree:
 
     def _create(self, request: Request, body: Any, parent: Node) -> list[Reply]:
         node = self._new(request, parent, body.name, body.mode & ~body.umask)
-        return [fusereplies.created(request.unique, self._entry(node), Opened(node.number))]
+        return [fusereplies.created(request.unique, self._entry(node), self._opened())]
 
     def _tmpfile(self, request: Request, body: Any, _parent: Node) -> list[Reply]:
         node = self._make(body.mode & ~body.umask, request.uid, request.gid)
         node.nlink = 0
-        return [fusereplies.created(request.unique, self._entry(node), Opened(node.number))]
+        return [fusereplies.created(request.unique, self._entry(node), self._opened())]
 
     def _unlink(self, request: Request, body: Any, parent: Node) -> list[Reply]:
         parent.entries.pop(body.name).nlink -= 1
@@ -221,7 +223,7 @@ class Tree:
     def _open(self, request: Request, body: Any, node: Node) -> list[Reply]:
         if body.flags & os.O_TRUNC:
             node.data.clear()
-        return [fusereplies.opened(request.unique, Opened(node.number))]
+        return [fusereplies.opened(request.unique, self._opened())]
 
     _opendir = _open
 
@@ -238,10 +240,15 @@ class Tree:
     def _statfs(self, request: Request, _body: Any, _node: Node) -> list[Reply]:
         return [fusereplies.statfs(request.unique, Statfs(1000, 900, 800, 700, 600, 4096, 255, 4096))]
 
-    def _release(self, request: Request, _body: Any, _node: Node) -> list[Reply]:
+    def _done(self, request: Request, _body: Any, _node: Node) -> list[Reply]:
         return [fusereplies.done(request.unique)]
 
-    _releasedir = _fsync = _fsyncdir = _access = _syncfs = _release
+    _releasedir = _fsync = _fsyncdir = _access = _syncfs = _destroy = _done
+
+    def _release(self, request: Request, body: Any, node: Node) -> list[Reply]:
+        """What the handle took and nobody gave up is free: flock and OFD locks."""
+        node.locks = [held for held in node.locks if held.fh != body.fh]
+        return [*self._woken(), fusereplies.done(request.unique)]
 
     def _flush(self, request: Request, body: Any, node: Node) -> list[Reply]:
         """A close frees what its owner holds."""
