@@ -280,6 +280,14 @@ class Naming(Protocol):
         ...
 
 
+class Mounts(Protocol):
+    """What the kernel's programs see of this user's trees."""
+
+    def attend(self, mount: Open) -> None:
+        """Serve a mount, whose connected socket this is, from now on. Returns at once."""
+        ...
+
+
 class Agent(Protocol):
     """One user's agent."""
 
@@ -300,3 +308,6 @@ class Agent(Protocol):
 
     @property
     def names(self) -> Naming: ...
+
+    @property
+    def mounts(self) -> Mounts: ...

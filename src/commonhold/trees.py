@@ -94,9 +94,7 @@ class Tree(Protocol):
         """What a name leads to. ENOENT, ENOTDIR."""
         ...
 
-    def make(
-        self, parent: int, name: bytes, mode: int, device: int, target: bytes, who: Who, exclusive: bool
-    ) -> Attr:
+    def make(self, parent: int, name: bytes, mode: int, device: int, target: bytes, who: Who, exclusive: bool) -> Attr:
         """Make an object of the type in `mode`: a file, directory, symbolic link, device, pipe or socket. EEXIST if
         the name is taken, unless by a file that may be there already. An empty name makes a file without one.
 
@@ -199,4 +197,52 @@ class Tree(Protocol):
 
     def room(self) -> Room:
         """As statfs(2)."""
+        ...
+
+
+# ── locks ──
+
+
+class Held(NamedTuple):
+    """A lock that is in the way: bytes [start, end], F_RDLCK or F_WRLCK, and whose process it is, if that is known."""
+
+    start: int
+    end: int
+    kind: int
+    process: int
+
+
+class Locking(Protocol):
+    """Locks on a tree's objects. Owners and handles are numbers of the kernel's and the mount's, no more than that."""
+
+    def test(self, number: int, owner: int, start: int, end: int, kind: int) -> Held | None:
+        """Who would be in the way of a lock, F_RDLCK or F_WRLCK."""
+        ...
+
+    def lock(
+        self,
+        number: int,
+        owner: int,
+        handle: int,
+        start: int,
+        end: int,
+        kind: int,
+        whole: bool,
+        wait: bool,
+        process: int,
+    ) -> None:
+        """Take or give up a lock: of POSIX, or of flock(2) if `whole`. EAGAIN; with `wait` it is answered late, or with
+        EINTR or EDEADLK. ENOLCK for too many."""
+        ...
+
+    def interrupt(self, call: int) -> None:
+        """Nobody waits any more for a call that has that id."""
+        ...
+
+    def closed(self, number: int, owner: int) -> None:
+        """An owner has closed an object: its POSIX locks on it are free."""
+        ...
+
+    def released(self, number: int, handle: int, owner: int | None) -> None:
+        """A handle is gone for good, and what was locked by it is free; so are the flock(2) locks of an owner."""
         ...

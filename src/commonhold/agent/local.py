@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from commonhold.agent.files import LocalFiles
     from commonhold.agent.graphs import LocalGraphs
     from commonhold.agent.keyring import LocalKeyring
+    from commonhold.agent.mounts import Attend, LocalMounts
     from commonhold.agent.pinning import LocalPins
     from commonhold.agent.publishing import LocalNaming
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class LocalAgent:
     """See `calls.Agent`. A room is made when it is first entered: most commands enter one."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, attend: "Attend | None" = None) -> None:
         self._opened = opened
+        self._attend = attend
 
     @cached_property
     def files(self) -> "LocalFiles":
@@ -61,6 +63,13 @@ class LocalAgent:
         from commonhold.agent.publishing import LocalNaming
 
         return LocalNaming(self._opened, self.keys)
+
+    @cached_property
+    def mounts(self) -> "LocalMounts":
+        """Mounts."""
+        from commonhold.agent.mounts import LocalMounts
+
+        return LocalMounts(self._attend)
 
 
 class LocalKeeping:

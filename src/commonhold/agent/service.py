@@ -11,12 +11,14 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from commonhold import __version__
 from commonhold.agent.local import LocalAgent
+from commonhold.agent.mounts import Mounts
 from commonhold.agent.opened import Served
 from commonhold.calls import Open, OsPath
 from commonhold.errors import HoldError, Kind, from_any
@@ -44,6 +46,7 @@ class Service:
         self._state = state
         self._uid = uid
         self._view = standing.view()
+        self._mounts = Mounts(state, uid)
         self._table = agentwords.Table()
         self._open: set[_Connection] = set()
         self._lock = threading.Condition()
@@ -54,7 +57,7 @@ class Service:
     def idle(self) -> float | None:
         """For how many seconds nobody has been connected; None while somebody is."""
         with self._lock:
-            return None if self._open else time.monotonic() - self._left
+            return None if self._open or self._mounts.any else time.monotonic() - self._left
 
     def take(self, sock: socket.socket) -> None:
         """Serve a connection, in a thread of its own, until it ends; whoever may not call takes no room."""
@@ -99,6 +102,7 @@ class Service:
             self._lock.wait_for(lambda: not self._open, max(0.0, until - time.monotonic()))
             for one in self._open:
                 one.hang_up()
+        self._mounts.close()
 
     def _serve(self, connection: "_Connection") -> None:
         try:
@@ -122,7 +126,7 @@ class Service:
             return
         connection.sock.settimeout(None)
         with contextlib.closing(served):
-            agent = LocalAgent(served)
+            agent = LocalAgent(served, partial(self._mounts.attend, node=connection.node))
             while self._rest(connection):
                 with connection.receive() as message:
                     if not self._begin(connection):
@@ -160,7 +164,7 @@ class Service:
         """Open the node that a caller names, and stand where the caller stands."""
         coming = Coming(*message.value(tuple[OsPath, Open, int, str], given))
         alike = coming.view == self._view and _stood(coming)
-        node = Path(coming.node)
+        node = connection.node = Path(coming.node)
         store = NodeStore(node, owners(node, self._uid))
         try:
             store.hello()
@@ -227,6 +231,7 @@ class _Connection:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.busy = False
+        self.node = Path()  # that its calls are about
         self._wire = Wire(sock)
 
     def receive(self) -> Message:

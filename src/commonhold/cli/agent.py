@@ -5,10 +5,13 @@ There is one for each user, and nobody else may call it. Commands that work thro
 
 import argparse
 import os
+import socket
+from pathlib import Path
 
-from commonhold.cli.opening import agent_socket, choose, state_of
+from commonhold.cli.opening import agent, agent_socket, choose, state_of
 from commonhold.cli.output import Output
 from commonhold.cli.values import natural
+from commonhold.errors import os_errors
 
 EXAMPLES = """examples:
   hold agent
@@ -20,12 +23,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--idle", type=natural, metavar="SECONDS", help="end when nobody was connected for so long (default: never)"
     )
+    parser.add_argument(
+        "--attend",
+        type=Path,
+        metavar="SOCKET",
+        help="start no agent: have yours, which is started if need be, serve a mount",
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Serve."""
+    if args.attend is not None:
+        return _attend(args, out)
     from commonhold.agent.main import Config, run
 
     state = state_of(choose(args).path.absolute())
     run(Config(state, agent_socket(state), args.idle or None), os.environ)
+    return 0
+
+
+def _attend(args: argparse.Namespace, out: Output) -> int:
+    """Have the caller's agent serve a mount."""
+    from commonhold.calls import Open
+    from commonhold.host import sockets
+
+    with socket.socket(socket.AF_UNIX) as mount, os_errors("attend", str(args.attend)):
+        sockets.connect(mount, args.attend)
+        with agent(args, out) as own:
+            own.mounts.attend(Open(mount.fileno(), str(args.attend)))
     return 0

@@ -47,6 +47,7 @@ COMMANDS = {
     "up": Command("up", "serve your repository by a node of your own and your agent, in the background"),
     "down": Command("down", "stop them"),
     "node": Command("node", "run a node in the foreground"),
+    "mount": Command("mount", "mount everybody's files, in the foreground"),
     "agent": Command("agent", "run your agent in the foreground"),
     "status": Command("status", "which repository this is, and what isolation it gives"),
     "doctor": Command("doctor", "check what Commonhold stands on here, and say what to do"),

@@ -50,6 +50,7 @@ class RemoteAgent:
     keeping: calls.Keeping
     keys: calls.Keyring
     names: calls.Naming
+    mounts: calls.Mounts
 
     def open(self, node: Path) -> Welcome:
         """Say which node this is about, where we stand and what new files are not to be let do; what the agent says.

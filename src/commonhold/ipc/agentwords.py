@@ -18,6 +18,7 @@ ROOMS = {
     "keeping": calls.Keeping,
     "keys": calls.Keyring,
     "names": calls.Naming,
+    "mounts": calls.Mounts,
 }
 
 

@@ -1,0 +1,224 @@
+"""An agent's side of a mount: calls of its trees, answered as they come. docs/spec/mount.md.
+
+One thread takes the calls and answers what it can at once; what may wait for something is done by a few others.
+Calls of one mount may come by several connections, one after the other, as what sends them may be another by then:
+what was done and perhaps not heard of is remembered, and not done again.
+"""
+
+import errno
+import socket
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from commonhold import __version__
+from commonhold.errors import HoldError, Kind
+from commonhold.host.saying import say
+from commonhold.ipc.treeframes import Broken, Frame, Incoming, Payload, head
+from commonhold.ipc.treewords import (
+    BY_NUMBER,
+    CALLS,
+    HELLO,
+    NOTICE,
+    PROTOCOL,
+    RESENT,
+    Call,
+    Hello,
+    Notice,
+    Welcome,
+    Which,
+    encode,
+)
+from commonhold.trees import Tree
+
+_THREADS = 8
+_HELLO_SECONDS = 10.0
+_REMEMBERED = 4096  # answers; a mount has fewer calls under way
+_JOIN = 64 << 10  # answers up to here are sent together
+_NOTHING = b""
+_NIL = encode(None)
+_WELCOME = msgspec.msgpack.Decoder(Welcome)
+_ASKING = frozenset(
+    {"lookup", "attr", "target", "xattr", "xattrs", "listing", "parent", "read", "seek", "room", "test"}
+)
+_CHANGING = frozenset(call.number for call in CALLS if call.name not in _ASKING)
+
+
+class Attendance:
+    """Serves one mount."""
+
+    def __init__(self, trees: Mapping[Which, Tree]) -> None:
+        self._trees = {int(which): tree for which, tree in trees.items()}
+        self._calls = {
+            which: {call.number: getattr(tree, call.name) for call in CALLS if not call.lock}
+            for which, tree in self._trees.items()
+        }
+        self._slow = {
+            which: frozenset(call.number for call in CALLS if call.name in tree.slow)
+            for which, tree in self._trees.items()
+        }
+        self._cached = {which: tree.cached for which, tree in self._trees.items()}
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="hold-tree")
+        self._sending = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._answers: OrderedDict[int, tuple[bytes, bytes]] = OrderedDict()  # of what changed something, by id
+        self._running: set[int] = set()  # what changes something, and is done by another thread
+        self._epoch: bytes | None = None
+
+    def close(self) -> None:
+        """End the threads, when they are done."""
+        self._pool.shutdown()
+
+    def greet(self, sock: socket.socket, incoming: Incoming) -> bytes:
+        """Say hello; the mount's epoch. What was remembered of another is forgotten."""
+        sock.settimeout(_HELLO_SECONDS)
+        body = encode(Hello(PROTOCOL, __version__))
+        sock.sendall(head(NOTICE, HELLO, 0, 0, body, 0))
+        frame = None
+        while frame is None:
+            if not incoming.fill(sock):
+                raise Broken("the mount has hung up")
+            frame = next(incoming.frames(), None)
+        try:
+            welcome = _WELCOME.decode(frame.body)
+        except msgspec.MsgspecError as error:
+            raise Broken(str(error)) from error
+        if frame.code != HELLO or welcome.protocol != PROTOCOL:
+            raise Broken("a mount of another version")
+        sock.settimeout(None)
+        if welcome.epoch != self._epoch:
+            self._epoch = welcome.epoch
+            self._answers.clear()
+        return welcome.epoch
+
+    def serve(self, sock: socket.socket, incoming: Incoming) -> None:
+        """Answer calls until the mount hangs up. Broken for what is none, OSError as it comes."""
+        self._sock = sock
+        try:
+            while True:  # some calls may have come with the mount's first words
+                ready: list[bytes] = []
+                size = 0
+                for frame in incoming.frames():
+                    answer = self._take(frame)
+                    if answer is None:
+                        continue
+                    first, payload = answer
+                    ready.append(first)
+                    size += len(first) + len(payload)
+                    if payload:
+                        ready.append(bytes(payload))
+                    if size > _JOIN:
+                        self._send(ready)
+                        ready, size = [], 0
+                if ready:
+                    self._send(ready)
+                if not incoming.fill(sock):
+                    return
+        finally:
+            with self._sending:
+                self._sock = None
+
+    def notify(self, tree: Which, notice: Notice, *said: Any) -> None:
+        """Tell the mount of something that it did not ask for."""
+        self._send([head(NOTICE, notice, tree, 0, encode(said), 0)])
+
+    def _send(self, parts: list[bytes]) -> None:
+        """Send, if anybody is there."""
+        with self._sending:
+            if self._sock is None:
+                return
+            try:
+                self._sock.sendall(parts[0] if len(parts) == 1 else _NOTHING.join(parts))
+            except OSError:  # the thread that receives will see it, too
+                self._sock = None
+
+    # ── one call ──
+
+    def _take(self, frame: Frame) -> tuple[bytes, Payload] | None:
+        """Answer a call; None where that is done later."""
+        id_, code, which, flags, body, payload = frame
+        call = BY_NUMBER.get(code)
+        if call is None or which not in self._trees:
+            return head(id_, errno.ENOSYS, which, 0, _NOTHING, 0), _NOTHING
+        try:
+            given = call.given.decode(body)
+        except msgspec.MsgspecError as error:
+            raise Broken(f"{call.name}: {error}") from error
+        if not id_:
+            self._done(id_, call, which, given)
+            return None
+        if call.payload is not None:
+            given = (*given[: call.payload], payload, *given[call.payload :])
+        if code in _CHANGING:
+            if flags & RESENT:
+                if id_ in self._running:
+                    return None
+                known = self._answers.get(id_)
+                if known is not None:
+                    return known
+            if code in self._slow[which]:
+                self._running.add(id_)
+                self._pool.submit(self._change_later, id_, call, which, given)
+                return None
+            return self._remember(id_, self._done(id_, call, which, given))
+        if call.name == "read":
+            try:
+                found = self._cached[which](*given)
+            except Exception as error:  # noqa: BLE001 whatever it was, it is an answer
+                return self._failed(id_, which, error)
+            if found is not None:
+                return head(id_, 0, which, 0, _NOTHING, len(found)), found
+        if code in self._slow[which]:
+            self._pool.submit(self._ask_later, id_, call, which, given)
+            return None
+        return self._done(id_, call, which, given)
+
+    def _done(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> tuple[bytes, Payload]:
+        try:
+            result = self._calls[which][call.number](*given)
+            if call.gives:
+                return head(id_, 0, which, 0, _NOTHING, len(result)), result
+            return head(id_, 0, which, 0, _NIL if call.result is None else encode(result), 0), _NOTHING
+        except Exception as error:  # noqa: BLE001 whatever it was, it is an answer
+            return self._failed(id_, which, error)
+
+    def _failed(self, id_: int, which: int, error: Exception) -> tuple[bytes, Payload]:
+        return head(id_, errno_of(error), which, 0, _NOTHING, 0), _NOTHING
+
+    def _remember(self, id_: int, answer: tuple[bytes, Payload]) -> tuple[bytes, Payload]:
+        self._answers[id_] = (answer[0], bytes(answer[1]))
+        self._answers.move_to_end(id_)
+        if len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
+        return answer
+
+    def _ask_later(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> None:
+        first, payload = self._done(id_, call, which, given)
+        self._send([first, bytes(payload)] if payload else [first])
+
+    def _change_later(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> None:
+        first, payload = self._remember(id_, self._done(id_, call, which, given))
+        self._running.discard(id_)
+        self._send([first, bytes(payload)] if payload else [first])
+
+
+def errno_of(error: Exception) -> int:
+    """What the kernel is told of an error; what is none of ours is said in the log, too."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    if isinstance(error, HoldError):
+        if error.kind in (Kind.FAILED, Kind.CORRUPT, Kind.UNREACHABLE, Kind.INVALID, Kind.BUG):
+            say("hold agent", str(error))
+            return errno.EIO
+        number: int = error.kind.value.errno
+        return number
+    if isinstance(error, MemoryError):
+        return errno.ENOMEM
+    traceback.print_exception(error, file=sys.stderr)
+    return errno.EIO

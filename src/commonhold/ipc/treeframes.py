@@ -1,0 +1,72 @@
+"""Frames between a mount and an agent: a head of fixed size, a body of msgpack and a payload. docs/spec/mount.md.
+
+Many come and go at once: what is received is taken apart where it lies, what is sent goes in one call.
+"""
+
+import socket
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from commonhold.ipc.treewords import HEAD, MAX_BODY, MAX_PAYLOAD
+
+Payload = bytes | bytearray | memoryview
+
+_HEAD = HEAD.size
+_ROOM = _HEAD + MAX_BODY + MAX_PAYLOAD
+_pack = HEAD.pack
+_unpack = HEAD.unpack_from
+
+
+class Broken(Exception):
+    """What came is no frame."""
+
+
+class Frame(NamedTuple):
+    """A frame. `code` is a call or an errno. The views are good until its buffer is filled again."""
+
+    id: int
+    code: int
+    tree: int
+    flags: int
+    body: memoryview
+    payload: memoryview
+
+
+def head(id_: int, code: int, tree: int, flags: int, body: bytes, payload: int) -> bytes:
+    """Return all of a frame but its payload, of which the length is given."""
+    return _pack(len(body), payload, id_, code, tree, flags) + body
+
+
+class Incoming:
+    """What has come by one connection and is not taken yet."""
+
+    def __init__(self) -> None:
+        self._data = bytearray(_ROOM)
+        self._view = memoryview(self._data)
+        self._start = 0
+        self._end = 0
+
+    def fill(self, sock: socket.socket) -> int:
+        """Receive what there is; 0 when the other end has hung up. What was taken is no longer good."""
+        if self._start:
+            left = self._end - self._start
+            self._view[:left] = self._view[self._start : self._end]
+            self._start, self._end = 0, left
+        count = sock.recv_into(self._view[self._end :])
+        self._end += count
+        return count
+
+    def frames(self) -> Iterator[Frame]:
+        """Take every frame that is whole. Broken where there is none."""
+        data, view = self._data, self._view
+        while self._end - self._start >= _HEAD:
+            start = self._start
+            body, payload, id_, code, tree, flags = _unpack(data, start)
+            if body > MAX_BODY or payload > MAX_PAYLOAD:
+                raise Broken(f"a frame of {body} and {payload} bytes")
+            middle = start + _HEAD + body
+            end = middle + payload
+            if end > self._end:
+                return
+            self._start = end
+            yield Frame(id_, code, tree, flags, view[start + _HEAD : middle], view[middle:end])

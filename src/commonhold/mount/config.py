@@ -1,0 +1,62 @@
+"""What a mount is told, once, when it starts. TOML; an unknown or ill-typed field is an error that names it."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from commonhold.errors import HoldError, Kind, os_errors
+
+SYSTEM_CONFIG = Path("/etc/commonhold/mount.toml")
+RUNTIME = Path("/run/commonhold-mount")
+NAMES = ("ipfs", "ipns", "hold")  # of the tree's directories
+_PATHS = {"at", "socket", "node", *NAMES}
+_WORDS = {"user", "public", "realm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One mount. `at` is where the tree is mounted, `shown` where its directories are, too; `user` is who the worker
+    runs as, `public` whose agent serves what is everybody's; `node` is the repository or socket that agents use (None:
+    the one that each finds)."""
+
+    at: Path = RUNTIME / "tree"
+    shown: tuple[tuple[str, Path], ...] = ()
+    socket: Path = RUNTIME / "agents.sock"
+    user: str = "hold-mount"
+    public: str = "hold-public"
+    realm: str = "local"
+    node: Path | None = None
+
+
+def read(path: Path) -> Config:
+    """Read a config file."""
+    with os_errors("read", str(path)):
+        raw = path.read_bytes()
+    try:
+        return parse(tomllib.loads(raw.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise HoldError("read", Kind.USAGE, str(path), str(error)) from error
+    except HoldError as error:
+        raise HoldError("read", error.kind, str(path), error.why) from error
+
+
+def parse(values: Mapping[str, Any]) -> Config:
+    """Return the config of a table; USAGE names the field that is wrong."""
+    for name, value in values.items():
+        if name not in _PATHS | _WORDS:
+            raise _wrong(name, "no such field")
+        if not isinstance(value, str) or not value:
+            raise _wrong(name, "not a text")
+        if name in _PATHS and not value.startswith("/"):
+            raise _wrong(name, "not an absolute path")
+    shown = tuple((name, Path(values[name])) for name in NAMES if name in values)
+    rest: dict[str, Any] = {
+        name: Path(value) if name in _PATHS else value for name, value in values.items() if name not in NAMES
+    }
+    return Config(shown=shown, **rest)
+
+
+def _wrong(name: str, why: str) -> HoldError:
+    return HoldError("read", Kind.USAGE, "config", f"{name}: {why}")

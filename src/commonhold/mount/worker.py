@@ -1,0 +1,314 @@
+"""The mount's worker: one loop between the kernel's device and the agents' sockets. It decides nothing (`desk`).
+
+It runs as a user of its own, without privileges and without a network; what it has are the descriptors that the keeper
+gave it. One that is killed is replaced, and the kernel sends again what was not answered.
+"""
+
+import errno
+import os
+import select
+import socket
+import time
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from commonhold.formats import fusenotices
+from commonhold.formats.fusereplies import Payload, Reply
+from commonhold.formats.malformed import Malformed
+from commonhold.host.saying import say
+from commonhold.ipc.peer import credentials
+from commonhold.ipc.treeframes import Broken, Incoming, head
+from commonhold.ipc.treewords import HELLO, NOTICE, PROTOCOL, Hello, Welcome, encode
+from commonhold.mount.desk import Desk, Ids, Lied, Users
+from commonhold.mount.slots import Slots
+
+_BUFFER = (1 << 20) + 8192
+_BATCH = 64  # requests taken before the agents are looked at
+_GREETING_SECONDS = 10.0
+_GREETING_MOST = 64  # who has not said hello yet
+_COMING_SECONDS = 30.0
+_SILENT_SECONDS = 60.0  # until an agent that answers nothing is given up
+_LOOK_SECONDS = 1.0  # between two looks whether somebody is to be given up
+_QUEUE = 128 << 20  # bytes that wait for one agent
+_HELLO = msgspec.msgpack.Decoder(Hello)
+
+
+class Given(NamedTuple):
+    """What the keeper gives a worker: descriptors of the device, of the socket where agents come, of the keeper's own
+    connection and of the memory that outlives it; and the mount's epoch, and who serves what is everybody's."""
+
+    device: int
+    agents: int
+    keeper: int
+    slots: int
+    epoch: bytes
+    public: int
+
+
+class _Connection:
+    """An agent, or somebody who says so."""
+
+    __slots__ = ("greeted", "incoming", "out", "quiet", "since", "sock", "uid", "wants_out")
+
+    def __init__(self, sock: socket.socket, uid: int, now: float) -> None:
+        self.sock = sock
+        self.uid = uid
+        self.greeted = False
+        self.quiet = True  # it owes no answer
+        self.since = now  # when it last said something, or came to owe an answer
+        self.incoming = Incoming()
+        self.out = bytearray()
+        self.wants_out = False
+
+
+class Worker:
+    """See the module; `desk.Outside`."""
+
+    def __init__(self, given: Given, ids: Ids, users: Users) -> None:
+        self._device = given.device
+        self._epoch = given.epoch
+        self._listening = socket.socket(fileno=given.agents)
+        self._listening.setblocking(False)
+        self._keeper = socket.socket(fileno=given.keeper)
+        self._keeper.setblocking(False)
+        self._slots = Slots(given.slots, given.public)
+        self._desk = Desk(self._slots, ids, users, self)
+        self._agents: dict[int, _Connection] = {}  # by uid, greeted
+        self._connections: dict[int, _Connection] = {}  # by descriptor
+        self._full: set[_Connection] = set()  # to be flushed after this batch
+        self._coming: dict[int, float] = {}  # until when
+        self._looked = 0.0
+        self._poll = select.epoll()
+        os.set_blocking(self._device, False)
+        for fd in (self._device, self._listening.fileno(), self._keeper.fileno()):
+            self._poll.register(fd, select.EPOLLIN)
+        self._buffer = bytearray(_BUFFER)
+        self._view = memoryview(self._buffer)
+
+    def run(self) -> None:
+        """Serve until the mount is gone, or the keeper."""
+        if self._slots.minor:  # another worker has served this mount before
+            self.reply(fusenotices.resend())
+        self._keeper.send(b"R")
+        while True:
+            for fd, events in self._poll.poll(self._patience()):
+                if fd == self._device:
+                    if not self._requests():
+                        return
+                elif fd in self._connections:
+                    self._serve(self._connections[fd], events)
+                elif fd == self._listening.fileno():
+                    self._accept()
+                elif not self._heed():
+                    return
+            self._flush_all()
+            self._give_up()
+
+    # ── the kernel ──
+
+    def _requests(self) -> bool:
+        """Take what the kernel asks; False when the mount is gone."""
+        device, room, view, ask = self._device, [self._buffer], self._view, self._desk.ask
+        for _ in range(_BATCH):
+            try:
+                size = os.readv(device, room)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                if error.errno == errno.ENOENT:  # taken back before it was read
+                    continue
+                if error.errno in (errno.ENODEV, errno.ECONNABORTED):
+                    return False
+                raise
+            try:
+                ask(view[:size])
+            except Malformed as error:
+                say("hold mount", f"a request that is none: {error}")
+        return True
+
+    def reply(self, reply: Reply) -> None:
+        """See `desk.Outside`."""
+        try:
+            os.writev(self._device, reply)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV, errno.ECONNABORTED):  # nobody waits for it any more
+                say("hold mount", f"the kernel takes no reply: {error.strerror}")
+                if error.errno != errno.EINVAL:
+                    raise
+                with suppress(OSError):
+                    os.writev(self._device, _refusal(reply))
+
+    # ── agents ──
+
+    def call(self, uid: int, first: bytes, payload: Payload) -> None:
+        """See `desk.Outside`."""
+        agent = self._agents[uid]
+        if agent.quiet:
+            agent.quiet = False
+            agent.since = time.monotonic()
+        agent.out += first
+        if payload:
+            self._send(agent, payload)
+        else:
+            self._full.add(agent)
+
+    def start(self, uid: int) -> None:
+        """See `desk.Outside`."""
+        self._coming[uid] = time.monotonic() + _COMING_SECONDS
+        self._keeper.send(b"A" + uid.to_bytes(4, "little"))
+
+    def _send(self, agent: _Connection, payload: Payload = b"") -> None:
+        """Send what can be sent at once; the rest goes when there is room."""
+        out = agent.out
+        sent = 0
+        if not agent.wants_out:
+            try:
+                sent = agent.sock.sendmsg([out, payload])
+            except BlockingIOError:
+                pass
+            except OSError:  # it has left, which is seen when it is read from
+                agent.out = bytearray()
+                return
+        if sent >= len(out):
+            rest = memoryview(payload)[sent - len(out) :]
+            agent.out = bytearray(rest)
+        else:
+            del out[:sent]
+            out += payload
+        self._want(agent, bool(agent.out))
+
+    def _want(self, agent: _Connection, out: bool) -> None:
+        if out != agent.wants_out:
+            agent.wants_out = out
+            self._poll.modify(agent.sock, select.EPOLLIN | (select.EPOLLOUT if out else 0))
+
+    def _flush_all(self) -> None:
+        full, self._full = self._full, set()
+        for agent in full:
+            if agent.out and not agent.wants_out and agent.sock.fileno() >= 0:
+                self._send(agent)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listening.accept()
+        except OSError:
+            return
+        sock.setblocking(False)
+        peer = credentials(sock)
+        mine = sum(one.uid == peer.uid for one in self._connections.values())
+        if not peer.mapped or self._greeting >= _GREETING_MOST or mine >= 2:
+            sock.close()
+            return
+        connection = _Connection(sock, peer.uid, time.monotonic())
+        self._connections[sock.fileno()] = connection
+        self._poll.register(sock, select.EPOLLIN)
+
+    @property
+    def _greeting(self) -> int:
+        """How many have not said hello yet."""
+        return len(self._connections) - len(self._agents)
+
+    def _serve(self, agent: _Connection, events: int) -> None:
+        try:
+            if events & select.EPOLLOUT:
+                agent.wants_out = False
+                self._poll.modify(agent.sock, select.EPOLLIN)
+                self._send(agent)
+            if events & ~select.EPOLLOUT:
+                self._hear(agent)
+        except (Broken, Lied, msgspec.MsgspecError) as error:
+            say("hold mount", f"the agent of uid {agent.uid}: {str(error)[:200]}")
+            self._drop(agent)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(agent)
+
+    def _hear(self, agent: _Connection) -> None:
+        if not agent.incoming.fill(agent.sock):
+            self._drop(agent)
+            return
+        uid, answer = agent.uid, self._desk.answer
+        for frame in agent.incoming.frames():
+            if agent.greeted:
+                answer(uid, frame)
+                continue
+            if (frame.id, frame.code) != (NOTICE, HELLO) or _HELLO.decode(frame.body).protocol != PROTOCOL:
+                raise Broken("no hello, or one of another version")
+            self._greet(agent)
+        agent.since = time.monotonic()
+        agent.quiet = not self._desk.asked(uid)
+
+    def _greet(self, agent: _Connection) -> None:
+        if agent.uid in self._agents:
+            raise Broken("another one is there already")
+        agent.greeted = True
+        agent.out += head(NOTICE, HELLO, 0, 0, encode(Welcome(PROTOCOL, self._epoch)), 0)
+        self._full.add(agent)
+        self._agents[agent.uid] = agent
+        self._coming.pop(agent.uid, None)
+        self._desk.arrived(agent.uid)
+
+    def _drop(self, agent: _Connection) -> None:
+        self._connections.pop(agent.sock.fileno(), None)
+        with suppress(OSError):
+            self._poll.unregister(agent.sock)
+        agent.sock.close()
+        if self._agents.get(agent.uid) is agent:
+            del self._agents[agent.uid]
+            self._desk.left(agent.uid)
+
+    # ── patience ──
+
+    def _patience(self) -> float:
+        """Seconds until somebody may have to be given up; as long as it takes where nobody is waited for."""
+        return _LOOK_SECONDS if self._coming or self._greeting or self._desk.busy else -1
+
+    def _give_up(self) -> None:
+        """Give up who does not come, does not say hello, or does not answer."""
+        now = time.monotonic()
+        if now < self._looked + _LOOK_SECONDS:
+            return
+        self._looked = now
+        self._desk.look()
+        for uid in [uid for uid, until in self._coming.items() if until <= now]:
+            self._absent(uid, "it does not come")
+        for one in list(self._connections.values()):
+            if not one.greeted:
+                if one.since + _GREETING_SECONDS <= now:
+                    self._drop(one)
+            elif len(one.out) > _QUEUE or (self._desk.asked(one.uid) and one.since + _SILENT_SECONDS <= now):
+                say("hold mount", f"the agent of uid {one.uid} is given up: it does not answer")
+                self._drop(one)
+
+    def _absent(self, uid: int, why: str) -> None:
+        self._coming.pop(uid, None)
+        say("hold mount", f"the agent of uid {uid}: {why}")
+        self._desk.absent(uid)
+
+    # ── the keeper ──
+
+    def _heed(self) -> bool:
+        """Do what the keeper says; False when it is gone."""
+        try:
+            said = self._keeper.recv(64)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not said:
+            return False
+        if said[:1] == b"F" and len(said) == 5:
+            uid = int.from_bytes(said[1:], "little")
+            if uid in self._coming:
+                self._absent(uid, "it could not be started")
+        return True
+
+
+def _refusal(reply: Reply) -> Reply:
+    """What to say instead of a reply that the kernel does not take."""
+    from commonhold.formats import fusereplies
+
+    return fusereplies.error(int.from_bytes(reply[0][8:16], "little"), errno.EIO)
