@@ -40,7 +40,9 @@ from commonhold.trees import Tree
 _THREADS = 8
 _HELLO_SECONDS = 10.0
 _REMEMBERED = 4096  # answers; a mount has fewer calls under way
+_SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
 _JOIN = 64 << 10  # answers up to here are sent together
+_TOGETHER = 512  # and up to so many of their parts
 _NOTHING = b""
 _NIL = encode(None)
 _WELCOME = msgspec.msgpack.Decoder(Welcome)
@@ -77,6 +79,7 @@ class Attendance:
 
     def greet(self, sock: socket.socket, incoming: Incoming) -> bytes:
         """Say hello; the mount's epoch. What was remembered of another is forgotten."""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         sock.settimeout(_HELLO_SECONDS)
         body = encode(Hello(PROTOCOL, __version__))
         sock.sendall(head(NOTICE, HELLO, 0, 0, body, 0))
@@ -102,7 +105,7 @@ class Attendance:
         self._sock = sock
         try:
             while True:  # some calls may have come with the mount's first words
-                ready: list[bytes] = []
+                ready: list[Payload] = []
                 size = 0
                 for frame in incoming.frames():
                     answer = self._take(frame)
@@ -112,8 +115,8 @@ class Attendance:
                     ready.append(first)
                     size += len(first) + len(payload)
                     if payload:
-                        ready.append(bytes(payload))
-                    if size > _JOIN:
+                        ready.append(payload)
+                    if size > _JOIN or len(ready) >= _TOGETHER:
                         self._send(ready)
                         ready, size = [], 0
                 if ready:
@@ -128,13 +131,15 @@ class Attendance:
         """Tell the mount of something that it did not ask for."""
         self._send([head(NOTICE, notice, tree, 0, encode(said), 0)])
 
-    def _send(self, parts: list[bytes]) -> None:
+    def _send(self, parts: list[Payload]) -> None:
         """Send, if anybody is there."""
         with self._sending:
             if self._sock is None:
                 return
             try:
-                self._sock.sendall(parts[0] if len(parts) == 1 else _NOTHING.join(parts))
+                left = sum(map(len, parts)) - self._sock.sendmsg(parts)
+                if left:
+                    self._sock.sendall(memoryview(_NOTHING.join(parts))[-left:])
             except OSError:  # the thread that receives will see it, too
                 self._sock = None
 
@@ -200,12 +205,12 @@ class Attendance:
 
     def _ask_later(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> None:
         first, payload = self._done(id_, call, which, given)
-        self._send([first, bytes(payload)] if payload else [first])
+        self._send([first, payload] if payload else [first])
 
     def _change_later(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> None:
         first, payload = self._remember(id_, self._done(id_, call, which, given))
         self._running.discard(id_)
-        self._send([first, bytes(payload)] if payload else [first])
+        self._send([first, payload] if payload else [first])
 
 
 def errno_of(error: Exception) -> int:

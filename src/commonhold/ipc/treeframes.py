@@ -4,7 +4,9 @@ Many come and go at once: what is received is taken apart where it lies, what is
 """
 
 import socket
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from commonhold.ipc.treewords import HEAD, MAX_BODY, MAX_PAYLOAD
@@ -12,6 +14,7 @@ from commonhold.ipc.treewords import HEAD, MAX_BODY, MAX_PAYLOAD
 Payload = bytes | bytearray | memoryview
 
 _HEAD = HEAD.size
+_TOGETHER = 64  # parts sent by one call
 _ROOM = _HEAD + MAX_BODY + MAX_PAYLOAD
 _pack = HEAD.pack
 _unpack = HEAD.unpack_from
@@ -70,3 +73,60 @@ class Incoming:
                 return
             self._start = end
             yield Frame(id_, code, tree, flags, view[start + _HEAD : middle], view[middle:end])
+
+
+class Outgoing:
+    """What is to be sent by one connection that does not wait."""
+
+    def __init__(self) -> None:
+        self._small = bytearray()  # heads that wait for each other
+        self._left: deque[memoryview] = deque()  # what there was no room for, first
+        self.size = 0  # bytes of that
+
+    def __bool__(self) -> bool:
+        return bool(self._small or self._left)
+
+    def add(self, first: bytes) -> None:
+        """Add a frame without a payload, or all of it before that. It is sent with what comes next, or by `send`."""
+        self._small += first
+
+    def send(self, sock: socket.socket, payload: Payload = b"") -> None:
+        """Send what there is, and then a payload, as far as there is room; the rest is kept, and the payload copied."""
+        small = self._small
+        if self._left:
+            self._keep(small)
+            self._keep(payload)
+            self._small = bytearray()
+            self._send_left(sock)
+            return
+        try:
+            sent = sock.sendmsg((small, payload))
+        except BlockingIOError:
+            sent = 0
+        self._small = bytearray()
+        if sent < len(small):
+            self._keep(memoryview(small)[sent:])
+            self._keep(payload)
+        elif sent < len(small) + len(payload):
+            self._keep(memoryview(payload)[sent - len(small) :])
+
+    def _keep(self, data: Payload) -> None:
+        if data:
+            self._left.append(memoryview(bytes(data)))
+            self.size += len(data)
+
+    def _send_left(self, sock: socket.socket) -> None:
+        left = self._left
+        while left:
+            try:
+                sent = sock.sendmsg(list(islice(left, _TOGETHER)))
+            except BlockingIOError:
+                return
+            self.size -= sent
+            while sent:
+                first = left[0]
+                if sent < len(first):
+                    left[0] = first[sent:]
+                    break
+                sent -= len(first)
+                left.popleft()

@@ -19,7 +19,7 @@ from commonhold.formats.fusereplies import Payload, Reply
 from commonhold.formats.malformed import Malformed
 from commonhold.host.saying import say
 from commonhold.ipc.peer import credentials
-from commonhold.ipc.treeframes import Broken, Incoming, head
+from commonhold.ipc.treeframes import Broken, Incoming, Outgoing, head
 from commonhold.ipc.treewords import HELLO, NOTICE, PROTOCOL, Hello, Welcome, encode
 from commonhold.mount.desk import Desk, Ids, Lied, Users
 from commonhold.mount.slots import Slots
@@ -31,6 +31,7 @@ _GREETING_MOST = 64  # who has not said hello yet
 _COMING_SECONDS = 30.0
 _SILENT_SECONDS = 60.0  # until an agent that answers nothing is given up
 _LOOK_SECONDS = 1.0  # between two looks whether somebody is to be given up
+_SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
 _QUEUE = 128 << 20  # bytes that wait for one agent
 _HELLO = msgspec.msgpack.Decoder(Hello)
 
@@ -59,7 +60,7 @@ class _Connection:
         self.quiet = True  # it owes no answer
         self.since = now  # when it last said something, or came to owe an answer
         self.incoming = Incoming()
-        self.out = bytearray()
+        self.out = Outgoing()
         self.wants_out = False
 
 
@@ -148,7 +149,7 @@ class Worker:
         if agent.quiet:
             agent.quiet = False
             agent.since = time.monotonic()
-        agent.out += first
+        agent.out.add(first)
         if payload:
             self._send(agent, payload)
         else:
@@ -161,22 +162,10 @@ class Worker:
 
     def _send(self, agent: _Connection, payload: Payload = b"") -> None:
         """Send what can be sent at once; the rest goes when there is room."""
-        out = agent.out
-        sent = 0
-        if not agent.wants_out:
-            try:
-                sent = agent.sock.sendmsg([out, payload])
-            except BlockingIOError:
-                pass
-            except OSError:  # it has left, which is seen when it is read from
-                agent.out = bytearray()
-                return
-        if sent >= len(out):
-            rest = memoryview(payload)[sent - len(out) :]
-            agent.out = bytearray(rest)
-        else:
-            del out[:sent]
-            out += payload
+        try:
+            agent.out.send(agent.sock, payload)
+        except OSError:  # it has left, which is seen when it is read from
+            agent.out = Outgoing()
         self._want(agent, bool(agent.out))
 
     def _want(self, agent: _Connection, out: bool) -> None:
@@ -196,6 +185,7 @@ class Worker:
         except OSError:
             return
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         peer = credentials(sock)
         mine = sum(one.uid == peer.uid for one in self._connections.values())
         if not peer.mapped or self._greeting >= _GREETING_MOST or mine >= 2:
@@ -213,8 +203,6 @@ class Worker:
     def _serve(self, agent: _Connection, events: int) -> None:
         try:
             if events & select.EPOLLOUT:
-                agent.wants_out = False
-                self._poll.modify(agent.sock, select.EPOLLIN)
                 self._send(agent)
             if events & ~select.EPOLLOUT:
                 self._hear(agent)
@@ -245,7 +233,7 @@ class Worker:
         if agent.uid in self._agents:
             raise Broken("another one is there already")
         agent.greeted = True
-        agent.out += head(NOTICE, HELLO, 0, 0, encode(Welcome(PROTOCOL, self._epoch)), 0)
+        agent.out.add(head(NOTICE, HELLO, 0, 0, encode(Welcome(PROTOCOL, self._epoch)), 0))
         self._full.add(agent)
         self._agents[agent.uid] = agent
         self._coming.pop(agent.uid, None)
@@ -279,7 +267,7 @@ class Worker:
             if not one.greeted:
                 if one.since + _GREETING_SECONDS <= now:
                     self._drop(one)
-            elif len(one.out) > _QUEUE or (self._desk.asked(one.uid) and one.since + _SILENT_SECONDS <= now):
+            elif one.out.size > _QUEUE or (self._desk.asked(one.uid) and one.since + _SILENT_SECONDS <= now):
                 say("hold mount", f"the agent of uid {one.uid} is given up: it does not answer")
                 self._drop(one)
 
