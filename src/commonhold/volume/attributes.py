@@ -1,0 +1,136 @@
+"""What a volume says of its objects, and how that is changed. See `trees.Tree`."""
+
+import errno
+from typing import Any
+
+from commonhold.trees import MAX_NAME, MAX_SIZE, MAX_XATTR, NOW, XATTR_CREATE, XATTR_REPLACE, Attr, Change
+from commonhold.volume.faults import fault
+from commonhold.volume.ground import S_IFDIR, S_IFMT
+from commonhold.volume.names import MAX_PRINCIPAL, Names
+from commonhold.volume.tables import Object
+
+MAX_XATTRS = 1 << 20  # bytes of all names and values of an object
+_S_IFLNK = 0o120000
+_SET_ID, _SET_GROUP_ID, _GROUP_EXECUTE = 0o4000, 0o2000, 0o010
+_LAST = (1 << 63) - 1  # of times; NOW is before the first
+
+
+def without_set_id(mode: int) -> int:
+    """A mode without set-user-ID, and without set-group-ID if it means that."""
+    return mode & ~(_SET_ID | _SET_GROUP_ID) if mode & _GROUP_EXECUTE else mode & ~_SET_ID
+
+
+class Attributes(Names):
+    """The part of a volume that knows attributes."""
+
+    def attr(self, number: int) -> Attr:
+        """See `trees.Tree`."""
+        with self._held:
+            return self._attr(self._object(number))
+
+    def change(self, number: int, change: Change) -> Attr:
+        """See `trees.Tree`."""
+        with self._held:
+            row = self._object(number) if change.size is None else self._file(number)
+            _check(change)
+            now = self._now()
+            if change.size is not None:
+                row = self._resize(row, change.size, now, change.kill)
+            row = self._changed(row, change, now)
+            self._tables.save(row)
+            return self._attr(row)
+
+    def _changed(self, row: Object, change: Change, now: int) -> Object:
+        new: dict[str, Any] = {}
+        if change.owner is not None:
+            new["owner"] = self._tables.principal(change.owner)
+        if change.group is not None:
+            new["group"] = self._tables.principal(change.group)
+        mode = row.mode
+        if new and mode & S_IFMT != S_IFDIR:
+            mode = without_set_id(mode)
+        if change.mode is not None:
+            mode = mode & S_IFMT | change.mode & 0o7777
+        for name in ("accessed", "modified"):
+            time = getattr(change, name)
+            if time is not None:
+                new[name] = now if time == NOW else time
+        new["changed"] = now if change.changed in (None, NOW) else change.changed
+        return row._replace(mode=mode, **new)
+
+    def _resize(self, row: Object, size: int, now: int, kill: bool) -> Object:
+        """Make a file shorter, or longer by a hole; its row, not yet saved."""
+        if size < row.size:
+            row = self._cut(row, size, MAX_SIZE)
+        mode = without_set_id(row.mode) if kill else row.mode
+        return row._replace(size=size, mode=mode, modified=now, changed=now)
+
+    def target(self, number: int) -> bytes:
+        """See `trees.Tree`."""
+        with self._held:
+            if self._object(number).mode & S_IFMT != _S_IFLNK:
+                raise fault(errno.EINVAL)
+            return self._tables.target(number)
+
+    # ── extended attributes ──
+
+    def xattr(self, number: int, name: bytes) -> bytes:
+        """See `trees.Tree`."""
+        with self._held:
+            value = self._tables.xattr(number, name)
+            if value is None:
+                self._object(number)
+                raise fault(errno.ENODATA)
+            return value
+
+    def xattrs(self, number: int) -> list[bytes]:
+        """See `trees.Tree`."""
+        with self._held:
+            self._object(number)
+            return [name for name, _ in self._tables.xattrs(number)]
+
+    def set_xattr(self, number: int, name: bytes, value: bytes, flags: int) -> None:
+        """See `trees.Tree`."""
+        if not 0 < len(name) <= MAX_NAME or b"\0" in name:
+            raise fault(errno.ERANGE)
+        if len(value) > MAX_XATTR:
+            raise fault(errno.E2BIG)
+        if flags not in (0, XATTR_CREATE, XATTR_REPLACE):
+            raise fault(errno.EINVAL)
+        with self._held:
+            row = self._object(number)
+            sizes = dict(self._tables.xattrs(number))
+            if flags == XATTR_CREATE and name in sizes:
+                raise fault(errno.EEXIST)
+            if flags == XATTR_REPLACE and name not in sizes:
+                raise fault(errno.ENODATA)
+            sizes[name] = len(value)
+            if sum(sizes.values()) + sum(map(len, sizes)) > MAX_XATTRS:
+                raise fault(errno.ENOSPC)
+            now = self._now()
+            self._tables.set_xattr(number, name, value)
+            self._tables.save(row._replace(changed=now))
+
+    def remove_xattr(self, number: int, name: bytes) -> None:
+        """See `trees.Tree`."""
+        with self._held:
+            row = self._object(number)
+            if self._tables.xattr(number, name) is None:
+                raise fault(errno.ENODATA)
+            now = self._now()
+            self._tables.remove_xattr(number, name)
+            self._tables.save(row._replace(changed=now))
+
+
+def _check(change: Change) -> None:
+    """Refuse what no attribute can be."""
+    if change.size is not None and change.size < 0:
+        raise fault(errno.EINVAL)
+    if change.size is not None and change.size > MAX_SIZE:
+        raise fault(errno.EFBIG)
+    for principal in (change.owner, change.group):
+        if principal is not None and not 0 < len(principal.encode(errors="surrogatepass")) <= MAX_PRINCIPAL:
+            raise fault(errno.EINVAL)
+    for time in (change.accessed, change.modified, change.changed):
+        if time is not None and not NOW <= time <= _LAST:
+            raise fault(errno.EINVAL)

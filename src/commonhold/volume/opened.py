@@ -1,0 +1,73 @@
+"""Contents of blocks that were read or stored lately, bounded; what several ask for at once is fetched once."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from commonhold.volume.vault import Sealed
+
+MOST = 64 << 20
+
+
+class Opened:
+    """A cache of contents by digest. Safe from many threads."""
+
+    def __init__(self, fetch: Callable[[Sealed], bytes], most: int = MOST) -> None:
+        self._fetch = fetch
+        self._most = most
+        self._held = 0
+        self._mutex = threading.Lock()
+        self._contents: OrderedDict[bytes, bytes] = OrderedDict()
+        self._coming: dict[bytes, Future[bytes]] = {}
+
+    def peek(self, digest: bytes) -> bytes | None:
+        """A content, if it is here."""
+        with self._mutex:
+            found = self._contents.get(digest)
+            if found is not None:
+                self._contents.move_to_end(digest)
+            return found
+
+    def here(self, digest: bytes) -> bool:
+        """Whether a content is here or on its way."""
+        with self._mutex:
+            return digest in self._contents or digest in self._coming
+
+    def add(self, digest: bytes, content: bytes) -> None:
+        """Remember a content."""
+        with self._mutex:
+            if digest in self._contents:
+                return
+            self._contents[digest] = content
+            self._held += len(content)
+            while self._held > self._most:
+                self._held -= len(self._contents.popitem(last=False)[1])
+
+    def get(self, block: Sealed) -> bytes:
+        """A content, fetched if need be."""
+        with self._mutex:
+            found = self._contents.get(block.digest)
+            if found is not None:
+                self._contents.move_to_end(block.digest)
+                return found
+            coming = self._coming.get(block.digest)
+            mine = coming is None
+            if coming is None:
+                coming = self._coming[block.digest] = Future()
+        if mine:
+            self._bring(block, coming)
+        return coming.result()
+
+    def _bring(self, block: Sealed, coming: Future[bytes]) -> None:
+        try:
+            content = self._fetch(block)
+        except Exception as error:  # noqa: BLE001 whoever waits for it is told
+            with self._mutex:
+                del self._coming[block.digest]
+            coming.set_exception(error)
+            return
+        self.add(block.digest, content)
+        with self._mutex:
+            del self._coming[block.digest]
+        coming.set_result(content)

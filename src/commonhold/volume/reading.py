@@ -1,0 +1,175 @@
+"""Reading a volume's files: what is not stored yet, what lies in the tables, what lies in blocks. See `trees.Tree`."""
+
+import errno
+from typing import NamedTuple
+
+from commonhold.errors import HoldError, Kind
+from commonhold.trees import MAX_SIZE, SEEK_DATA, SEEK_HOLE
+from commonhold.volume.attributes import Attributes
+from commonhold.volume.faults import fault, from_hold
+from commonhold.volume.tables import Object
+from commonhold.volume.vault import Sealed
+
+_AHEAD = 4 << 20  # bytes that are fetched before they are asked for, where a file is read in order
+_DAY = 86_400_000_000_000
+_FOLLOWED = 256  # files of which it is known how far they were read
+
+
+class Part(NamedTuple):
+    """Bytes of a file: they are here, or in a block."""
+
+    start: int
+    length: int
+    data: bytes
+    block: Sealed | None = None
+    skip: int = 0
+
+
+class Reading(Attributes):
+    """The part of a volume that reads contents."""
+
+    def cached(self, number: int, offset: int, size: int) -> bytes | None:
+        """See `trees.Tree`."""
+        with self._held:
+            row = self._read_from(number, offset, size)
+            stop = min(offset + size, row.size)
+            parts = [
+                Part(part.start, part.length, self._opened.peek(part.block.digest) or b"", None, part.skip)
+                if part.block is not None
+                else part
+                for part in self._parts(row, offset, stop)
+            ]
+            if not all(part.data for part in parts):
+                return None
+            self._accessed(row)
+        return _joined(parts, offset, stop)
+
+    def read(self, number: int, offset: int, size: int) -> bytes:
+        """See `trees.Tree`."""
+        before: list[Part] | None = None
+        while True:
+            with self._held:
+                row = self._read_from(number, offset, size)
+                stop = min(offset + size, row.size)
+                parts = self._parts(row, offset, stop)
+                self._accessed(row)
+                ahead = self._ahead(row, offset, stop)
+            try:
+                self._fetch_ahead(ahead)
+                parts_here = [part._replace(data=self._content(part)) for part in parts]
+                return _joined(parts_here, offset, stop)
+            except HoldError as error:
+                # What was overwritten meanwhile may be gone from the vault; then it lies elsewhere now.
+                if error.kind is not Kind.NOT_FOUND or parts == before:
+                    raise from_hold(error) from error
+                before = parts
+
+    def _content(self, part: Part) -> bytes:
+        return part.data if part.block is None else self._opened.get(part.block)
+
+    def _read_from(self, number: int, offset: int, size: int) -> Object:
+        row = self._file(number)
+        if offset < 0 or size < 0:
+            raise fault(errno.EINVAL)
+        return row
+
+    def _parts(self, row: Object, start: int, stop: int) -> list[Part]:
+        """What there is of a range, in order."""
+        found: list[Part] = []
+        pieces = self._unstored.of(row.number)
+        if pieces is not None:
+            found += [Part(at, len(data), data) for at, data in pieces.parts(start, stop)]
+        if row.held:
+            for at, length, block, skip in self._extents.within(row.number, start, stop):
+                sealed, inline = self._extents.block(block)
+                if inline:
+                    found.append(Part(at, length, self._extents.data(block, skip, length)))
+                else:
+                    found.append(Part(at, length, b"", sealed, skip))
+            if pieces is not None:
+                found.sort()
+        return found
+
+    def _accessed(self, row: Object) -> None:
+        """As a mount with relatime has it."""
+        now = self._clock()
+        if row.accessed <= max(row.modified, row.changed) or now - row.accessed >= _DAY:
+            self._now()
+            self._tables.save(row._replace(accessed=now))
+
+    # ── what comes next ──
+
+    def _ahead(self, row: Object, start: int, stop: int) -> list[Sealed]:
+        """The blocks that will be asked for soon, and are not here, if this file is being read in order."""
+        in_order = self._reached.pop(row.number, 0) == start
+        self._reached[row.number] = stop
+        if len(self._reached) > _FOLLOWED:
+            del self._reached[next(iter(self._reached))]
+        if not in_order or not row.held or stop >= row.size:
+            return []
+        found = dict.fromkeys(extent.block for extent in self._extents.over(row.number, stop, stop + _AHEAD))
+        blocks = [sealed for sealed, inline in map(self._extents.block, found) if not inline]
+        return [sealed for sealed in blocks if not self._opened.here(sealed.digest)]
+
+    def _fetch_ahead(self, blocks: list[Sealed]) -> None:
+        if not blocks:
+            return
+        if len(blocks) > 1:
+            self._vault.expect(blocks)
+        for block in blocks:
+            self._pool.submit(self._opened.get, block)
+
+    # ── holes ──
+
+    def seek(self, number: int, offset: int, whence: int) -> int:
+        """See `trees.Tree`."""
+        if whence not in (SEEK_DATA, SEEK_HOLE):
+            raise fault(errno.EINVAL)
+        with self._held:
+            row = self._file(number)
+            if not 0 <= offset < row.size:
+                raise fault(errno.ENXIO)
+            if whence == SEEK_HOLE:
+                return min(self._data_until(number, offset), row.size)
+            found = self._data_from(number, offset)
+            if found is None:
+                raise fault(errno.ENXIO)
+            return found
+
+    def _data_from(self, number: int, offset: int) -> int | None:
+        """Where the first byte at an offset or after it lies that is in no hole."""
+        found = [extent.start for extent in self._extents.over(number, offset, offset + 1)]
+        after = self._extents.next_after(number, offset)
+        if after is not None:
+            found.append(after)
+        pieces = self._unstored.of(number)
+        if pieces is not None:
+            found += [start for start, _ in pieces.covered(offset, MAX_SIZE)[:1]]
+        return max(offset, min(found)) if found else None
+
+    def _data_until(self, number: int, offset: int) -> int:
+        """Where the hole begins that is next after an offset, or there."""
+        pieces = self._unstored.of(number)
+        while True:
+            before = offset
+            for extent in self._extents.over(number, offset, offset + _AHEAD):
+                if extent.start <= offset:
+                    offset = max(offset, extent.start + extent.length)
+            for start, stop in pieces.covered(offset, offset + _AHEAD) if pieces is not None else []:
+                if start <= offset:
+                    offset = max(offset, stop)
+            if offset == before:
+                return offset
+
+
+def _joined(parts: list[Part], start: int, stop: int) -> bytes:
+    """The bytes of a range, with zeros where there is nothing."""
+    at, found = start, []
+    for part in parts:
+        if part.start > at:
+            found.append(bytes(part.start - at))
+        found.append(part.data[part.skip : part.skip + part.length])
+        at = part.start + part.length
+    if at < stop:
+        found.append(bytes(stop - at))
+    return b"".join(found) if len(found) != 1 else found[0]

@@ -1,0 +1,312 @@
+"""A volume's metadata in SQLite: rows in, rows out. Knows no rule of POSIX. docs/spec/volume.md.
+
+All that was changed since the last `commit` is one open transaction, which stays in memory until then. Not safe from
+several threads: whoever owns it has a lock. Errors are sqlite3's, but of opening and committing HoldError.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.host import disk
+from commonhold.volume.extents import Extents
+
+VERSION = 1
+FILE = "volume.sqlite"
+_SPARE = 1 << 24  # numbers passed over at every opening: those of what a crash undid are never used again
+_SCHEMA = """
+create table meta (name text primary key, value not null) without rowid;
+create table principal (number integer primary key, name text not null unique);
+create table object (
+  number integer primary key, mode integer not null, links integer not null, owner integer not null,
+  grp integer not null, size integer not null, held integer not null, accessed integer not null,
+  modified integer not null, changed integer not null, born integer not null, device integer not null,
+  parent integer not null, target blob not null);
+create index orphan on object (number) where links = 0;
+create table entry (
+  parent integer not null, name blob not null, number integer not null, position integer not null,
+  primary key (parent, name)) without rowid;
+create index listing on entry (parent, position, number);
+create table xattr (object integer not null, name blob not null, value blob not null, primary key (object, name));
+create table extent (
+  object integer not null, start integer not null, length integer not null, block integer not null,
+  skip integer not null, primary key (object, start)) without rowid;
+create index user on extent (block);
+create table block (
+  number integer primary key, length integer not null, live integer not null, chapter integer not null,
+  digest blob not null, key blob not null, plain blob not null, data blob);
+create index member on block (chapter);
+create index thin on block (number) where live * 2 < length;
+create table chapter (number integer primary key, total integer not null, live integer not null);
+"""
+_KINDS = {
+    sqlite3.SQLITE_FULL: Kind.DISK_FULL,
+    sqlite3.SQLITE_NOMEM: Kind.NO_MEMORY,
+    sqlite3.SQLITE_BUSY: Kind.BUSY,
+    sqlite3.SQLITE_CORRUPT: Kind.CORRUPT,
+    sqlite3.SQLITE_NOTADB: Kind.CORRUPT,
+    sqlite3.SQLITE_READONLY: Kind.DENIED,
+    sqlite3.SQLITE_CANTOPEN: Kind.DENIED,
+}
+_OBJECT = "number, mode, links, owner, grp, size, held, accessed, modified, changed, born, device, parent"
+
+
+class Object(NamedTuple):
+    """A row of an object. `held` are its bytes in extents; `parent` is a directory's own, else 0."""
+
+    number: int
+    mode: int
+    links: int
+    owner: int
+    group: int
+    size: int
+    held: int
+    accessed: int
+    modified: int
+    changed: int
+    born: int
+    device: int
+    parent: int
+
+
+class Entry(NamedTuple):
+    """A row of a directory."""
+
+    number: int
+    position: int
+
+
+class Tables:
+    """The tables of one volume."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        with self._errors("open"):
+            self.db = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, isolation_level=None, timeout=0.5,
+                                      check_same_thread=False, cached_statements=256)  # fmt: skip
+            try:
+                self._prepare()
+            except BaseException:
+                self.db.close()
+                raise
+        self._principals: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        for number, name in self.db.execute("select number, name from principal"):
+            self._remember(number, name)
+        self.next = int(self.meta("next")) + _SPARE
+        self.extents = Extents(self.db, self.ticket)
+
+    def _prepare(self) -> None:
+        execute = self.db.execute
+        execute("pragma locking_mode = exclusive")
+        execute("pragma journal_mode = wal")
+        execute("pragma synchronous = full")
+        execute("pragma cache_spill = off")
+        execute("pragma cache_size = -32768")
+        execute("pragma wal_autocheckpoint = 4096")
+        version = execute("pragma user_version").fetchone()[0]
+        if version != VERSION:
+            why = f"a volume of format {version}; this program knows format {VERSION}"
+            raise HoldError(
+                "open", Kind.VERSION, self._path, why, hint="use a newer hold" if version > VERSION else None
+            )
+        execute("begin immediate")  # so that another who has it open is found out now
+        execute("commit")
+
+    def close(self) -> None:
+        """Close the file; what was not committed is gone."""
+        self.db.close()
+
+    # ── transactions ──
+
+    def begin(self) -> bool:
+        """Begin a transaction unless there is one; whether there was none."""
+        if self.db.in_transaction:
+            return False
+        self.db.execute("begin immediate")
+        return True
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to commit."""
+        return self.db.in_transaction
+
+    def commit(self) -> None:
+        """All changes are on disk on return."""
+        with self._errors("commit"):
+            self.set_meta("next", self.next)
+            self.db.execute("commit")
+
+    @contextmanager
+    def _errors(self, op: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise translated(op, self._path, error) from error
+
+    def ticket(self) -> int:
+        """A number that was never given out before: of objects, of positions in directories, of blocks."""
+        self.next += 1
+        return self.next - 1
+
+    # ── meta and principals ──
+
+    def meta(self, name: str) -> Any:
+        """What is noted under a name."""
+        return self.db.execute("select value from meta where name = ?", (name,)).fetchone()[0]
+
+    def set_meta(self, name: str, value: str | int) -> None:
+        """Note something."""
+        self.db.execute("update meta set value = ? where name = ?", (value, name))
+
+    def principal(self, name: str) -> int:
+        """A principal's number here."""
+        number = self._principals.get(name)
+        if number is None:
+            number = len(self._principals) + 1
+            self.db.execute("insert into principal values (?, ?)", (number, name))
+            self._remember(number, name)
+        return number
+
+    def _remember(self, number: int, name: str) -> None:
+        self._principals[name] = number
+        self._names[number] = name
+
+    def principal_name(self, number: int) -> str:
+        """Who has a number."""
+        return self._names[number]
+
+    # ── objects ──
+
+    def object(self, number: int) -> Object | None:
+        """An object's row."""
+        row = self.db.execute(f"select {_OBJECT} from object where number = ?", (number,)).fetchone()
+        return None if row is None else Object._make(row)
+
+    def add(self, row: Object, target: bytes) -> None:
+        """Add an object."""
+        self.db.execute("insert into object values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (*row, target))
+
+    def save(self, row: Object) -> None:
+        """Change an object to this."""
+        self.db.execute(
+            "update object set mode=?, links=?, owner=?, grp=?, size=?, held=?, accessed=?, modified=?, changed=?,"
+            " parent=? where number=?",
+            (*row[1:10], row.parent, row.number),
+        )
+
+    def remove(self, number: int) -> None:
+        """Remove an object, its extended attributes and its extents."""
+        self.extents.cut(number, 0, 1 << 63)
+        self.db.execute("delete from xattr where object = ?", (number,))
+        self.db.execute("delete from object where number = ?", (number,))
+
+    def target(self, number: int) -> bytes:
+        """A symbolic link's target."""
+        found: bytes = self.db.execute("select target from object where number = ?", (number,)).fetchone()[0]
+        return found
+
+    def orphans(self) -> list[int]:
+        """Objects without a name."""
+        return [number for (number,) in self.db.execute("select number from object where links = 0")]
+
+    def count(self) -> int:
+        """How many objects there are."""
+        found: int = self.db.execute("select count(*) from object").fetchone()[0]
+        return found
+
+    # ── entries ──
+
+    def found(self, parent: int, name: bytes) -> Object | None:
+        """The object that a name leads to."""
+        row = self.db.execute(
+            "select o.number, mode, links, owner, grp, size, held, accessed, modified, changed, born, device, o.parent"
+            " from entry e join object o on o.number = e.number where e.parent = ? and e.name = ?",
+            (parent, name),
+        ).fetchone()
+        return None if row is None else Object._make(row)
+
+    def enter(self, parent: int, name: bytes, number: int) -> None:
+        """Add an entry at a directory's end."""
+        self.db.execute("insert into entry values (?, ?, ?, ?)", (parent, name, number, self.ticket()))
+
+    def lead(self, parent: int, name: bytes, number: int) -> None:
+        """Have an entry lead to another object, in its place."""
+        self.db.execute("update entry set number = ? where parent = ? and name = ?", (number, parent, name))
+
+    def leave(self, parent: int, name: bytes) -> None:
+        """Remove an entry."""
+        self.db.execute("delete from entry where parent = ? and name = ?", (parent, name))
+
+    def is_empty(self, parent: int) -> bool:
+        """Whether a directory has no entry."""
+        return self.db.execute("select 1 from entry where parent = ? limit 1", (parent,)).fetchone() is None
+
+    def listing(self, parent: int, position: int, most: int) -> list[tuple[Any, ...]]:
+        """Entries after a position: name and position, then the object's row."""
+        return self.db.execute(
+            "select name, position, o.number, mode, links, owner, grp, size, held, accessed, modified, changed, born,"
+            " device, o.parent from entry e join object o on o.number = e.number"
+            " where e.parent = ? and e.position > ? order by e.position limit ?",
+            (parent, position, most),
+        ).fetchall()
+
+    # ── extended attributes ──
+
+    def xattr(self, number: int, name: bytes) -> bytes | None:
+        """A value."""
+        row = self.db.execute("select value from xattr where object = ? and name = ?", (number, name)).fetchone()
+        return None if row is None else row[0]
+
+    def xattrs(self, number: int) -> list[tuple[bytes, int]]:
+        """Names, and the lengths of the values."""
+        return self.db.execute("select name, length(value) from xattr where object = ?", (number,)).fetchall()
+
+    def set_xattr(self, number: int, name: bytes, value: bytes) -> None:
+        """Set a value."""
+        self.db.execute("insert or replace into xattr values (?, ?, ?)", (number, name, value))
+
+    def remove_xattr(self, number: int, name: bytes) -> None:
+        """Remove a value."""
+        self.db.execute("delete from xattr where object = ? and name = ?", (number, name))
+
+
+def create(path: Path, meta: dict[str, str | int], root: Object, owner: str) -> None:
+    """Make the file of a new volume, whole and on disk on return. EXISTS."""
+    new = path.with_name(path.name + ".new")
+    with os_errors("make volume", str(path)):
+        if path.exists():
+            raise HoldError("make volume", Kind.EXISTS, str(path), "there is a volume already")
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as db:
+            db.execute("pragma synchronous = full")
+            db.execute("begin")
+            for statement in _SCHEMA.split(";")[:-1]:
+                db.execute(statement)
+            db.execute("insert into principal values (1, ?)", (owner,))
+            db.execute("insert into object values (?,?,?,?,?,?,?,?,?,?,?,?,?,x'')", root)
+            db.executemany("insert into meta values (?, ?)", meta.items())
+            db.execute(f"pragma user_version = {VERSION}")
+            db.execute("commit")
+    except sqlite3.Error as error:
+        raise translated("make volume", str(path), error) from error
+    with os_errors("make volume", str(path)):
+        new.rename(path)
+        disk.sync_directory(str(path.parent))
+
+
+def translated(op: str, path: str, error: sqlite3.Error) -> HoldError:
+    """What an error of SQLite is here."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return HoldError(op, _KINDS.get(code, Kind.FAILED), path, str(error))
+
+
+def _quoted(path: Path) -> str:
+    return quote(os.fsencode(path.absolute()))

@@ -1,0 +1,82 @@
+"""Volumes for tests: a fake vault, a clock that goes on by one, and short ways to say things."""
+
+import itertools
+import shutil
+from pathlib import Path
+
+from commonhold.trees import ROOT, Attr, Item, Who
+from commonhold.volume.volume import Volume, create
+from tests.fakes.vault import MemoryVault
+
+ALICE = Who("alice@family", "users@family")
+FILE, DIRECTORY, LINK = 0o100644, 0o040755, 0o120777
+
+
+class Clock:
+    """A second at every look."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000_000_000_000
+
+    def __call__(self) -> int:
+        self.now += 1_000_000_000
+        return self.now
+
+
+class Place:
+    """A volume's directory and vault, which stay when its process dies."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.vault = MemoryVault()
+        self.clock = Clock()
+        self.opened: list[Volume] = []
+        self._copies = itertools.count()
+        create(directory, ALICE.owner, "node", self.clock)
+
+    def open(self, *, keep_orphans: bool = False) -> Volume:
+        volume = Volume(self.directory, "node", lambda _: self.vault, self.clock, keep_orphans=keep_orphans)
+        self.opened.append(volume)
+        return volume
+
+    def crash(self, volume: Volume, *, keep_orphans: bool = False) -> Volume:
+        """The volume as it is after its process died: opened from a copy of the files as they are now."""
+        copy = self.directory.with_name(f"{self.directory.name}-{next(self._copies)}")
+        copy.mkdir()
+        for path in self.directory.iterdir():
+            shutil.copy(path, copy)
+        volume.abandon()
+        self.directory = copy
+        return self.open(keep_orphans=keep_orphans)
+
+    def close(self) -> None:
+        for volume in self.opened:
+            if volume._held.lost is None:
+                volume.abandon()
+
+
+def make(volume: Volume, name: bytes, mode: int = FILE, parent: int = ROOT, target: bytes = b"") -> Attr:
+    return volume.make(parent, name, mode, 0, target, ALICE, True)
+
+
+def write(volume: Volume, number: int, offset: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        done = volume.write(number, offset, view, False)
+        offset, view = offset + done, view[done:]
+
+
+def content(volume: Volume, number: int) -> bytes:
+    size = volume.attr(number).size
+    return b"".join(volume.read(number, at, 1 << 20) for at in range(0, size, 1 << 20))
+
+
+def names(volume: Volume, number: int = ROOT) -> list[bytes]:
+    return [item.name for item in listed(volume, number)]
+
+
+def listed(volume: Volume, number: int = ROOT, most: int = 100) -> list[Item]:
+    found: list[Item] = []
+    while items := volume.listing(number, found[-1].position if found else 0, most, False):
+        found += items
+    return found
