@@ -94,9 +94,7 @@ class Tree(Protocol):
         """What a name leads to. ENOENT, ENOTDIR."""
         ...
 
-    def make(
-        self, parent: int, name: bytes, mode: int, device: int, target: bytes, who: Who, exclusive: bool
-    ) -> Attr:
+    def make(self, parent: int, name: bytes, mode: int, device: int, target: bytes, who: Who, exclusive: bool) -> Attr:
         """Make an object of the type in `mode`: a file, directory, symbolic link, device, pipe or socket. EEXIST if
         the name is taken, unless by a file that may be there already. An empty name makes a file without one.
 
