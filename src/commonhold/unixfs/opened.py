@@ -14,11 +14,10 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.unixfs import Type
 from commonhold.unixfs import read
 from commonhold.unixfs.directory import bad_name
+from commonhold.unixfs.extents import MAX_DEPTH
 from commonhold.unixfs.hamt import HASH_BITS, Entry, hash_name, slot_of
 from commonhold.unixfs.nodes import open_node
 from commonhold.unixfs.shard import Shard, open_shard
-
-_MAX_DEPTH = 64
 
 
 class File(NamedTuple):
@@ -92,10 +91,10 @@ class Part(NamedTuple):
 
 def locate(cid: Cid, size: int, at: int, get: Get) -> Part:
     """Return the part that has byte `at` of a file of so many bytes. Malformed where nodes contradict each other."""
-    start = 0
-    for _ in range(_MAX_DEPTH):
-        if cid.codec == cids.RAW and cid.inline is None:
-            return Part(start, size, b"", cid)
+    start = depth = 0
+    while cid.codec != cids.RAW or cid.inline is not None:
+        if depth > MAX_DEPTH:
+            raise Malformed("file", f"deeper than {MAX_DEPTH} nodes")
         node = get(cid)
         if not isinstance(node, File) or node.info.size != size:
             raise Malformed("file node", f"no file of {size} bytes, as its parent says")
@@ -104,7 +103,8 @@ def locate(cid: Cid, size: int, at: int, get: Get) -> Part:
         which = bisect_right(node.starts, at - start) - 1
         cid, size = node.links[which], node.starts[which + 1] - node.starts[which]
         start += node.starts[which]
-    raise Malformed("file", f"deeper than {_MAX_DEPTH} nodes")
+        depth += 1
+    return Part(start, size, b"", cid)
 
 
 # ── directories ──
