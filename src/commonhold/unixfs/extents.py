@@ -11,7 +11,7 @@ from commonhold.formats.unixfs import Type
 from commonhold.unixfs.nodes import Node, fetch_all, fetch_one, file_size, open_node
 
 _BATCH = 32
-_MAX_DEPTH = 64
+MAX_DEPTH = 64
 _MAX_HELD = 64 << 20  # bytes of blocks read ahead; beyond it they are asked for one at a time
 _MAX_WAITING = 1 << 19  # subtrees not yet opened: a few of the widest nodes that a block can hold
 
@@ -102,8 +102,8 @@ def _open(node: Node, todo: _Todo, start: int, end: int, stack: list[_Todo]) -> 
     size = file_size(node)
     if size != todo.size:
         raise Malformed("file node", f"{size} bytes, its parent says {todo.size}")
-    if todo.depth > _MAX_DEPTH:
-        raise Malformed("file", f"deeper than {_MAX_DEPTH} nodes")
+    if todo.depth > MAX_DEPTH:
+        raise Malformed("file", f"deeper than {MAX_DEPTH} nodes")
     own = node.data.data or b""
     if own and todo.offset < end and todo.offset + len(own) > start:
         yield _cut(todo.offset, len(own), start, end)._replace(data=own)

@@ -3,7 +3,7 @@
 A plan yields what it wants and is sent the blocks. Everything a block says is checked before it is believed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from commonhold.api import Plan, Stream
@@ -36,7 +36,11 @@ class Info(NamedTuple):
 
 def stat(cid: Cid) -> Plan[Info]:
     """Plan: what a node is. Malformed for a file whose sizes contradict each other."""
-    node = open_node(cid, (yield from fetch_one(cid)))
+    return info(open_node(cid, (yield from fetch_one(cid))))
+
+
+def info(node: Node) -> Info:
+    """Return what an opened node is."""
     data = node.data
     size, target = 0, None
     if data.type is Type.SYMLINK:
@@ -125,6 +129,11 @@ def listing(cid: Cid) -> Stream[Entry]:
         return
     if node.data.type is not Type.DIRECTORY:
         raise HoldError("list", Kind.NOT_A_DIRECTORY, str(cid), "not a directory")
+    yield from checked(node)
+
+
+def checked(node: Node) -> Iterator[Entry]:
+    """Yield the entries of a plain directory's node, in its order. Malformed as `listing` says."""
     seen: set[str] = set()
     for link in node.links:
         if link.name in seen:
