@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -52,17 +52,38 @@ _ASKING = frozenset(
 _CHANGING = frozenset(call.number for call in CALLS if call.name not in _ASKING)
 
 
-class Attendance:
-    """Serves one mount."""
+def greet(sock: socket.socket, incoming: Incoming) -> Welcome:
+    """Say hello to a mount; what it says. Broken for one that we cannot serve."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+    sock.settimeout(_HELLO_SECONDS)
+    sock.sendall(head(NOTICE, HELLO, 0, 0, encode(Hello(PROTOCOL, __version__)), 0))
+    frame = None
+    while frame is None:
+        if not incoming.fill(sock):
+            raise Broken("the mount has hung up")
+        frame = next(incoming.frames(), None)
+    try:
+        welcome: Welcome = _WELCOME.decode(frame.body)
+    except msgspec.MsgspecError as error:
+        raise Broken(str(error)) from error
+    if frame.code != HELLO or welcome.protocol != PROTOCOL:
+        raise Broken("a mount of another version")
+    sock.settimeout(None)
+    return welcome
 
-    def __init__(self, trees: Mapping[Which, Tree]) -> None:
+
+class Attendance:
+    """Serves one mount, as long as its epoch is the same. `touched` is told when something may have changed."""
+
+    def __init__(self, trees: Mapping[Which, Tree], touched: Callable[[], None] = lambda: None) -> None:
+        self._touched = touched
         self._trees = {int(which): tree for which, tree in trees.items()}
         self._calls = {
             which: {call.number: getattr(tree, call.name) for call in CALLS if not call.lock}
             for which, tree in self._trees.items()
         }
         self._slow = {
-            which: frozenset(call.number for call in CALLS if call.name in tree.slow)
+            which: frozenset(call.number for call in CALLS if call.name in tree.slow and call.payload is None)
             for which, tree in self._trees.items()
         }
         self._cached = {which: tree.cached for which, tree in self._trees.items()}
@@ -70,35 +91,12 @@ class Attendance:
         self._sending = threading.Lock()
         self._sock: socket.socket | None = None
         self._answers: OrderedDict[int, tuple[bytes, bytes]] = OrderedDict()  # of what changed something, by id
+        self._changes = 0
         self._running: set[int] = set()  # what changes something, and is done by another thread
-        self._epoch: bytes | None = None
 
     def close(self) -> None:
         """End the threads, when they are done."""
         self._pool.shutdown()
-
-    def greet(self, sock: socket.socket, incoming: Incoming) -> bytes:
-        """Say hello; the mount's epoch. What was remembered of another is forgotten."""
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        sock.settimeout(_HELLO_SECONDS)
-        body = encode(Hello(PROTOCOL, __version__))
-        sock.sendall(head(NOTICE, HELLO, 0, 0, body, 0))
-        frame = None
-        while frame is None:
-            if not incoming.fill(sock):
-                raise Broken("the mount has hung up")
-            frame = next(incoming.frames(), None)
-        try:
-            welcome = _WELCOME.decode(frame.body)
-        except msgspec.MsgspecError as error:
-            raise Broken(str(error)) from error
-        if frame.code != HELLO or welcome.protocol != PROTOCOL:
-            raise Broken("a mount of another version")
-        sock.settimeout(None)
-        if welcome.epoch != self._epoch:
-            self._epoch = welcome.epoch
-            self._answers.clear()
-        return welcome.epoch
 
     def serve(self, sock: socket.socket, incoming: Incoming) -> None:
         """Answer calls until the mount hangs up. Broken for what is none, OSError as it comes."""
@@ -106,7 +104,7 @@ class Attendance:
         try:
             while True:  # some calls may have come with the mount's first words
                 ready: list[Payload] = []
-                size = 0
+                size, before = 0, self._changes
                 for frame in incoming.frames():
                     answer = self._take(frame)
                     if answer is None:
@@ -121,6 +119,8 @@ class Attendance:
                         ready, size = [], 0
                 if ready:
                     self._send(ready)
+                if self._changes != before:
+                    self._touched()
                 if not incoming.fill(sock):
                     return
         finally:
@@ -197,6 +197,7 @@ class Attendance:
         return head(id_, errno_of(error), which, 0, _NOTHING, 0), _NOTHING
 
     def _remember(self, id_: int, answer: tuple[bytes, Payload]) -> tuple[bytes, Payload]:
+        self._changes += 1
         self._answers[id_] = (answer[0], bytes(answer[1]))
         self._answers.move_to_end(id_)
         if len(self._answers) > _REMEMBERED:
@@ -211,6 +212,7 @@ class Attendance:
         first, payload = self._remember(id_, self._done(id_, call, which, given))
         self._running.discard(id_)
         self._send([first, payload] if payload else [first])
+        self._touched()
 
 
 def errno_of(error: Exception) -> int:

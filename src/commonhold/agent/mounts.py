@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from commonhold.agent.attending import Attendance
+from commonhold.agent.attending import Attendance, greet
 from commonhold.agent.planting import Plants, plant
 from commonhold.calls import Open
 from commonhold.errors import HoldError, Kind
@@ -16,10 +16,11 @@ from commonhold.host import sockets
 from commonhold.host.saying import say
 from commonhold.ipc.peer import credentials
 from commonhold.ipc.treeframes import Broken, Incoming
+from commonhold.ipc.treewords import Welcome
 
 _SHORT = 1.0  # seconds: a connection that ends sooner was of no use
 _ATTEMPTS = 3  # at a mount to which every connection is short
-_PAUSE = 0.2
+_PAUSE = 0.05
 
 Attend = Callable[[socket.socket], None]
 
@@ -49,8 +50,7 @@ class Mounts:
         self._state = state
         self._uid = uid
         self._plants: dict[Path, Plants] = {}  # by node
-        self._socks: set[socket.socket] = set()
-        self._threads: set[threading.Thread] = set()
+        self._served: set[_Served] = set()
         self._lock = threading.Lock()
         self._stopping = False
 
@@ -58,68 +58,94 @@ class Mounts:
     def any(self) -> bool:
         """Whether a mount is served."""
         with self._lock:
-            return bool(self._threads)
+            return bool(self._served)
 
     def attend(self, sock: socket.socket, node: Path) -> None:
         """Serve a mount with what a node keeps, in a thread of its own. DENIED for a stranger's."""
         peer = credentials(sock)
         if peer.uid not in (0, self._uid):
             raise HoldError("attend", Kind.DENIED, f"uid {peer.uid}", "no mount of this host")
-        path = Path(os.fsdecode(sock.getpeername()))
         with self._lock:
             if self._stopping:
                 raise HoldError("attend", Kind.BUSY, "agent", "it is about to end")
             plants = self._plants.get(node)
             if plants is None:
                 plants = self._plants[node] = plant(self._state, node, self._uid)
-            thread = threading.Thread(target=self._serve, args=(sock, path, plants), name="hold-mount", daemon=True)
-            self._threads.add(thread)
-        thread.start()
+            served = _Served(sock, plants, self._uid)
+            self._served.add(served)
+        served.thread = threading.Thread(target=self._serve, args=(served,), name="hold-mount", daemon=True)
+        served.thread.start()
 
-    def _serve(self, sock: socket.socket, path: Path, plants: Plants) -> None:
-        attendance = Attendance(plants.trees)
+    def _serve(self, served: "_Served") -> None:
+        try:
+            served.run()
+        finally:
+            with self._lock:
+                self._served.discard(served)
+
+    def close(self) -> None:
+        """Hang up on all, and see that everything is on disk."""
+        with self._lock:
+            self._stopping = True
+            served = list(self._served)
+        for one in served:
+            one.stop()
+        for plants in self._plants.values():
+            plants.close()
+
+
+class _Served:
+    """One mount, by one connection after the other."""
+
+    def __init__(self, sock: socket.socket, plants: Plants, uid: int) -> None:
+        self.thread: threading.Thread | None = None
+        self._sock: socket.socket | None = sock
+        self._path = Path(os.fsdecode(sock.getpeername()))
+        self._plants = plants
+        self._uid = uid
+        self._attendance: Attendance | None = None
+        self._epoch = b""
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve it until it is gone, or does not want us."""
         short = 0
         try:
-            while short < _ATTEMPTS:
+            while self._sock is not None and short < _ATTEMPTS:
                 began = time.monotonic()
-                self._attend(sock, attendance, plants)
+                with self._sock as sock:
+                    self._attend(sock)
                 short = short + 1 if time.monotonic() < began + _SHORT else 0
-                again = self._again(path)
-                if again is None:
-                    return
-                sock = again
+                self._sock = None if self._stopping else self._again()
         finally:
-            attendance.close()
-            with self._lock:
-                self._threads.discard(threading.current_thread())
+            if self._attendance is not None:
+                self._attendance.close()
 
-    def _attend(self, sock: socket.socket, attendance: Attendance, plants: Plants) -> None:
+    def _attend(self, sock: socket.socket) -> None:
         """Serve one connection to its end."""
-        with sock:
-            with self._lock:
-                if self._stopping:
-                    return
-                self._socks.add(sock)
-            try:
-                incoming = Incoming()
-                plants.begin(attendance.greet(sock, incoming))
-                attendance.serve(sock, incoming)
-            except (Broken, OSError) as error:
-                say("hold agent", f"the mount: {error}")
-            finally:
-                with self._lock:
-                    self._socks.discard(sock)
-                plants.settle()
+        incoming = Incoming()
+        try:
+            self._ready(greet(sock, incoming)).serve(sock, incoming)
+        except (Broken, HoldError, OSError) as error:
+            say("hold agent", f"the mount: {error}")
+        finally:
+            self._plants.settle()
 
-    def _again(self, path: Path) -> socket.socket | None:
-        """Another connection to the same mount: what serves it may have been replaced. None if it is gone."""
-        with self._lock:
-            if self._stopping:
-                return None
+    def _ready(self, welcome: Welcome) -> Attendance:
+        """What serves this mount: the same as before, as long as it is the same mount."""
+        if self._attendance is None or welcome.epoch != self._epoch:
+            if self._attendance is not None:
+                self._attendance.close()
+            self._attendance = Attendance(self._plants.trees(welcome), self._plants.touched)
+            self._epoch = welcome.epoch
+        return self._attendance
+
+    def _again(self) -> socket.socket | None:
+        """Another connection to the mount: what serves it may have been replaced. None if it is gone."""
         time.sleep(_PAUSE)
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sockets.connect(sock, path)
+            sockets.connect(sock, self._path)
             if credentials(sock).uid in (0, self._uid):
                 return sock
         except OSError:
@@ -127,15 +153,10 @@ class Mounts:
         sock.close()
         return None
 
-    def close(self) -> None:
-        """Hang up on all, and see that everything is on disk."""
-        with self._lock:
-            self._stopping = True
-            for sock in self._socks:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
-        for plants in self._plants.values():
-            plants.close()
+    def stop(self) -> None:
+        """Hang up, and return when that is done."""
+        self._stopping = True
+        with contextlib.suppress(OSError, AttributeError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+        if self.thread is not None:
+            self.thread.join()

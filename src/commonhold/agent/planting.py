@@ -1,41 +1,137 @@
 """The trees that an agent serves to mounts, put together: over one node, for all mounts and commands at once."""
 
-import contextlib
+import threading
+import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+from commonhold.agent.globe import Globe
+from commonhold.agent.numbers import Numbers
 from commonhold.agent.opened import Served
+from commonhold.agent.secrets import convergence_secret
+from commonhold.agent.signposts import Signposts
+from commonhold.errors import HoldError
+from commonhold.host.saying import say
 from commonhold.ipc.endpoint import owners
 from commonhold.ipc.nodeclient import NodeStore
-from commonhold.ipc.treewords import Which
+from commonhold.ipc.treewords import Welcome, Which
 from commonhold.trees import Tree
+from commonhold.volume import tables
+from commonhold.volume.nodevault import NodeVault
+from commonhold.volume.volume import Volume, create
+
+PUBLIC = "public.sqlite"
+NAMES = "names.sqlite"
+_COMMIT_SECONDS = 2.0  # after the first change
+_SETTLE_SECONDS = 30.0  # after the last commit
 
 
 class Plants:
     """One node's."""
 
-    def __init__(self, served: Served, trees: Mapping[Which, Tree]) -> None:
+    def __init__(self, served: Served, node: Path) -> None:
         self._served = served
-        self.trees = trees
+        self._node = node
+        self._lock = threading.Lock()
+        self._volume: Volume | None = None
+        self._globe: Globe | None = None
+        self._numbers: list[Numbers] = []
+        self._changed = threading.Event()
+        self._stop = threading.Event()
+        self._tending = threading.Thread(target=self._tend, name="hold-commit", daemon=True)
+        self._tending.start()
 
-    def begin(self, epoch: bytes) -> None:
-        """A mount of that epoch is about to be served."""
+    def trees(self, welcome: Welcome) -> Mapping[Which, Tree]:
+        """The trees that a mount wants."""
+        with self._lock:
+            found: dict[Which, Tree] = {}
+            if Which.VOLUME in welcome.trees:
+                found[Which.VOLUME] = self.volume(welcome.owner)
+            if Which.IPFS in welcome.trees:
+                found |= self._public(welcome.epoch)
+            return found
+
+    def volume(self, owner: str) -> Volume:
+        """The user's volume, made if there is none."""
+        if self._volume is None:
+            state = self._served.path
+            if not (state / tables.FILE).exists():
+                create(state, owner, str(self._node))
+            vault = partial(NodeVault, self._served.store, convergence_secret(state))
+            self._volume = Volume(state, str(self._node), vault)
+        return self._volume
+
+    def _public(self, epoch: bytes) -> dict[Which, Tree]:
+        state = self._served.path
+        self._numbers = [Numbers(state / PUBLIC), Numbers(state / NAMES)]
+        for numbers in self._numbers:
+            numbers.begin(epoch)
+        self._globe = Globe(self._served.blocks, self._numbers[0])
+        signposts = Signposts(lambda: self._served.names, self._numbers[1], time.time_ns)
+        return {Which.IPFS: self._globe, Which.IPNS: signposts}
+
+    # ── commits ──
+
+    def touched(self) -> None:
+        """Something may have changed: it is committed soon."""
+        if not self._changed.is_set():
+            self._changed.set()
+
+    def _tend(self) -> None:
+        """Commit a while after something has changed, and tidy up when nothing does any more."""
+        untidy = False
+        while not self._stop.is_set():
+            if self._changed.wait(_SETTLE_SECONDS if untidy else None):
+                self._stop.wait(_COMMIT_SECONDS)
+                self._changed.clear()
+                untidy = self._attempt(settle=False)
+            else:
+                untidy = not self._attempt(settle=True)
+
+    def _attempt(self, *, settle: bool) -> bool:
+        """Commit, whether that went well."""
+        volume = self._volume
+        if volume is None:
+            return False
+        try:
+            if settle:
+                volume.settle()
+            else:
+                volume.commit()
+        except (HoldError, OSError) as error:
+            say("hold agent", f"the volume could not be written: {error}")
+            return False
+        return True
 
     def settle(self) -> None:
         """A mount's connection has ended: what it has written goes to disk."""
+        self._attempt(settle=False)
 
     def close(self) -> None:
         """See that everything is on disk, and close it."""
-        with contextlib.closing(self._served):
-            pass
+        self._stop.set()
+        self._changed.set()
+        self._tending.join()
+        try:
+            if self._volume is not None:
+                self._volume.close()
+        except (HoldError, OSError) as error:
+            say("hold agent", f"the volume could not be written: {error}")
+        finally:
+            if self._globe is not None:
+                self._globe.close()
+            for numbers in self._numbers:
+                numbers.close()
+            self._served.close()
 
 
 def plant(state: Path, node: Path, uid: int) -> Plants:
-    """Open the trees that a node keeps for a user."""
+    """Open what a node keeps for a user."""
     store = NodeStore(node, owners(node, uid))
     try:
         store.hello()
-        return Plants(Served(state, store, uid), {})
+        return Plants(Served(state, store, uid), node)
     except BaseException:
         store.close()
         raise

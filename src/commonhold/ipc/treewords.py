@@ -37,11 +37,13 @@ class Hello(NamedTuple):
 
 
 class Welcome(NamedTuple):
-    """What the mount says to that. `epoch` is the same as long as the kernel's mount is, whatever becomes of the
-    processes that serve it; and with it the ids of its calls."""
+    """What the mount says to that: which trees it wants, and who their user is. `epoch` is the same as long as the
+    kernel's mount is, whatever becomes of the processes that serve it; and with it the ids of its calls."""
 
     protocol: int
     epoch: bytes
+    trees: list[Which]
+    owner: str
 
 
 class Call(NamedTuple):

@@ -33,7 +33,7 @@ from commonhold.formats.fuselisting import Listing, ListingPlus
 from commonhold.formats.fusereplies import Attr, Entry, InitReply, Opened, Payload, Reply, Statfs
 from commonhold.formats.malformed import Malformed
 from commonhold.ipc.treeframes import Frame, head
-from commonhold.ipc.treewords import BY_NAME, RESENT, Call, encode
+from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
 from commonhold.trees import MAX_IO, MAX_NUMBER, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
 from commonhold.trees import Attr as TreeAttr
@@ -228,6 +228,12 @@ class Desk:
             self._outside.call(uid, head(0, BY_NAME[name].number, which, 0, encode(given), 0), _NOTHING)
 
     # ── from the agents ──
+
+    def welcome(self, uid: int, epoch: bytes) -> Welcome:
+        """What is wanted of a user's agent."""
+        public = self._slots.tree(IPFS_SLOT) == (uid, Which.IPFS)
+        trees = [Which.IPFS, Which.IPNS] if public else [Which.VOLUME]
+        return Welcome(PROTOCOL, epoch, trees, self._ids.user(uid) or "")
 
     def asked(self, uid: int) -> bool:
         """Whether a user's agent owes an answer."""

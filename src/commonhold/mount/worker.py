@@ -20,7 +20,7 @@ from commonhold.formats.malformed import Malformed
 from commonhold.host.saying import say
 from commonhold.ipc.peer import credentials
 from commonhold.ipc.treeframes import Broken, Incoming, Outgoing, head
-from commonhold.ipc.treewords import HELLO, NOTICE, PROTOCOL, Hello, Welcome, encode
+from commonhold.ipc.treewords import HELLO, NOTICE, PROTOCOL, Hello, encode
 from commonhold.mount.desk import Desk, Ids, Lied, Users
 from commonhold.mount.slots import Slots
 
@@ -233,7 +233,7 @@ class Worker:
         if agent.uid in self._agents:
             raise Broken("another one is there already")
         agent.greeted = True
-        agent.out.add(head(NOTICE, HELLO, 0, 0, encode(Welcome(PROTOCOL, self._epoch)), 0))
+        agent.out.add(head(NOTICE, HELLO, 0, 0, encode(self._desk.welcome(agent.uid, self._epoch)), 0))
         self._full.add(agent)
         self._agents[agent.uid] = agent
         self._coming.pop(agent.uid, None)
