@@ -86,10 +86,10 @@ HELLO = 0  # as a call
 
 
 class Notice(IntEnum):
-    """What an agent says unasked: of an object, or of a name."""
+    """What an agent says unasked."""
 
-    CHANGED = 1
-    RENAMED = 2
+    OBJECT = 1  # [number]: its attributes and its content are no longer what they were
+    NAME = 2  # [parent, name]: what it led to is over
 
 
 encode = msgspec.msgpack.Encoder().encode

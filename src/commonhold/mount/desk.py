@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from commonhold.formats import fuse, fusereplies
+from commonhold.formats import fuse, fusenotices, fusereplies
 from commonhold.formats.fuse import NO_REPLY, BadRequest, Request
 from commonhold.formats.fusebodies import Init
 from commonhold.formats.fuseflags import (
@@ -33,9 +33,9 @@ from commonhold.formats.fuselisting import Listing, ListingPlus
 from commonhold.formats.fusereplies import Attr, Entry, InitReply, Opened, Payload, Reply, Statfs
 from commonhold.formats.malformed import Malformed
 from commonhold.ipc.treeframes import Frame, head
-from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Welcome, Which, encode
+from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
-from commonhold.trees import MAX_IO, MAX_NUMBER, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
+from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
 from commonhold.trees import Attr as TreeAttr
 
 SECOND = 1_000_000_000
@@ -70,6 +70,9 @@ _ATIME, _MTIME, _CTIME = int(_S.ATIME), int(_S.MTIME), int(_S.CTIME)
 _ATIME_NOW, _MTIME_NOW, _KILL = int(_S.ATIME_NOW), int(_S.MTIME_NOW), int(_S.KILL_SUIDGID)
 _WRITE_KILL, _OPEN_KILL = int(WriteFlag.KILL_SUIDGID), int(OpenInFlag.KILL_SUIDGID)
 _FLOCK_UNLOCK = int(ReleaseFlag.FLOCK_UNLOCK)
+
+_OBJECT = msgspec.msgpack.Decoder(tuple[int])
+_NAME = msgspec.msgpack.Decoder(tuple[int, bytes])
 
 Finish = Callable[[int, Frame, Any], Reply]
 
@@ -107,6 +110,10 @@ class Outside(Protocol):
 
     def start(self, uid: int) -> None:
         """Have a user's agent come."""
+        ...
+
+    def tell(self, notice: Reply) -> None:
+        """Tell the kernel what it did not ask for."""
         ...
 
 
@@ -301,7 +308,24 @@ class Desk:
         self._outside.reply(reply)
 
     def _notice(self, uid: int, frame: Frame) -> None:
-        raise Lied(f"notice {frame.code}")
+        """Pass on what an agent says of its user's own tree."""
+        base = self._slots.slot(uid) << _SHIFT
+        try:
+            if frame.code == Notice.OBJECT:
+                (number,) = _OBJECT.decode(frame.body)
+                notice = fusenotices.inval_inode(base | number, 0, 0)
+            elif frame.code == Notice.NAME:
+                number, name = _NAME.decode(frame.body)
+                if not 0 < len(name) <= MAX_NAME:
+                    raise Lied(f"a name of {len(name)} bytes")
+                notice = fusenotices.inval_entry(base | number, name, 0)
+            else:
+                raise Lied(f"notice {frame.code}")
+        except msgspec.MsgspecError as error:
+            raise Lied(str(error)) from error
+        if not 0 < number <= MAX_NUMBER:
+            raise Lied(f"number {number}")
+        self._outside.tell(notice)
 
     # ── how answers become replies ──
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from commonhold.errors import HoldError, Kind, from_os, os_errors
 from commonhold.host.saying import say
@@ -80,12 +81,14 @@ class Keeper:
         self._again: float | None = None  # when the next one comes
         self._helper: int | None = None  # who shows the directories, or unmounts
         self._until: float | None = None  # set once we are told to end
+        self._mounted = Mounted("", ())
 
     def run(self) -> None:
         """Mount, and serve until INT or TERM; unmounted on return."""
         place = self._parts.place
         with _signals() as heard, listen(self._parts.socket, 0o666, 0o755) as agents:
             device = mount(place)
+            self._mounted = mounts(place)
             try:
                 self._replace(device, agents.fileno())
                 self._helper = _fork(lambda: show(place))
@@ -94,7 +97,7 @@ class Keeper:
                     if self._again is not None and self._again <= time.monotonic():
                         self._replace(device, agents.fileno())
             finally:
-                unmount(place, lazily=True)
+                unmount(self._mounted, lazily=True)
                 os.close(device)  # whoever still waits for an answer gets an error
                 self._parts.socket.unlink(missing_ok=True)
                 self._end_all()
@@ -124,7 +127,7 @@ class Keeper:
         if self._helper is not None:
             os.kill(self._helper, signal.SIGKILL)
             os.waitpid(self._helper, 0)
-        self._helper = _fork(lambda: unmount(self._parts.place))
+        self._helper = _fork(lambda: unmount(self._mounted))
 
     # ── the worker ──
 
@@ -287,15 +290,40 @@ def _mount(source: bytes, at: Path, kind: bytes | None, flags: int, options: str
         raise from_os("mount", str(at), OSError(error, os.strerror(error)))
 
 
-def unmount(place: Place, *, lazily: bool = False) -> None:
-    """Take away what `mount` and `show` made; what is in use only if `lazily`. Its content is on its way on return."""
+class Mounted(NamedTuple):
+    """A mount, by the kernel's number for it, and all places where it may be."""
+
+    device: str
+    at: tuple[Path, ...]
+
+
+def mounts(place: Place) -> Mounted:
+    """What was mounted at a place just now."""
+    return Mounted(_devices()[place.at][-1], tuple(place.all))
+
+
+def _devices() -> dict[Path, list[str]]:
+    """What is mounted where, the uppermost last. Source: proc(5), mountinfo."""
+    found: dict[Path, list[str]] = {}
+    with open("/proc/self/mountinfo", "rb") as lines:
+        for line in lines:
+            fields = line.split()
+            path = Path(os.fsdecode(fields[4].decode("unicode_escape").encode("latin-1")))
+            found.setdefault(path, []).append(fields[2].decode())
+    return found
+
+
+def unmount(mounted: Mounted, *, lazily: bool = False) -> None:
+    """Take a mount away wherever it is, and nothing else that is there by now; what is in use only if `lazily`. What
+    was written to it is on its way on return."""
     if not lazily:
         with suppress(OSError):
-            root = os.open(place.at, os.O_RDONLY | os.O_DIRECTORY)
+            root = os.open(mounted.at[0], os.O_RDONLY | os.O_DIRECTORY)
             _libc.syncfs(root)
             os.close(root)
-    for path in reversed(place.all):
-        _libc.umount2(os.fsencode(path), _MNT_DETACH if lazily else 0)
+    for path in reversed(mounted.at):
+        if _devices().get(path, [""])[-1] == mounted.device:
+            _libc.umount2(os.fsencode(path), _MNT_DETACH if lazily else 0)
 
 
 def drop(uid: int, gid: int) -> None:

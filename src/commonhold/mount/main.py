@@ -26,6 +26,7 @@ def run(config: Config, environment: Mapping[str, str], start: Starter | None = 
     for at in (config.at, *(path for _, path in config.shown)):
         with os_errors("mount", str(at)):
             at.mkdir(mode=0o755, parents=True, exist_ok=True)
+    place = Place(config.at.resolve(), tuple((name, at.resolve()) for name, at in config.shown))
 
     def work(device: int, agents: int, keeper: int, memory: int, epoch: bytes) -> None:
         allocator.tune()
@@ -34,7 +35,7 @@ def run(config: Config, environment: Mapping[str, str], start: Starter | None = 
 
     keeper = Keeper(
         Parts(
-            Place(config.at, config.shown),
+            place,
             config.socket,
             worker.pw_uid,
             worker.pw_gid,

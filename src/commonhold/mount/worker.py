@@ -22,6 +22,7 @@ from commonhold.ipc.peer import credentials
 from commonhold.ipc.treeframes import Broken, Incoming, Outgoing, head
 from commonhold.ipc.treewords import HELLO, NOTICE, PROTOCOL, Hello, encode
 from commonhold.mount.desk import Desk, Ids, Lied, Users
+from commonhold.mount.notices import Notices
 from commonhold.mount.slots import Slots
 
 _BUFFER = (1 << 20) + 8192
@@ -70,6 +71,7 @@ class Worker:
     def __init__(self, given: Given, ids: Ids, users: Users) -> None:
         self._device = given.device
         self._epoch = given.epoch
+        self._notices = Notices(given.device)
         self._listening = socket.socket(fileno=given.agents)
         self._listening.setblocking(False)
         self._keeper = socket.socket(fileno=given.keeper)
@@ -159,6 +161,10 @@ class Worker:
         """See `desk.Outside`."""
         self._coming[uid] = time.monotonic() + _COMING_SECONDS
         self._keeper.send(b"A" + uid.to_bytes(4, "little"))
+
+    def tell(self, notice: Reply) -> None:
+        """See `desk.Outside`."""
+        self._notices.tell(notice)
 
     def _send(self, agent: _Connection, payload: Payload = b"") -> None:
         """Send what can be sent at once; the rest goes when there is room."""
