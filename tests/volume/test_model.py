@@ -173,6 +173,11 @@ class Beside(RuleBasedStateMachine):
         self.committed = self.model.copied()
 
     @rule()
+    def verify(self) -> None:
+        assert list(self.volume.verify()) == []
+        self.committed = self.model.copied()
+
+    @rule()
     def settle(self) -> None:
         self.volume.settle()
         self.committed = self.model.copied()
@@ -183,7 +188,7 @@ class Beside(RuleBasedStateMachine):
         self.model = self.committed
         if not keep:
             self.model.forget_all()
-        self.committed = self.model.copied()
+        self.verify()
         self.compare_contents()
 
     @rule()
