@@ -36,7 +36,7 @@ from commonhold.unixfs.chunk import FixedChunker
 from commonhold.unixfs.profile import V0_2015, V1_2025, Profile, with_attributes
 from tests.agent.answering import PATIENCE, until
 from tests.node.serving import running
-from tests.unixfs.test_hostile import LIES, chain
+from tests.unixfs.test_hostile import LIES, chain, sharded
 from tests.unixfs.trees import Memory
 
 MIB = 1 << 20
@@ -363,6 +363,7 @@ def test_a_name_that_is_too_long_or_no_text_or_in_no_directory_is_refused(world:
     top, file = world.at(cid).number, world.at(cid, "f").number
     failed(errno.ENAMETOOLONG, lambda: world.tree.lookup(top, b"n" * 256))
     failed(errno.ENOENT, lambda: world.tree.lookup(top, b"\xff"))
+    failed(errno.ENOENT, lambda: world.tree.lookup(top, b""))
     failed(errno.ENOENT, lambda: world.tree.lookup(top, b"F"))
     failed(errno.ENOTDIR, lambda: world.tree.lookup(file, b"f"))
     failed(errno.ENOTDIR, lambda: world.tree.listing(file, 0, 10, True))
@@ -646,6 +647,15 @@ def test_a_directory_with_such_names_is_an_error(world: World, names: list[str])
     assert [(item.name, bool(item.attr)) for item in world.listed(world.at(above).number)] == [
         (b"bad", False), (b"good", True),
     ]  # fmt: skip
+
+
+def test_a_shard_with_a_name_that_leads_elsewhere_is_no_way_there(world: World) -> None:
+    memory = Memory()
+    cid = sharded(memory, [".."])
+    world.keep(memory)
+    number = world.at(cid).number
+    failed(errno.ENOENT, lambda: world.tree.lookup(number, b".."))
+    failed(errno.EIO, lambda: world.listed(number))
 
 
 @pytest.mark.parametrize("target", [b"", b"a\0b", b"x" * 4096, b"\xff"])

@@ -20,6 +20,7 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.unixfs import Mtime, Type
 from commonhold.trees import MAX_IO, MAX_NAME, MAX_TARGET, ROOT, Attr, Item
 from commonhold.unixfs import opened
+from commonhold.unixfs.directory import bad_name
 from commonhold.unixfs.hamt import Entry
 from commonhold.unixfs.opened import Folder, Opened, Sharded
 from commonhold.unixfs.read import Info
@@ -66,6 +67,8 @@ class Globe(Frozen):
         try:
             text = name.decode()
         except UnicodeDecodeError:
+            refuse(errno.ENOENT)
+        if bad_name(text):
             refuse(errno.ENOENT)
         if parent != ROOT and (known := self._numbers.known(parent, name)):
             return attr_of(*known)

@@ -41,6 +41,7 @@ from commonhold.trees import Attr as TreeAttr
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
 NOBODY = 65534
+NOBODYS = "nobody"  # as a group: what nobody has is everybody's
 HOLD = 2  # of the mount's own nodes
 _ME = 1 << 40  # and from here on, each caller's link to their own tree
 _SHIFT = 48
@@ -550,7 +551,7 @@ class Desk:
         change = Change(
             body.mode & 0o7777 if valid & _MODE else None,
             self._principal(body.uid, self._ids.user) if valid & _UID else None,
-            self._principal(body.gid, self._ids.group) if valid & _GID else None,
+            self._principal(body.gid, self._group) if valid & _GID else None,
             body.size if valid & _SIZE else None,
             NOW if valid & _ATIME_NOW else accessed,
             NOW if valid & _MTIME_NOW else modified,
@@ -566,12 +567,15 @@ class Desk:
             raise Refused(errno.EINVAL)
         return found
 
+    def _group(self, gid: int) -> str | None:
+        return NOBODYS if gid == NOBODY else self._ids.group(gid)
+
     def _who(self, request: Request) -> Who:
         """Whose something new is. Nobody may have nothing."""
-        owner, group = self._ids.user(request.uid), self._ids.group(request.gid)
-        if owner is None or group is None:
+        owner = self._ids.user(request.uid)
+        if owner is None:
             raise Refused(errno.EOVERFLOW)
-        return Who(owner, group)
+        return Who(owner, self._ids.group(request.gid) or NOBODYS)
 
     def _readlink(self, request: Request, _body: Any) -> None:
         nodeid = request.nodeid

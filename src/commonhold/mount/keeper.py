@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ _MNT_DETACH = 2
 _CLONE_NEWNET = 0x40000000
 _PR_SET_NO_NEW_PRIVS, _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP = 38, 1, 24
 _LAST_CAP = 63
-_STARTS = 8  # of agents, at once
+_AT_ONCE = 8  # agents that are brought
 _PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)  # before a worker is replaced that did not live long
 _LONG = 10.0
 _STOP_SECONDS = 20.0
@@ -54,8 +53,8 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a keeper is told. `worker` is run in a process of its own, without privileges: it is given the descriptors
-    of the device, of where agents come, of the keeper and of the memory, and the epoch. `start` starts whoever brings a
-    user's agent."""
+    of the device, of where agents come, of the keeper and of the memory, and the epoch. `bring` too: it brings a user's
+    agent, or raises."""
 
     place: Place
     socket: Path
@@ -63,7 +62,7 @@ class Parts:
     gid: int
     memory: int
     worker: Callable[[int, int, int, int, bytes], None]
-    start: Callable[[int], "subprocess.Popen[bytes] | None"]
+    bring: Callable[[int], object]
     ready: Callable[[], None]
 
 
@@ -73,7 +72,7 @@ class Keeper:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._epoch = secrets.token_bytes(16)
-        self._starting: dict[int, subprocess.Popen[bytes]] = {}
+        self._bringing: dict[int, int] = {}  # processes by uid
         self._worker: int | None = None
         self._line: socket.socket | None = None  # to the worker
         self._began = 0.0
@@ -158,19 +157,18 @@ class Keeper:
             worker.close()
             self._line = None
         elif said[:1] == b"A" and len(said) == 5:
-            self._start(int.from_bytes(said[1:], "little"))
+            self._bring(int.from_bytes(said[1:], "little"))
         elif said == b"R":
             self._parts.ready()
 
-    def _start(self, uid: int) -> None:
-        """Start whoever brings a user's agent."""
-        if uid in self._starting:
+    def _bring(self, uid: int) -> None:
+        """Have a user's agent brought."""
+        if uid in self._bringing:
             return
-        process = self._parts.start(uid) if len(self._starting) < _STARTS else None
-        if process is None:
-            self._tell(uid)
+        if len(self._bringing) < _AT_ONCE:
+            self._bringing[uid] = _fork(lambda: self._parts.bring(uid))
         else:
-            self._starting[uid] = process
+            self._tell(uid)
 
     def _tell(self, uid: int) -> None:
         """Tell the worker that an agent does not come."""
@@ -180,10 +178,11 @@ class Keeper:
 
     def _reap(self) -> None:
         """See who has ended."""
-        for uid, process in list(self._starting.items()):
-            if process.poll() is not None:
-                del self._starting[uid]
-                if process.returncode != 0:
+        for uid, process in list(self._bringing.items()):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                del self._bringing[uid]
+                if status != 0:
                     self._tell(uid)
         if self._helper is not None and os.waitpid(self._helper, os.WNOHANG)[0]:
             self._helper = None
@@ -199,9 +198,9 @@ class Keeper:
             self._again = time.monotonic() + _PAUSES[self._short]
 
     def _end_all(self) -> None:
-        for process in self._starting.values():
-            process.kill()
-            process.wait()
+        for process in self._bringing.values():
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
         if self._worker is not None:
             until = time.monotonic() + _STOP_SECONDS
             while time.monotonic() < until and os.waitpid(self._worker, os.WNOHANG)[0] == 0:

@@ -15,11 +15,13 @@ from commonhold.mount.keeper import Keeper, Parts, Place
 from commonhold.mount.users import HostIds, HostUsers
 from commonhold.mount.worker import Given, Worker
 
-Starter = Callable[[int], "subprocess.Popen[bytes] | None"]
+_SYSTEMD = Path("/run/systemd/system")  # there if a machine is run by it: sd_booted(3)
+
+Bring = Callable[[int], object]
 
 
-def run(config: Config, environment: Mapping[str, str], start: Starter | None = None) -> None:
-    """Mount, and serve until INT or TERM."""
+def run(config: Config, environment: Mapping[str, str], bringing: Bring | None = None) -> None:
+    """Mount, and serve until INT or TERM. `bringing` is in place of `bring`."""
     if os.geteuid() != 0:
         raise HoldError("mount", Kind.DENIED, "/dev/fuse", "only root may mount for others", hint="sudo hold mount")
     worker, public = _user(config.user), _user(config.public).pw_uid
@@ -41,7 +43,7 @@ def run(config: Config, environment: Mapping[str, str], start: Starter | None = 
             worker.pw_gid,
             slots.create(),
             work,
-            start or (lambda uid: bring(uid, config.socket, config.node)),
+            bringing or (lambda uid: bring(uid, config.socket, config.node)),
             lambda: systemd.notify(environment, "READY=1"),
         )
     )
@@ -56,22 +58,33 @@ def _user(name: str) -> pwd.struct_passwd:
         raise HoldError("mount", Kind.USAGE, name, "there is no such user", hint=hint) from None
 
 
-def bring(uid: int, agents: Path, node: Path | None) -> "subprocess.Popen[bytes] | None":
-    """Start, as a user, what has that user's agent come to the mount. None for who is no user."""
-    try:
-        user = pwd.getpwuid(uid)
-    except KeyError:
-        return None
+def bring(uid: int, agents: Path, node: Path | None) -> None:
+    """As a user, have that user's agent come to the mount. Runs in a process of its own, and becomes another program.
+
+    Where there is a service manager the user's own is started first: the agent then runs in it, as it does for commands.
+    """
+    user = pwd.getpwuid(uid)
+    manager = Path(f"/run/user/{uid}")
+    if uid != 0 and _SYSTEMD.is_dir():
+        subprocess.run(["systemctl", "--quiet", "start", f"user@{uid}.service"], check=False, stdin=subprocess.DEVNULL)
     at = ["--repo", str(node)] if node is not None else []
-    return subprocess.Popen(
-        [sys.executable, "-m", "commonhold.cli", *at, "agent", "--attend", str(agents)],
-        user=uid,
-        group=user.pw_gid,
-        extra_groups=os.getgrouplist(user.pw_name, user.pw_gid),
-        env={"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "PATH": os.defpath, "LANG": "C.UTF-8"},
-        cwd="/",
-        umask=0o077,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    environment = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "LANG": "C.UTF-8"}
+    environment["PATH"] = os.defpath
+    if manager.is_dir():
+        environment["XDG_RUNTIME_DIR"] = str(manager)
+    become(user)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    words = [sys.executable, "-m", "commonhold.cli", *at, "agent", "--attend", str(agents)]
+    os.execve(sys.executable, words, environment)
+
+
+def become(user: pwd.struct_passwd) -> None:
+    """Be a user and of their groups, and nothing else any more, in a session of their own."""
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o077)
+    os.setgroups(os.getgrouplist(user.pw_name, user.pw_gid))
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)

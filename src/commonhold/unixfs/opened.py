@@ -74,7 +74,7 @@ def cost(opened: Opened) -> int:
     if isinstance(opened, File):
         return 1000 + len(opened.own) + 150 * len(opened.links)
     count = len(opened.entries) if isinstance(opened, Folder) else 0
-    return 1000 + 500 * (len(opened.shard.slots) if isinstance(opened, Sharded) else count)
+    return 1000 + 350 * (len(opened.shard.slots) if isinstance(opened, Sharded) else count)
 
 
 # ── files ──

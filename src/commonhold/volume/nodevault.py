@@ -5,7 +5,7 @@ Blocks are those that a sealed add of the profile unixfs-v1-2025 makes of the sa
 
 import contextlib
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from commonhold.api import MAX_BLOCK, BlockStore, Session, Slot
 from commonhold.errors import HoldError, Kind
@@ -110,7 +110,7 @@ class NodeChapter:
             return slot
 
     @contextlib.contextmanager
-    def _done(self):  # type: ignore[no-untyped-def]
+    def _done(self) -> Iterator[None]:
         with self._turn:
             self._open -= 1
             self._turn.notify_all()

@@ -15,7 +15,7 @@ from commonhold.volume.writing import Writing
 MOST_CHAPTERS = 16
 _MERGED = 8
 _AT_ONCE = 16 << 20
-_SLIVERS = 8  # extents that one chunk may be in
+_SLIVERS = 32  # extents that one chunk may be in
 
 
 class Settling(Writing):
@@ -40,7 +40,7 @@ class Settling(Writing):
                 self._commit(0)
                 if self._refusal is not None:
                     return
-            self._tend_chapters()
+                self._tend_chapters()
             self._commit(0)
 
     # ── contents ──
@@ -66,9 +66,12 @@ class Settling(Writing):
 
     def _unsettle_slivers(self) -> bool:
         with self._held:
-            found = [self._scattered.pop() for _ in range(min(len(self._scattered), _AT_ONCE // CHUNK))]
-            slivers = [(number, chunk, self._in_chunk(number, chunk)) for number, chunk in found]
-            bad = [(number, chunk, extents) for number, chunk, extents in slivers if len(extents) > _SLIVERS]
+            bad: list[tuple[int, int, list[Extent]]] = []
+            while self._scattered and len(bad) < _AT_ONCE // CHUNK:
+                number, chunk = self._scattered.pop()
+                extents = self._in_chunk(number, chunk)
+                if len(extents) > _SLIVERS:
+                    bad.append((number, chunk, extents))
             blocks = {extent.block: self._extents.block(extent.block) for *_, extents in bad for extent in extents}
         contents = {block: self._read_block(sealed) for block, (sealed, inline) in blocks.items() if not inline}
         with self._held:
@@ -77,7 +80,7 @@ class Settling(Writing):
                     if extent.block in contents:
                         data = contents[extent.block][extent.skip : extent.skip + extent.length]
                         self._unsettle(number, extent, data)
-            return bool(found)
+            return bool(bad)
 
     def _in_chunk(self, number: int, chunk: int) -> list[Extent]:
         return self._extents.within(number, chunk * CHUNK, (chunk + 1) * CHUNK)
@@ -99,18 +102,24 @@ class Settling(Writing):
 
     def _tend_chapters(self) -> None:
         """Make a new chapter of small ones, or of those of which most is gone. It is part of the next commit."""
-        with self._held:
-            chapters = self._extents.chapters()
-            old = [number for number, total, live in chapters if live * 2 < total]
-            if not old and len(chapters) > MOST_CHAPTERS:
-                old = [number for _, number in sorted((live, number) for number, _, live in chapters)][:_MERGED]
-            digests = self._extents.digests(old)
-        if digests:
+        while True:
+            with self._held:
+                old = self._unkempt()
+                digests = self._extents.digests(old)
             number = self._outbox.chapter_number()
-            if self._keep_again(number, digests):
-                with self._held:
-                    self._now()
-                    self._extents.merge(old, number)
+            if not digests or not self._keep_again(number, digests):
+                return
+            with self._held:
+                self._now()
+                self._extents.merge(old, number)
+
+    def _unkempt(self) -> list[int]:
+        """Chapters that had better be one."""
+        chapters = [(live, total, number) for number, total, live in self._extents.chapters() if live]
+        thin = [number for live, total, number in chapters if live * 2 < total]
+        if thin or len(chapters) <= MOST_CHAPTERS:
+            return thin
+        return [number for _, _, number in sorted(chapters)[: len(chapters) - MOST_CHAPTERS + _MERGED]]
 
     def _keep_again(self, number: int, digests: list[bytes]) -> bool:
         try:
