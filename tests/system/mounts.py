@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.system.homes import Home, entering, view
-from tests.system.people import ROOT, Doing, Node, People, node, people, place
+from tests.system.people import ROOT, Doing, Node, People, Person, node, people, place
 
 T = TypeVar("T")
 SECONDS = 60.0  # for anything that a test waits for
@@ -121,6 +121,15 @@ class Host:
     def do(self, work: Callable[[], T], seconds: float = SECONDS) -> T:
         """Do something as root."""
         return self.result(Doing(self.enter, work), seconds)
+
+    def do_as(self, person: Person, work: Callable[[], T], seconds: float = SECONDS) -> T:
+        """Do something as a user who has no home."""
+
+        def become() -> None:
+            self.enter()
+            person.become()
+
+        return self.result(Doing(become, work), seconds)
 
     def result(self, doing: Doing[T], seconds: float = SECONDS) -> T:
         """What came of something; whoever takes longer is ended, and all mounts with it."""
