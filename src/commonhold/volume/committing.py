@@ -7,7 +7,7 @@ more is let go. Little is kept in that transaction itself, and moved to the vaul
 import threading
 from collections.abc import Callable
 
-from commonhold.errors import HoldError, Kind
+from commonhold.errors import HoldError, Kind, from_os
 from commonhold.volume.faults import from_hold
 from commonhold.volume.ground import Ground, packed
 from commonhold.volume.outbox import Load, Place
@@ -26,7 +26,8 @@ class Committing(Ground):
     def __init__(self, tables: Tables, vault: Vault, clock: Callable[[], int], next_chapter: int) -> None:
         super().__init__(tables, vault, clock, next_chapter)
         self._committing = threading.RLock()
-        self._leaving: list[int] = []  # chapters that the last commit needs no more
+        self._unused: list[int] = []  # chapters that the next commit will not need
+        self._leaving: list[int] = []  # those that the last one needs no more
 
     def commit(self) -> None:
         """Put all that was done so far on disk."""
@@ -68,9 +69,16 @@ class Committing(Ground):
     def _finish(self) -> None:
         """Put what is left into the transaction, and end it."""
         self._inline()
-        self._leaving += self._extents.settle_uses()
+        self._unused += self._extents.settle_uses()
+        try:
+            self._tables.set_aside()
+        except OSError as error:
+            self._refusal, self._refused_at = from_os("commit", "", error), self._clock()
+            raise
         self._tables.commit()
         self.dirty_since = None
+        self._leaving += self._unused
+        self._unused.clear()
 
     def _inline(self) -> None:
         """Put what is not stored into the tables, wherever it is on its way to."""

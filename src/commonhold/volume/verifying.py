@@ -83,7 +83,7 @@ class Verifying(Settling):
             self.commit()
             with self._held:
                 if self._tables.changed:  # since that commit
-                    self._leaving += self._extents.settle_uses()
+                    self._unused += self._extents.settle_uses()
                 execute = self._tables.db.execute
                 found = [said for (said,) in execute("pragma integrity_check") if said != "ok"]
                 for check in _CHECKS.split(";"):
