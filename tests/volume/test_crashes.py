@@ -149,6 +149,7 @@ def test_a_death_at_any_step_leaves_a_commit(place: Place, monkeypatch: pytest.M
         with closing(place.open()) as volume:
             assert list(volume.verify()) == [], what
             assert files(volume) in EXPECTED[acknowledged : acknowledged + 2], (acknowledged, what)
+            volume.settle()
             known = {number for number, *_ in volume._extents.chapters()}
             assert set(place.vault.kept_chapters) == known
     done = {what for _, what, *_ in images.found}
