@@ -16,7 +16,7 @@ from commonhold.volume.vault import Vault
 
 INLINE = 256 << 10  # so many bytes go into the transaction
 INLINE_ALL = 4 << 20  # with more than these there, they are moved
-_INLINE_MOST = 64 << 20  # where the vault takes nothing
+INLINE_MOST = 64 << 20  # where the vault takes nothing
 FULL = (Kind.QUOTA, Kind.DISK_FULL)
 
 
@@ -43,7 +43,7 @@ class Committing(Ground):
                     if not self._tables.changed:
                         return
                     self._gate = turn > 0
-                    if refusal is not None and self._unstored.total + self._extents.inline > _INLINE_MOST:
+                    if refusal is not None and self._unstored.total + self._extents.inline > INLINE_MOST:
                         raise from_hold(refusal) from refusal
                     if self._unstored.total <= inline or refusal is not None or turn == 2:
                         self._finish()

@@ -109,17 +109,17 @@ class Tables:
     def _prepare(self) -> None:
         execute = self.db.execute
         execute("pragma locking_mode = exclusive")
-        execute("pragma journal_mode = wal")
-        execute("pragma synchronous = full")
-        execute("pragma cache_spill = off")
-        execute("pragma cache_size = -32768")
-        execute("pragma wal_autocheckpoint = 4096")
         version = execute("pragma user_version").fetchone()[0]
         if version != VERSION:
             why = f"a volume of format {version}; this program knows format {VERSION}"
             raise HoldError(
                 "open", Kind.VERSION, self._path, why, hint="use a newer hold" if version > VERSION else None
             )
+        execute("pragma journal_mode = wal")
+        execute("pragma synchronous = full")
+        execute("pragma cache_spill = off")
+        execute("pragma cache_size = -32768")
+        execute("pragma wal_autocheckpoint = 4096")
         execute("begin immediate")  # so that another who has it open is found out now
         execute("commit")
 
