@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.system.homes import Home, entering, view
-from tests.system.people import ROOT, Doing, Node, People, Person, node, people, place
+from tests.system.people import ROOT, Doing, Node, People, node, people, place
 
 T = TypeVar("T")
 SECONDS = 60.0  # for anything that a test waits for
@@ -76,7 +76,9 @@ class Dweller(Home):
     @property
     def agent(self) -> int:
         """The process that is their agent."""
-        found = [pid for pid in self.processes() if b"\0agent\0" in words_of(pid) and b"\0--attend\0" not in words_of(pid)]
+        found = [
+            pid for pid in self.processes() if b"\0agent\0" in words_of(pid) and b"\0--attend\0" not in words_of(pid)
+        ]
         assert len(found) == 1, found
         return found[0]
 
@@ -198,7 +200,7 @@ class Mount:
             )
             try:
                 assert told.recv(100) == b"READY=1"
-            except BaseException:
+            except (OSError, AssertionError):
                 self.kill()
                 raise AssertionError(self.errors.read_text()) from None
 
