@@ -263,7 +263,9 @@ class Beside(RuleBasedStateMachine):
     def nothing_is_left_of_what_has_ended(self) -> None:
         places = {place for place, _, _ in self.model.cells}
         places |= {(lock.object, lock.flock) for lock in self.model.waiting.values()}
-        assert set(self.locks._places) == places
+        assert {place: locked.count for place, locked in self.locks._places.items()} == {
+            place: self.model.count(place) for place in places
+        }
         processes = {(owner.client, pid) for (_, owner, _), (_, _, pid) in self.model.cells.items()}
         assert set(self.locks._holding) == processes and set(self.locks._waiting) == set(self.model.waiting)
 
