@@ -179,7 +179,11 @@ def test_a_notice_that_is_none_is_a_lie(mount: Mount, code: int, said: Any) -> N
 def test_a_notice_is_of_the_trees_own_whose_it_is() -> None:
     mount = Mount(ALICE, PUBLIC)
     mount.root(ALICE)
-    said = ((ALICE, Which.VOLUME, 3), (PUBLIC, Which.IPFS, 1), (PUBLIC, Which.IPNS, 2))
+    said: tuple[tuple[int, int, int], ...] = (
+        (ALICE, Which.VOLUME, 3),
+        (PUBLIC, Which.IPFS, 1),
+        (PUBLIC, Which.IPNS, 2),
+    )
     for uid, which, slot in said:
         mount.answer(uid, 0, [7], error=Notice.OBJECT, tree=which)
         mount.answer(uid, 0, [7, b"name"], error=Notice.NAME, tree=which)
