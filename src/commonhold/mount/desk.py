@@ -33,21 +33,11 @@ from commonhold.formats.fuseflags import (
 from commonhold.formats.fuselisting import Listing, ListingPlus
 from commonhold.formats.fusereplies import Attr, Entry, InitReply, Lock, Opened, Payload, Reply, Statfs
 from commonhold.formats.malformed import Malformed
+from commonhold.identity.principal import MAX_PRINCIPAL
 from commonhold.ipc.treeframes import Frame, head
 from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
-from commonhold.trees import (
-    MAX_IO,
-    MAX_NAME,
-    MAX_NUMBER,
-    MAX_SIZE,
-    MAX_TARGET,
-    MAX_XATTR,
-    NOW,
-    ROOT,
-    Change,
-    Who,
-)
+from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_SIZE, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
 from commonhold.trees import Attr as TreeAttr
 
 SECOND = 1_000_000_000
@@ -335,22 +325,23 @@ class Desk:
 
     def _notice(self, uid: int, frame: Frame) -> None:
         """Pass on what an agent says of its user's own tree."""
-        base = self._slots.slot(uid) << _SHIFT
+        name = None
         try:
             if frame.code == Notice.OBJECT:
                 (number,) = _OBJECT.decode(frame.body)
-                notice = fusenotices.inval_inode(base | number, 0, 0)
             elif frame.code == Notice.NAME:
                 number, name = _NAME.decode(frame.body)
-                if not 0 < len(name) <= MAX_NAME:
-                    raise Lied(f"a name of {len(name)} bytes")
-                notice = fusenotices.inval_entry(base | number, name, 0)
             else:
                 raise Lied(f"notice {frame.code}")
         except msgspec.MsgspecError as error:
             raise Lied(str(error)) from error
-        if not 0 < number <= MAX_NUMBER:
-            raise Lied(f"number {number}")
+        if not 0 < number <= MAX_NUMBER or (name is not None and not 0 < len(name) <= MAX_NAME):
+            raise Lied(f"a notice of number {number}")
+        slot = self._slots.of(uid, frame.tree)
+        if slot is None:  # nor does the kernel know anything of it
+            return
+        nodeid = slot << _SHIFT | number
+        notice = fusenotices.inval_inode(nodeid, 0, 0) if name is None else fusenotices.inval_entry(nodeid, name, 0)
         self._outside.tell(notice)
 
     # ── how answers become replies ──
@@ -361,6 +352,8 @@ class Desk:
             raise Lied(f"number {number}")
         if mode >> 12 not in _TYPES or not 0 <= size <= MAX_SIZE:
             raise Lied(f"mode {mode:o}, {size} bytes")
+        if len(owner) > MAX_PRINCIPAL or len(group) > MAX_PRINCIPAL:
+            raise Lied("an owner with a name that is too long")
         uid = self._ids.uid(owner)
         gid = self._ids.gid(group)
         return Attr(
