@@ -29,11 +29,6 @@ class Committing(Ground):
         self._unused: list[int] = []  # chapters that the next commit will not need
         self._leaving: list[int] = []  # those that the last one needs no more
 
-    def commit(self) -> None:
-        """Put all that was done so far on disk."""
-        with self._committing:
-            self._commit(INLINE)
-
     def _commit(self, inline: int) -> None:
         """Commit; so many bytes may go into the transaction. The second time round writes wait."""
         refusal: HoldError | None = None
