@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from commonhold.agent.globe import Globe
+from commonhold.agent.holding import Holding
 from commonhold.agent.numbers import Numbers
 from commonhold.agent.opened import Served
 from commonhold.agent.own import Own
@@ -17,8 +18,8 @@ from commonhold.ipc.nodeclient import NodeStore
 from commonhold.ipc.treewords import Welcome, Which
 from commonhold.trees import Tree
 
+LOCKS = "locks"
 PUBLIC = "public.sqlite"
-NAMES = "names.sqlite"
 _COMMIT_SECONDS = 2.0  # after the first change
 _SETTLE_SECONDS = 30.0  # after the last commit
 
@@ -32,7 +33,8 @@ class Plants:
         self.own.objects.add(lambda number: self.touched())
         self._lock = threading.Lock()
         self._globe: Globe | None = None
-        self._numbers: list[Numbers] = []
+        self._numbers: Numbers | None = None
+        self.locks = Holding(served.path / LOCKS)
         self._changed = threading.Event()
         self._stop = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="hold-commit", daemon=True)
@@ -50,11 +52,12 @@ class Plants:
 
     def _public(self, epoch: bytes) -> dict[Which, Tree]:
         state = self._served.path
-        self._numbers = [Numbers(state / PUBLIC), Numbers(state / NAMES)]
-        for numbers in self._numbers:
-            numbers.begin(epoch)
-        self._globe = Globe(self._served.blocks, self._numbers[0])
-        signposts = Signposts(lambda: self._served.names, self._numbers[1], time.time_ns)
+        if self._numbers is None:
+            self._numbers = Numbers(state / PUBLIC)
+            self._globe = Globe(self._served.blocks, self._numbers)
+        self._numbers.begin(epoch)
+        assert self._globe is not None
+        signposts = Signposts(lambda: self._served.names, self._numbers, time.time_ns)
         return {Which.IPFS: self._globe, Which.IPNS: signposts}
 
     # ── commits ──
@@ -104,10 +107,11 @@ class Plants:
         except (HoldError, OSError) as error:
             say("hold agent", f"the volume could not be written: {error}")
         finally:
+            self.locks.close()
             if self._globe is not None:
                 self._globe.close()
-            for numbers in self._numbers:
-                numbers.close()
+            if self._numbers is not None:
+                self._numbers.close()
             self._served.close()
 
 

@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 import struct
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from commonhold.formats.fuseflags import (
     MINOR,
     UNIQUE_RESEND,
     InitFlag,
+    LockFlag,
     Opcode,
     OpenFlag,
     OpenInFlag,
@@ -30,12 +32,13 @@ from commonhold.formats.fuseflags import (
     WriteFlag,
 )
 from commonhold.formats.fuselisting import Listing, ListingPlus
-from commonhold.formats.fusereplies import Attr, Entry, InitReply, Opened, Payload, Reply, Statfs
+from commonhold.formats.fusereplies import Attr, Entry, InitReply, Lock, Opened, Payload, Reply, Statfs
 from commonhold.formats.malformed import Malformed
+from commonhold.identity.principal import MAX_PRINCIPAL
 from commonhold.ipc.treeframes import Frame, head
 from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
-from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
+from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_SIZE, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
 from commonhold.trees import Attr as TreeAttr
 
 SECOND = 1_000_000_000
@@ -49,8 +52,12 @@ _OWN_DIRECTORIES = {ROOT, HOLD, IPFS_SLOT << _SHIFT | ROOT, IPNS_SLOT << _SHIFT 
 _IPNS_VALID = 5 * SECOND
 _NAME_BYTES = 160  # of an entry in a listing with attributes, about
 _MAX_ITEMS = 1024
-_MAX_WAITING = 4096  # calls for an agent that is not there yet
 _BACKGROUND = 512  # reads ahead and writes behind at once, of all users together
+_MAX_WAITING = 4096  # calls for an agent that is not there yet
+_MAX_KEPT = _BACKGROUND * MAX_IO  # bytes of these: all that the kernel writes behind
+_MAX_ERRNO = 511  # that the kernel takes
+_FIRST_TIME, _LAST_TIME = NOW + 1, (1 << 63) - 1
+_TYPES = frozenset({1, 2, 4, 6, 8, 10, 12})  # S_IFIFO and the like, shifted
 _BLOCK = 4096
 _NOTHING = b""
 
@@ -59,7 +66,7 @@ WANTED = int(
     | InitFlag.DO_READDIRPLUS | InitFlag.READDIRPLUS_AUTO | InitFlag.PARALLEL_DIROPS | InitFlag.HANDLE_KILLPRIV_V2
     | InitFlag.SETXATTR_EXT | InitFlag.EXPLICIT_INVAL_DATA | InitFlag.CACHE_SYMLINKS | InitFlag.HAS_EXPIRE_ONLY
     | InitFlag.HAS_RESEND | InitFlag.ABORT_ERROR | InitFlag.INIT_EXT | InitFlag.NO_EXPORT_SUPPORT
-    | InitFlag.WRITEBACK_CACHE
+    | InitFlag.WRITEBACK_CACHE | InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS
 )  # fmt: skip
 
 _KEEP = Opened(0, int(OpenFlag.KEEP_CACHE))
@@ -70,6 +77,8 @@ _MODE, _UID, _GID, _SIZE = int(_S.MODE), int(_S.UID), int(_S.GID), int(_S.SIZE)
 _ATIME, _MTIME, _CTIME = int(_S.ATIME), int(_S.MTIME), int(_S.CTIME)
 _ATIME_NOW, _MTIME_NOW, _KILL = int(_S.ATIME_NOW), int(_S.MTIME_NOW), int(_S.KILL_SUIDGID)
 _WRITE_KILL, _OPEN_KILL = int(WriteFlag.KILL_SUIDGID), int(OpenInFlag.KILL_SUIDGID)
+_FLOCK, _UNLOCKED = int(LockFlag.FLOCK), 2
+_MOST_LOCKED = 1 << 20  # nodes on which there may be locks
 _FLOCK_UNLOCK = int(ReleaseFlag.FLOCK_UNLOCK)
 
 _OBJECT = msgspec.msgpack.Decoder(tuple[int])
@@ -147,13 +156,15 @@ class _Asked:
 class _Agent:
     """What is asked of one user's agent."""
 
-    __slots__ = ("abandoned", "asked", "coming", "there", "waiting")
+    __slots__ = ("abandoned", "asked", "coming", "kept", "patient", "there", "waiting")
 
     def __init__(self) -> None:
         self.there = False
         self.coming = False
         self.asked: dict[int, _Asked] = {}
         self.waiting: dict[int, _Asked] = {}  # until it is there
+        self.patient: dict[int, _Asked] = {}  # waits for locks, which take as long as they take
+        self.kept = 0  # bytes of their payloads
         self.abandoned: set[int] = set()  # calls whose answers nobody waits for any more
 
 
@@ -167,6 +178,8 @@ class Desk:
         self._outside = outside
         self._agents: dict[int, _Agent] = {}
         self._handles = slots.worker << 40
+        self._written: Counter[int] = Counter()  # how many have a node open for writing
+        self._locked: set[int] = set()  # nodes on which there may be locks
         self._interrupted: list[tuple[_Agent, int]] = []  # since we looked
         self._late: list[tuple[_Agent, int]] = []  # before that
         self._answerers: dict[int, Callable[[Request, Any], None]] = {
@@ -213,13 +226,14 @@ class Desk:
             agent = self._agents[uid] = _Agent()
         asked = _Asked(unique, call, finish, context, first, payload)
         if agent.there:
-            agent.asked[id_] = asked
+            (agent.patient if finish == self._as_locked else agent.asked)[id_] = asked
             self._outside.call(uid, first, payload)
             asked.payload = _NOTHING
             return
-        if len(agent.waiting) >= _MAX_WAITING:
+        if len(agent.waiting) >= _MAX_WAITING or agent.kept + len(payload) > _MAX_KEPT:
             raise Refused(errno.EBUSY)
         asked.payload = bytes(payload)
+        agent.kept += len(payload)
         agent.waiting[id_] = asked
         if not agent.coming:
             agent.coming = True
@@ -257,9 +271,9 @@ class Desk:
         """A user's agent is there: what waits for it is sent."""
         agent = self._agents.setdefault(uid, _Agent())
         agent.there, agent.coming = True, False
-        waiting, agent.waiting = agent.waiting, {}
+        waiting, agent.waiting, agent.kept = agent.waiting, {}, 0
         for id_, asked in waiting.items():
-            agent.asked[id_] = asked
+            (agent.patient if asked.finish == self._as_locked else agent.asked)[id_] = asked
             self._outside.call(uid, asked.first, asked.payload)
             asked.payload = _NOTHING
 
@@ -268,7 +282,7 @@ class Desk:
         agent = self._agents.get(uid)
         if agent is not None:
             agent.coming = False
-            waiting, agent.waiting = agent.waiting, {}
+            waiting, agent.waiting, agent.kept = agent.waiting, {}, 0
             self._fail(waiting)
 
     def left(self, uid: int) -> None:
@@ -279,6 +293,11 @@ class Desk:
             agent.abandoned.clear()
             asked, agent.asked = agent.asked, {}
             self._fail(asked)
+            if agent.patient:  # whoever waits for a lock goes on waiting, with the agent that comes next
+                agent.waiting |= agent.patient
+                agent.patient = {}
+                agent.coming = True
+                self._outside.start(uid)
 
     def _fail(self, calls: dict[int, _Asked]) -> None:
         for asked in calls.values():
@@ -290,19 +309,17 @@ class Desk:
             self._notice(uid, frame)
             return
         agent = self._agents[uid]
-        asked = agent.asked.pop(frame.id, None)
+        asked = agent.asked.pop(frame.id, None) or agent.patient.pop(frame.id, None)
         if asked is None:
             if frame.id in agent.abandoned:
                 agent.abandoned.remove(frame.id)
                 return
             raise Lied("an answer to what was not asked")
-        if frame.code:
-            if not 0 < frame.code < 4096:
-                raise Lied(f"errno {frame.code}")
-            self._outside.reply(fusereplies.error(asked.unique, frame.code))
-            return
         try:
-            reply = asked.finish(asked.unique, frame, asked.context)
+            if frame.code:
+                reply = _failure(asked.unique, frame.code)
+            else:
+                reply = asked.finish(asked.unique, frame, asked.context)
         except (Lied, Malformed, msgspec.MsgspecError, struct.error) as error:
             self._outside.reply(fusereplies.error(asked.unique, errno.EIO))
             raise Lied(f"{asked.call.name}: {error}") from error
@@ -310,22 +327,23 @@ class Desk:
 
     def _notice(self, uid: int, frame: Frame) -> None:
         """Pass on what an agent says of its user's own tree."""
-        base = self._slots.slot(uid) << _SHIFT
+        name = None
         try:
             if frame.code == Notice.OBJECT:
                 (number,) = _OBJECT.decode(frame.body)
-                notice = fusenotices.inval_inode(base | number, 0, 0)
             elif frame.code == Notice.NAME:
                 number, name = _NAME.decode(frame.body)
-                if not 0 < len(name) <= MAX_NAME:
-                    raise Lied(f"a name of {len(name)} bytes")
-                notice = fusenotices.inval_entry(base | number, name, 0)
             else:
                 raise Lied(f"notice {frame.code}")
         except msgspec.MsgspecError as error:
             raise Lied(str(error)) from error
-        if not 0 < number <= MAX_NUMBER:
-            raise Lied(f"number {number}")
+        if not 0 < number <= MAX_NUMBER or (name is not None and not 0 < len(name) <= MAX_NAME):
+            raise Lied(f"a notice of number {number}")
+        slot = self._slots.of(uid, frame.tree)
+        if slot is None:  # nor does the kernel know anything of it
+            return
+        nodeid = slot << _SHIFT | number
+        notice = fusenotices.inval_inode(nodeid, 0, 0) if name is None else fusenotices.inval_entry(nodeid, name, 0)
         self._outside.tell(notice)
 
     # ── how answers become replies ──
@@ -334,6 +352,10 @@ class Desk:
         number, mode, links, owner, group, size, blocks, accessed, modified, changed, _, device = found
         if not 0 < number <= MAX_NUMBER:
             raise Lied(f"number {number}")
+        if mode >> 12 not in _TYPES or not 0 <= size <= MAX_SIZE:
+            raise Lied(f"mode {mode:o}, {size} bytes")
+        if len(owner) > MAX_PRINCIPAL or len(group) > MAX_PRINCIPAL:
+            raise Lied("an owner with a name that is too long")
         uid = self._ids.uid(owner)
         gid = self._ids.gid(group)
         return Attr(
@@ -355,7 +377,17 @@ class Desk:
     def _as_attr(self, unique: int, frame: Frame, nodeid: int) -> Reply:
         base = nodeid >> _SHIFT << _SHIFT
         found = BY_NAME["attr"].result.decode(frame.body)  # type: ignore[union-attr]
-        return fusereplies.attr(unique, HOUR, self._attr_of(base, found))
+        shown = self._attr_of(base, found)
+        if shown.ino != nodeid:
+            raise Lied(f"number {found.number}, asked of another")
+        return fusereplies.attr(unique, HOUR, shown)
+
+    def _as_root(self, unique: int, frame: Frame, nodeid: int) -> Reply:
+        """Where a user's name leads, which is for us to say."""
+        found = self._entry_of(nodeid ^ ROOT, BY_NAME["attr"].result.decode(frame.body))  # type: ignore[union-attr]
+        if found.nodeid != nodeid or not stat.S_ISDIR(found.attr.mode):
+            raise Lied("no root")
+        return fusereplies.entry(unique, found)
 
     @staticmethod
     def _as_done(unique: int, _frame: Frame, _context: object) -> Reply:
@@ -366,6 +398,13 @@ class Desk:
         if len(frame.payload) > most:
             raise Lied(f"{len(frame.payload)} bytes where {most} are the most")
         return fusereplies.data(unique, frame.payload)
+
+    @staticmethod
+    def _as_target(unique: int, frame: Frame, _context: object) -> Reply:
+        target = bytes(frame.payload)
+        if not 0 < len(target) <= MAX_TARGET or 0 in target:
+            raise Lied(f"a target of {len(target)} bytes, or with a NUL")
+        return fusereplies.data(unique, target)
 
     @staticmethod
     def _as_count(unique: int, frame: Frame, most: int) -> Reply:
@@ -383,19 +422,31 @@ class Desk:
 
     @staticmethod
     def _as_position(unique: int, frame: Frame, _context: object) -> Reply:
-        return fusereplies.position(unique, BY_NAME["seek"].result.decode(frame.body))  # type: ignore[union-attr]
+        position = BY_NAME["seek"].result.decode(frame.body)  # type: ignore[union-attr]
+        if not 0 <= position <= MAX_SIZE:
+            raise Lied(f"position {position}")
+        return fusereplies.position(unique, position)
 
     @staticmethod
-    def _as_opened(unique: int, _frame: Frame, handle: Opened) -> Reply:
-        return fusereplies.opened(unique, handle)
+    def _as_locked(unique: int, _frame: Frame, _slot: object) -> Reply:
+        """As `_as_done`, of what may be answered late."""
+        return fusereplies.done(unique)
 
-    def _as_created(self, unique: int, frame: Frame, context: tuple[int, Opened]) -> Reply:
-        nodeid, handle = context
+    @staticmethod
+    def _as_held(unique: int, frame: Frame, _context: object) -> Reply:
+        found = BY_NAME["test"].result.decode(frame.body)  # type: ignore[union-attr]
+        return fusereplies.lock(unique, Lock(*found) if found is not None else Lock(0, 0, _UNLOCKED, 0))
+
+    def _as_opened(self, unique: int, _frame: Frame, context: tuple[int, int]) -> Reply:
+        return fusereplies.opened(unique, self._handle(*context))
+
+    def _as_created(self, unique: int, frame: Frame, context: tuple[int, int]) -> Reply:
+        nodeid, flags = context
         base = nodeid >> _SHIFT << _SHIFT
         found = self._entry_of(base, BY_NAME["make"].result.decode(frame.body))  # type: ignore[union-attr]
         if not stat.S_ISREG(found.attr.mode):
             raise Lied("no file")
-        return fusereplies.created(unique, found, handle)
+        return fusereplies.created(unique, found, self._handle(found.nodeid, flags))
 
     def _as_room(self, unique: int, frame: Frame, _context: object) -> Reply:
         size, free, objects, objects_free = BY_NAME["room"].result.decode(frame.body)  # type: ignore[union-attr]
@@ -421,8 +472,8 @@ class Desk:
             for name, position, number, mode, attr in BY_NAME["listing"].result.decode(frame.body):  # type: ignore[union-attr]
                 if name in (b".", b".."):
                     raise Lied("a name that is every directory's")
-                if not 0 < number <= MAX_NUMBER:
-                    raise Lied(f"number {number}")
+                if not 0 < number <= MAX_NUMBER or position <= 0:
+                    raise Lied(f"number {number} at {position}")
                 if isinstance(listing, ListingPlus) and attr is not None:
                     fits = listing.add_entry(name, self._entry_of(base, attr), position + 2)
                 else:
@@ -436,7 +487,7 @@ class Desk:
         """Add the two names that every directory has, as far as they are asked for; whether there is room for more."""
         directory = stat.S_IFDIR >> 12
         for cookie, name in ((1, b"."), (2, b"..")):
-            if offset < cookie and not _add_plain(listing, name, nodeid, directory, cookie):
+            if offset < cookie and not listing.add(name, nodeid, directory, cookie):
                 return False
         return True
 
@@ -478,7 +529,7 @@ class Desk:
             nodeid = self._slots.slot(uid) << _SHIFT | ROOT
         except Full as error:
             raise Refused(errno.ENFILE) from error
-        self._call(_about(request, nodeid), "attr", (ROOT,), self._as_entry, nodeid)
+        self._call(_about(request, nodeid), "attr", (ROOT,), self._as_root, nodeid)
 
     def _own_listing(self, request: Request, body: Any, plus: bool) -> None:
         listing = (ListingPlus if plus else Listing)(body.size)
@@ -492,7 +543,7 @@ class Desk:
         if self._dots(listing, request.nodeid, body.offset):
             for cookie, (name, nodeid) in enumerate(names, 3):
                 kind = (stat.S_IFLNK if nodeid == _ME else stat.S_IFDIR) >> 12
-                if body.offset < cookie and not _add_plain(listing, name, nodeid, kind, cookie):
+                if body.offset < cookie and not listing.add(name, nodeid, kind, cookie):
                     break
         self._outside.reply(fusereplies.data(request.unique, listing.payload()))
 
@@ -533,6 +584,7 @@ class Desk:
             slots.setdefault(nodeid >> _SHIFT, []).append(nodeid & MAX_NUMBER)
         for slot, numbers in slots.items():
             for start in range(0, len(numbers), _MAX_ITEMS):
+                self._locked.difference_update([slot << _SHIFT | number for number in numbers] if self._locked else ())
                 self._tell(slot << _SHIFT, "forget", (numbers[start : start + _MAX_ITEMS],))
 
     _batch_forget = _forget
@@ -546,8 +598,8 @@ class Desk:
 
     def _setattr(self, request: Request, body: Any) -> None:
         valid = body.valid
-        accessed = body.atime * SECOND + body.atimensec if valid & _ATIME else None
-        modified = body.mtime * SECOND + body.mtimensec if valid & _MTIME else None
+        accessed = _time(body.atime, body.atimensec) if valid & _ATIME else None
+        modified = _time(body.mtime, body.mtimensec) if valid & _MTIME else None
         change = Change(
             body.mode & 0o7777 if valid & _MODE else None,
             self._principal(body.uid, self._ids.user) if valid & _UID else None,
@@ -555,7 +607,7 @@ class Desk:
             body.size if valid & _SIZE else None,
             NOW if valid & _ATIME_NOW else accessed,
             NOW if valid & _MTIME_NOW else modified,
-            body.ctime * SECOND + body.ctimensec if valid & _CTIME else None,
+            _time(body.ctime, body.ctimensec) if valid & _CTIME else None,
             bool(valid & _KILL),
         )
         self._call(request, "change", (request.nodeid & MAX_NUMBER, change), self._as_attr, request.nodeid)
@@ -585,7 +637,7 @@ class Desk:
                 raise Refused(errno.EINVAL)
             self._outside.reply(fusereplies.data(request.unique, name))
             return
-        self._call(request, "target", (nodeid & MAX_NUMBER,), self._as_data, MAX_TARGET)
+        self._call(request, "target", (nodeid & MAX_NUMBER,), self._as_target)
 
     def _make(self, request: Request, name: bytes, mode: int, device: int, target: bytes) -> None:
         given = (request.nodeid & MAX_NUMBER, name, mode, device, target, self._who(request), True)
@@ -604,12 +656,12 @@ class Desk:
         mode = stat.S_IFREG | body.mode & 0o7777
         exclusive = bool(body.flags & os.O_EXCL)
         given = (request.nodeid & MAX_NUMBER, body.name, mode, 0, b"", self._who(request), exclusive)
-        self._call(request, "make", given, self._as_created, (request.nodeid, self._handle()))
+        self._call(request, "make", given, self._as_created, (request.nodeid, body.flags))
 
     def _tmpfile(self, request: Request, body: Any) -> None:
         mode = stat.S_IFREG | body.mode & 0o7777
         given = (request.nodeid & MAX_NUMBER, b"", mode, 0, b"", self._who(request), True)
-        self._call(request, "make", given, self._as_created, (request.nodeid, self._handle()))
+        self._call(request, "make", given, self._as_created, (request.nodeid, body.flags))
 
     def _unlink(self, request: Request, body: Any) -> None:
         self._call(request, "unlink", (request.nodeid & MAX_NUMBER, body.name), self._as_done)
@@ -631,7 +683,9 @@ class Desk:
         given = (body.oldnodeid & MAX_NUMBER, request.nodeid & MAX_NUMBER, body.name)
         self._call(request, "link", given, self._as_entry, request.nodeid)
 
-    def _handle(self) -> Opened:
+    def _handle(self, nodeid: int, flags: int) -> Opened:
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            self._written[nodeid] += 1
         self._handles += 1
         return Opened(self._handles, int(OpenFlag.KEEP_CACHE))
 
@@ -639,7 +693,7 @@ class Desk:
         if request.nodeid >> _SHIFT == 0:
             raise Refused(errno.EACCES)
         given = (request.nodeid & MAX_NUMBER, bool(body.flags & os.O_TRUNC), bool(body.open_flags & _OPEN_KILL))
-        self._call(request, "open", given, self._as_opened, self._handle())
+        self._call(request, "open", given, self._as_opened, (request.nodeid, body.flags))
 
     def _opendir(self, request: Request, _body: Any) -> None:
         slot = request.nodeid >> _SHIFT
@@ -653,10 +707,47 @@ class Desk:
         given = (request.nodeid & MAX_NUMBER, body.offset, bool(body.write_flags & _WRITE_KILL))
         self._call(request, "write", given, self._as_count, len(body.data), body.data)
 
-    def _flush(self, request: Request, _body: Any) -> None:
+    def _flush(self, request: Request, body: Any) -> None:
+        """An owner closes a file. Its locks are free before anybody else can ask for them: calls keep their order."""
+        if self._may_be_locked(request.nodeid):
+            self._tell(request.nodeid, "closed", (request.nodeid & MAX_NUMBER, body.lock_owner))
         self._outside.reply(fusereplies.done(request.unique))
 
-    _release = _releasedir = _flush
+    def _release(self, request: Request, body: Any) -> None:
+        if body.flags & os.O_ACCMODE != os.O_RDONLY:
+            self._written[request.nodeid] -= 1
+            if self._written[request.nodeid] <= 0:  # less: it was opened before this worker was
+                del self._written[request.nodeid]
+        if self._may_be_locked(request.nodeid):
+            owner = body.lock_owner if body.release_flags & _FLOCK_UNLOCK else None
+            self._tell(request.nodeid, "released", (request.nodeid & MAX_NUMBER, body.fh, owner))
+        self._outside.reply(fusereplies.done(request.unique))
+
+    def _releasedir(self, request: Request, _body: Any) -> None:
+        self._outside.reply(fusereplies.done(request.unique))
+
+    # ── locks ──
+
+    def _may_be_locked(self, nodeid: int) -> bool:
+        return nodeid in self._locked or self._slots.worker > 1  # nobody knows what an earlier worker locked
+
+    def _getlk(self, request: Request, body: Any) -> None:
+        given = (request.nodeid & MAX_NUMBER, body.owner, body.start, body.end, body.type)
+        self._call(request, "test", given, self._as_held)
+
+    def _setlk(self, request: Request, body: Any) -> None:
+        self._set_lock(request, body, self._as_done)
+
+    def _setlkw(self, request: Request, body: Any) -> None:
+        self._set_lock(request, body, self._as_locked)
+
+    def _set_lock(self, request: Request, body: Any, finish: Finish) -> None:
+        whole, wait = bool(body.lk_flags & _FLOCK), finish == self._as_locked
+        given = (body.owner, body.fh, body.start, body.end, body.type, whole, wait, body.pid)
+        if len(self._locked) >= _MOST_LOCKED:
+            raise Refused(errno.ENOLCK)
+        self._locked.add(request.nodeid)
+        self._call(request, "lock", (request.nodeid & MAX_NUMBER, *given), finish, request.nodeid >> _SHIFT)
 
     def _fsync(self, request: Request, _body: Any) -> None:
         if request.nodeid >> _SHIFT == 0:
@@ -716,6 +807,10 @@ class Desk:
         self._call(request, "allocate", given, self._as_done)
 
     def _lseek(self, request: Request, body: Any) -> None:
+        """Where data and holes are, unless what was written may be in the kernel only: a hole there would be taken for
+        a hole, and whoever copies the file would lose it. EINVAL makes them read all of it."""
+        if self._slots.worker > 1 or request.nodeid in self._written:  # nobody knows what an earlier worker opened
+            raise Refused(errno.EINVAL)
         self._call(request, "seek", (request.nodeid & MAX_NUMBER, body.offset, body.whence), self._as_position)
 
     def _copy_file_range(self, request: Request, body: Any) -> None:
@@ -737,7 +832,12 @@ class Desk:
         for agent in self._agents.values():
             asked = agent.waiting.pop(id_, None)
             if asked is not None:
+                agent.kept -= len(asked.payload)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
+            elif id_ in agent.patient:
+                uid, which = self._slots.tree(agent.patient[id_].context) or (0, 0)
+                call = BY_NAME["interrupt"].number
+                self._outside.call(uid, head(0, call, which, 0, encode((id_,)), 0), _NOTHING)
             elif id_ in agent.asked:
                 self._interrupted.append((agent, id_))
 
@@ -755,6 +855,18 @@ def _about(request: Request, nodeid: int) -> Request:
     return request._replace(nodeid=nodeid)
 
 
+def _time(seconds: int, nanos: int) -> int:
+    """A time as trees have it: the first or the last of these where it is before or after all of them."""
+    return min(max(seconds * SECOND + nanos, _FIRST_TIME), _LAST_TIME)
+
+
+def _failure(unique: int, number: int) -> Reply:
+    """An agent's errno. ENOSYS would end a call for everybody: the kernel takes it for the word of all."""
+    if number > _MAX_ERRNO:
+        raise Lied(f"errno {number}")
+    return fusereplies.error(unique, errno.EOPNOTSUPP if number == errno.ENOSYS else number)
+
+
 def _kept(name: bytes) -> bool:
     """Whether attributes of that kind are kept: the user's own, and root's."""
     return name.startswith((b"user.", b"trusted."))
@@ -767,11 +879,3 @@ def _sized(unique: int, value: bytes, size: int) -> Reply:
     if size == 0:
         return fusereplies.xattr_size(unique, len(value))
     return fusereplies.error(unique, errno.ERANGE) if len(value) > size else fusereplies.data(unique, value)
-
-
-def _add_plain(listing: Listing, name: bytes, nodeid: int, kind: int, cookie: int) -> bool:
-    """Add an entry of which nothing more is said, to a listing of either kind."""
-    if isinstance(listing, ListingPlus):
-        attr = Attr(nodeid, 0, 0, 0, 0, 0, 0, 0, 0, kind << 12, 0, 0, 0, 0, 0)
-        return listing.add_entry(name, Entry(0, 0, 0, 0, attr), cookie)
-    return listing.add(name, nodeid, kind, cookie)

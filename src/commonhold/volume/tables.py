@@ -21,6 +21,10 @@ from commonhold.volume.extents import Extents
 VERSION = 1
 FILE = VOLUME
 _SPARE = 1 << 24  # numbers passed over at every opening: those of what a crash undid are never used again
+_PAGES = 8  # that a change of one row changes, but for new ones
+_FRAME = 4096 + 24
+_STEP = 1 << 20
+_LOG = 32 << 20  # bytes of the log that are kept when it is begun anew
 _SCHEMA = """
 create table meta (name text primary key, value not null) without rowid;
 create table principal (number integer primary key, name text not null unique);
@@ -98,6 +102,8 @@ class Tables:
             except BaseException:
                 self.close()
                 raise
+        self._before = (0, 0, 0)  # when the transaction began
+        self._aside = self._size = 0  # bytes of the log that there is disk space for, and its own
         self._principals: dict[str, int] = {}
         self._names: dict[int, str] = {}
         for number, name in self.db.execute("select number, name from principal"):
@@ -108,17 +114,18 @@ class Tables:
     def _prepare(self) -> None:
         self._sole()
         execute = self.db.execute
-        execute("pragma journal_mode = wal")
-        execute("pragma synchronous = full")
-        execute("pragma cache_spill = off")
-        execute("pragma cache_size = -32768")
-        execute("pragma wal_autocheckpoint = 4096")
         version = execute("pragma user_version").fetchone()[0]
         if version != VERSION:
             why = f"a volume of format {version}; this program knows format {VERSION}"
             raise HoldError(
                 "open", Kind.VERSION, self._path, why, hint="use a newer hold" if version > VERSION else None
             )
+        execute("pragma journal_mode = wal")
+        execute("pragma synchronous = full")
+        execute("pragma cache_spill = off")
+        execute("pragma cache_size = -32768")
+        execute("pragma wal_autocheckpoint = 4096")
+        execute(f"pragma journal_size_limit = {_LOG}")
 
     def _sole(self) -> None:
         """Be the only process that has it open. SQLite's own lock for that would keep out a `Point` of ours, too."""
@@ -143,12 +150,36 @@ class Tables:
         if self.db.in_transaction:
             return False
         self.db.execute("begin immediate")
+        self._before = self._measure()
         return True
 
     @property
     def changed(self) -> bool:
         """Whether there is something to commit."""
         return self.db.in_transaction
+
+    def _measure(self) -> tuple[int, int, int]:
+        """Rows that were changed so far, pages, and pages that are free."""
+        pages = self.db.execute("pragma page_count").fetchone()[0]
+        return self.db.total_changes, pages, self.db.execute("pragma freelist_count").fetchone()[0]
+
+    def set_aside(self) -> None:
+        """Give the log the disk space that a commit will need at most; OSError if there is none.
+
+        A commit that finds the disk full undoes what was done. Each row that was changed has changed a few pages.
+        """
+        (rows, pages, free), (rows_before, pages_before, free_before) = self._measure(), self._before
+        changed = _PAGES * (rows - rows_before) + pages - pages_before + max(0, free_before - free)
+        size = os.stat(f"{self._path}-wal").st_size
+        if size < self._size:  # it was begun anew, and cut
+            self._aside = 0
+        self._size = size
+        need = size + (min(pages, changed) + _PAGES) * _FRAME
+        if need > self._aside:
+            need = -(-need // _STEP) * _STEP
+            with open(f"{self._path}-wal", "rb+", buffering=0) as log:
+                disk.set_aside(log.fileno(), 0, need)
+            self._aside = need
 
     def commit(self) -> None:
         """All changes are on disk on return."""
