@@ -126,7 +126,11 @@ class Service:
             return
         connection.sock.settimeout(None)
         with contextlib.closing(served):
-            agent = LocalAgent(served, partial(self._mounts.attend, node=connection.node))
+            agent = LocalAgent(
+                served,
+                partial(self._mounts.attend, node=connection.node),
+                partial(self._mounts.own, connection.node),
+            )
             while self._rest(connection):
                 with connection.receive() as message:
                     if not self._begin(connection):

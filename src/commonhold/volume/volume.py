@@ -9,9 +9,9 @@ from pathlib import Path
 from commonhold.errors import HoldError, Kind
 from commonhold.trees import ROOT, Room
 from commonhold.volume import tables
+from commonhold.volume.adopting import Adopting
 from commonhold.volume.tables import Object, Tables
 from commonhold.volume.vault import Vault
-from commonhold.volume.verifying import Verifying
 
 _OBJECTS = 1 << 47  # as many as there are numbers for
 
@@ -24,7 +24,7 @@ def create(directory: Path, owner: str, node: str, clock: Callable[[], int] = ti
     tables.create(directory / tables.FILE, meta, root, owner)
 
 
-class Volume(Verifying):
+class Volume(Adopting):
     """A `trees.Tree`. `clock` gives nanoseconds since 1970.
 
     Whoever has it calls `commit` a while after `dirty_since`, `settle` now and then, and `close`. Safe from many
