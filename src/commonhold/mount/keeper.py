@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from commonhold import __version__
 from commonhold.errors import HoldError, Kind, from_os, os_errors
+from commonhold.host.mounted import KIND, SOURCE
 from commonhold.host.saying import say
 from commonhold.ipc.endpoint import listen
 
@@ -255,14 +257,15 @@ def mount(place: Place) -> int:
     with os_errors("mount", "/dev/fuse"):
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     for at in place.all:
-        _clear(at)
+        clear(at)
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
-    _mount(b"commonhold", place.at, b"fuse.commonhold", _MS_NOSUID | _MS_NODEV, options)
+    source = f"{SOURCE}{__version__}".encode()
+    _mount(source, place.at, KIND.encode(), _MS_NOSUID | _MS_NODEV, options)
     return device
 
 
-def _clear(at: Path) -> None:
-    """See that something can be mounted there."""
+def clear(at: Path) -> None:
+    """See that something can be mounted there: what a killed keeper has left is taken away. EXISTS for anything else."""
     with os_errors("mount", str(at)):
         try:
             status = at.stat()
