@@ -198,6 +198,13 @@ def test_a_listing_with_attributes_says_what_lookups_would(names: list[bytes], r
     assert dirents(listing.payload(), 128) == expected and len(listing.payload()) <= room
 
 
+def test_an_entry_of_which_nothing_is_said_is_looked_up_by_nobody() -> None:
+    listing = ListingPlus(1000)
+    assert listing.add(b"name", 5, 8, 7) and listing.add_entry(b"next", FOUND, 8)
+    nobody, found = dirents(listing.payload(), 128)
+    assert nobody == (bytes(128), 5, 7, 8, b"name") and found[-1] == b"next"
+
+
 def test_what_did_not_fit_is_the_end_of_a_listing() -> None:
     listing = Listing(64)
     assert listing.add(b"one", 1, 4, 1) and not listing.add(b"n" * 100, 2, 4, 2)

@@ -72,7 +72,7 @@ def test_nobody_has_no_realm_and_no_name() -> None:
     "text",
     [
         "", "alice", "@", "@family", "alice@", "alice@family@office", "alice @family", "alice@family\n",
-        "alice\n@family",        "-a@family", ".a@family", "$a@family",
+        "alice\n@family", "-a@family", ".a@family", "$a@family",
         "a/b@family", "jürgen@family", "a\0@family", "a:b:c@family", ":a@family",
         "SID:1@family", "1id:1@family", "sid:@family", "abcdefghijklmnopq:1@family",
         "a%@family", "a%4@family", "a%c3@family", "a%41@family", "%61@family", "%2D%2D@family", "a%2E@family",

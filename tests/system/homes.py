@@ -34,8 +34,8 @@ def _closed(path: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def seen() -> Iterator[list[str]]:
-    """The words before a command that have it run where everybody can read this interpreter and this checkout."""
+def view() -> Iterator[int]:
+    """The process in whose mount namespace everybody can read this interpreter and this checkout."""
     needed = [path for path in (Path(sys.base_prefix), Path(sys.prefix), ROOT) if _closed(path)]
     covers = {_closed(path) for path in needed}
     assert len(covers) <= 1, covers
@@ -47,9 +47,21 @@ def seen() -> Iterator[list[str]]:
     )
     try:
         assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
-        yield ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt", "--"]
+        yield holder.pid
     finally:
         holder.communicate()
+
+
+def entering(pid: int) -> list[str]:
+    """The words before a command that have it run in the mount namespace of a process."""
+    return ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--"]
+
+
+@contextlib.contextmanager
+def seen() -> Iterator[list[str]]:
+    """The words before a command that have it run where everybody can read this interpreter and this checkout."""
+    with view() as pid:
+        yield entering(pid)
 
 
 class Home:
@@ -65,9 +77,13 @@ class Home:
 
     def words(self, *words: str, cwd: Path | None = None) -> list[str]:
         """What runs a command as this user."""
-        entering = ["sh", "-c", 'cd "$0" && exec "$@"', str(cwd or self.directory)]
+        return self.program(sys.executable, "-m", "tests.cli.hold", *words, cwd=cwd)
+
+    def program(self, *words: str, cwd: Path | None = None) -> list[str]:
+        """What runs a program as this user."""
+        standing = ["sh", "-c", 'cd "$0" && exec "$@"', str(cwd or self.directory)]
         become = ["setpriv", f"--reuid={self.person.name}", f"--regid={self.person.gid}", "--init-groups", "--"]
-        return [*self._seen, *entering, *become, sys.executable, "-m", "tests.cli.hold", *words]
+        return [*self._seen, *standing, *become, *words]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ import itertools
 import os
 import pickle
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -40,8 +41,10 @@ class Doing(Generic[T]):
         os.close(say)
         self._said = os.fdopen(said, "rb")
 
-    def result(self) -> T:
-        """What came of it: a value, or what was raised there."""
+    def result(self, seconds: float | None = None) -> T:
+        """What came of it: a value, or what was raised there. TimeoutError if it takes longer; it goes on."""
+        if not select.select([self._said], [], [], seconds)[0]:
+            raise TimeoutError(f"process {self.pid} is still at work")
         with self._said:
             raw = self._said.read()
         os.waitpid(self.pid, 0)

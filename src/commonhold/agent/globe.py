@@ -147,10 +147,11 @@ class Globe(Frozen):
                 raise HoldError("stat", Kind.INVALID, str(cid), "a link whose target no link can have")
             return Object(BY_CID, cid, cid, kind | 0o777, len(target), _nanoseconds(info.mtime), target)
         directory = kind == stat.S_IFDIR
-        said = info.mode if info.mode is not None else 0o555 if directory else 0o444
+        said = info.mode or 0
         place, key = (parent, name) if directory else (BY_CID, cid)
-        # Nobody writes, and set-ID bits are a stranger's word.
-        return Object(place, key, cid, kind | said & 0o555, info.size, _nanoseconds(info.mtime), b"")
+        # What is public is everybody's to read; nobody writes, and set-ID bits are a stranger's word.
+        mode = kind | said & 0o555 | (0o555 if directory else 0o444)
+        return Object(place, key, cid, mode, info.size, _nanoseconds(info.mtime), b"")
 
     def _sized(self, number: int) -> Object:
         one = self._object(number)

@@ -22,7 +22,6 @@ from commonhold.volume.nodevault import NodeVault
 from commonhold.volume.volume import Volume, create
 
 PUBLIC = "public.sqlite"
-NAMES = "names.sqlite"
 _COMMIT_SECONDS = 2.0  # after the first change
 _SETTLE_SECONDS = 30.0  # after the last commit
 
@@ -36,7 +35,7 @@ class Plants:
         self._lock = threading.Lock()
         self._volume: Volume | None = None
         self._globe: Globe | None = None
-        self._numbers: list[Numbers] = []
+        self._numbers: Numbers | None = None
         self._changed = threading.Event()
         self._stop = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="hold-commit", daemon=True)
@@ -64,11 +63,12 @@ class Plants:
 
     def _public(self, epoch: bytes) -> dict[Which, Tree]:
         state = self._served.path
-        self._numbers = [Numbers(state / PUBLIC), Numbers(state / NAMES)]
-        for numbers in self._numbers:
-            numbers.begin(epoch)
-        self._globe = Globe(self._served.blocks, self._numbers[0])
-        signposts = Signposts(lambda: self._served.names, self._numbers[1], time.time_ns)
+        if self._numbers is None:
+            self._numbers = Numbers(state / PUBLIC)
+            self._globe = Globe(self._served.blocks, self._numbers)
+        self._numbers.begin(epoch)
+        assert self._globe is not None
+        signposts = Signposts(lambda: self._served.names, self._numbers, time.time_ns)
         return {Which.IPFS: self._globe, Which.IPNS: signposts}
 
     # ── commits ──
@@ -121,8 +121,8 @@ class Plants:
         finally:
             if self._globe is not None:
                 self._globe.close()
-            for numbers in self._numbers:
-                numbers.close()
+            if self._numbers is not None:
+                self._numbers.close()
             self._served.close()
 
 

@@ -6,10 +6,11 @@ Source: fuse_dirent and fuse_direntplus of the kernel's header. For one bad name
 import struct
 
 from commonhold.formats.fusereaders import MAX_NAME
-from commonhold.formats.fusereplies import Entry, pack_entry
+from commonhold.formats.fusereplies import Attr, Entry, pack_entry
 from commonhold.formats.malformed import Malformed
 
 _DIRENT = struct.Struct("<QqII")
+_UNSAID = pack_entry(Entry(0, 0, 0, 0, Attr(*[0] * 15)))  # a nodeid of 0
 _PADDING = [bytes(-length % 8) for length in range(8)]
 
 
@@ -46,7 +47,11 @@ class Listing:
 
 
 class ListingPlus(Listing):
-    """The payload of one READDIRPLUS. Each entry but . and .. counts as a LOOKUP of it unless its nodeid is 0."""
+    """The payload of one READDIRPLUS. An entry counts as a LOOKUP of it, unless it was added by `add`."""
+
+    def add(self, name: bytes, ino: int, kind: int, cookie: int) -> bool:
+        """Add an entry of which no more is said than in a listing of the other kind."""
+        return self._put(_UNSAID, name, ino, kind, cookie)
 
     def add_entry(self, name: bytes, found: Entry, cookie: int) -> bool:
         """Add an entry with what a LOOKUP of it would say; False if it does not fit, as with `add`."""

@@ -45,6 +45,15 @@ def reserve(fd: int, start: int, size: int) -> None:
             raise
 
 
+def set_aside(fd: int, start: int, size: int) -> None:
+    """The same, and the file keeps its length."""
+    try:
+        _fallocate(fd, _KEEP_SIZE, start, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+
+
 def punch(fd: int, start: int, size: int) -> bool:
     """Give back the whole pages within a range; the file keeps its length. False where that is not supported."""
     first, last = round_up(start), (start + size) & ~(PAGE - 1)

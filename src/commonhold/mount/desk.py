@@ -35,7 +35,18 @@ from commonhold.formats.malformed import Malformed
 from commonhold.ipc.treeframes import Frame, head
 from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
-from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
+from commonhold.trees import (
+    MAX_IO,
+    MAX_NAME,
+    MAX_NUMBER,
+    MAX_SIZE,
+    MAX_TARGET,
+    MAX_XATTR,
+    NOW,
+    ROOT,
+    Change,
+    Who,
+)
 from commonhold.trees import Attr as TreeAttr
 
 SECOND = 1_000_000_000
@@ -49,8 +60,12 @@ _OWN_DIRECTORIES = {ROOT, HOLD, IPFS_SLOT << _SHIFT | ROOT, IPNS_SLOT << _SHIFT 
 _IPNS_VALID = 5 * SECOND
 _NAME_BYTES = 160  # of an entry in a listing with attributes, about
 _MAX_ITEMS = 1024
-_MAX_WAITING = 4096  # calls for an agent that is not there yet
 _BACKGROUND = 512  # reads ahead and writes behind at once, of all users together
+_MAX_WAITING = 4096  # calls for an agent that is not there yet
+_MAX_KEPT = _BACKGROUND * MAX_IO  # bytes of these: all that the kernel writes behind
+_MAX_ERRNO = 511  # that the kernel takes
+_FIRST_TIME, _LAST_TIME = NOW + 1, (1 << 63) - 1
+_TYPES = frozenset({1, 2, 4, 6, 8, 10, 12})  # S_IFIFO and the like, shifted
 _BLOCK = 4096
 _NOTHING = b""
 
@@ -147,13 +162,14 @@ class _Asked:
 class _Agent:
     """What is asked of one user's agent."""
 
-    __slots__ = ("abandoned", "asked", "coming", "there", "waiting")
+    __slots__ = ("abandoned", "asked", "coming", "kept", "there", "waiting")
 
     def __init__(self) -> None:
         self.there = False
         self.coming = False
         self.asked: dict[int, _Asked] = {}
         self.waiting: dict[int, _Asked] = {}  # until it is there
+        self.kept = 0  # bytes of their payloads
         self.abandoned: set[int] = set()  # calls whose answers nobody waits for any more
 
 
@@ -217,9 +233,10 @@ class Desk:
             self._outside.call(uid, first, payload)
             asked.payload = _NOTHING
             return
-        if len(agent.waiting) >= _MAX_WAITING:
+        if len(agent.waiting) >= _MAX_WAITING or agent.kept + len(payload) > _MAX_KEPT:
             raise Refused(errno.EBUSY)
         asked.payload = bytes(payload)
+        agent.kept += len(payload)
         agent.waiting[id_] = asked
         if not agent.coming:
             agent.coming = True
@@ -257,7 +274,7 @@ class Desk:
         """A user's agent is there: what waits for it is sent."""
         agent = self._agents.setdefault(uid, _Agent())
         agent.there, agent.coming = True, False
-        waiting, agent.waiting = agent.waiting, {}
+        waiting, agent.waiting, agent.kept = agent.waiting, {}, 0
         for id_, asked in waiting.items():
             agent.asked[id_] = asked
             self._outside.call(uid, asked.first, asked.payload)
@@ -268,7 +285,7 @@ class Desk:
         agent = self._agents.get(uid)
         if agent is not None:
             agent.coming = False
-            waiting, agent.waiting = agent.waiting, {}
+            waiting, agent.waiting, agent.kept = agent.waiting, {}, 0
             self._fail(waiting)
 
     def left(self, uid: int) -> None:
@@ -296,13 +313,11 @@ class Desk:
                 agent.abandoned.remove(frame.id)
                 return
             raise Lied("an answer to what was not asked")
-        if frame.code:
-            if not 0 < frame.code < 4096:
-                raise Lied(f"errno {frame.code}")
-            self._outside.reply(fusereplies.error(asked.unique, frame.code))
-            return
         try:
-            reply = asked.finish(asked.unique, frame, asked.context)
+            if frame.code:
+                reply = _failure(asked.unique, frame.code)
+            else:
+                reply = asked.finish(asked.unique, frame, asked.context)
         except (Lied, Malformed, msgspec.MsgspecError, struct.error) as error:
             self._outside.reply(fusereplies.error(asked.unique, errno.EIO))
             raise Lied(f"{asked.call.name}: {error}") from error
@@ -334,6 +349,8 @@ class Desk:
         number, mode, links, owner, group, size, blocks, accessed, modified, changed, _, device = found
         if not 0 < number <= MAX_NUMBER:
             raise Lied(f"number {number}")
+        if mode >> 12 not in _TYPES or not 0 <= size <= MAX_SIZE:
+            raise Lied(f"mode {mode:o}, {size} bytes")
         uid = self._ids.uid(owner)
         gid = self._ids.gid(group)
         return Attr(
@@ -355,7 +372,17 @@ class Desk:
     def _as_attr(self, unique: int, frame: Frame, nodeid: int) -> Reply:
         base = nodeid >> _SHIFT << _SHIFT
         found = BY_NAME["attr"].result.decode(frame.body)  # type: ignore[union-attr]
-        return fusereplies.attr(unique, HOUR, self._attr_of(base, found))
+        shown = self._attr_of(base, found)
+        if shown.ino != nodeid:
+            raise Lied(f"number {found.number}, asked of another")
+        return fusereplies.attr(unique, HOUR, shown)
+
+    def _as_root(self, unique: int, frame: Frame, nodeid: int) -> Reply:
+        """Where a user's name leads, which is for us to say."""
+        found = self._entry_of(nodeid ^ ROOT, BY_NAME["attr"].result.decode(frame.body))  # type: ignore[union-attr]
+        if found.nodeid != nodeid or not stat.S_ISDIR(found.attr.mode):
+            raise Lied("no root")
+        return fusereplies.entry(unique, found)
 
     @staticmethod
     def _as_done(unique: int, _frame: Frame, _context: object) -> Reply:
@@ -366,6 +393,13 @@ class Desk:
         if len(frame.payload) > most:
             raise Lied(f"{len(frame.payload)} bytes where {most} are the most")
         return fusereplies.data(unique, frame.payload)
+
+    @staticmethod
+    def _as_target(unique: int, frame: Frame, _context: object) -> Reply:
+        target = bytes(frame.payload)
+        if not 0 < len(target) <= MAX_TARGET or 0 in target:
+            raise Lied(f"a target of {len(target)} bytes, or with a NUL")
+        return fusereplies.data(unique, target)
 
     @staticmethod
     def _as_count(unique: int, frame: Frame, most: int) -> Reply:
@@ -383,7 +417,10 @@ class Desk:
 
     @staticmethod
     def _as_position(unique: int, frame: Frame, _context: object) -> Reply:
-        return fusereplies.position(unique, BY_NAME["seek"].result.decode(frame.body))  # type: ignore[union-attr]
+        position = BY_NAME["seek"].result.decode(frame.body)  # type: ignore[union-attr]
+        if not 0 <= position <= MAX_SIZE:
+            raise Lied(f"position {position}")
+        return fusereplies.position(unique, position)
 
     @staticmethod
     def _as_opened(unique: int, _frame: Frame, handle: Opened) -> Reply:
@@ -421,8 +458,8 @@ class Desk:
             for name, position, number, mode, attr in BY_NAME["listing"].result.decode(frame.body):  # type: ignore[union-attr]
                 if name in (b".", b".."):
                     raise Lied("a name that is every directory's")
-                if not 0 < number <= MAX_NUMBER:
-                    raise Lied(f"number {number}")
+                if not 0 < number <= MAX_NUMBER or position <= 0:
+                    raise Lied(f"number {number} at {position}")
                 if isinstance(listing, ListingPlus) and attr is not None:
                     fits = listing.add_entry(name, self._entry_of(base, attr), position + 2)
                 else:
@@ -436,7 +473,7 @@ class Desk:
         """Add the two names that every directory has, as far as they are asked for; whether there is room for more."""
         directory = stat.S_IFDIR >> 12
         for cookie, name in ((1, b"."), (2, b"..")):
-            if offset < cookie and not _add_plain(listing, name, nodeid, directory, cookie):
+            if offset < cookie and not listing.add(name, nodeid, directory, cookie):
                 return False
         return True
 
@@ -478,7 +515,7 @@ class Desk:
             nodeid = self._slots.slot(uid) << _SHIFT | ROOT
         except Full as error:
             raise Refused(errno.ENFILE) from error
-        self._call(_about(request, nodeid), "attr", (ROOT,), self._as_entry, nodeid)
+        self._call(_about(request, nodeid), "attr", (ROOT,), self._as_root, nodeid)
 
     def _own_listing(self, request: Request, body: Any, plus: bool) -> None:
         listing = (ListingPlus if plus else Listing)(body.size)
@@ -492,7 +529,7 @@ class Desk:
         if self._dots(listing, request.nodeid, body.offset):
             for cookie, (name, nodeid) in enumerate(names, 3):
                 kind = (stat.S_IFLNK if nodeid == _ME else stat.S_IFDIR) >> 12
-                if body.offset < cookie and not _add_plain(listing, name, nodeid, kind, cookie):
+                if body.offset < cookie and not listing.add(name, nodeid, kind, cookie):
                     break
         self._outside.reply(fusereplies.data(request.unique, listing.payload()))
 
@@ -546,8 +583,8 @@ class Desk:
 
     def _setattr(self, request: Request, body: Any) -> None:
         valid = body.valid
-        accessed = body.atime * SECOND + body.atimensec if valid & _ATIME else None
-        modified = body.mtime * SECOND + body.mtimensec if valid & _MTIME else None
+        accessed = _time(body.atime, body.atimensec) if valid & _ATIME else None
+        modified = _time(body.mtime, body.mtimensec) if valid & _MTIME else None
         change = Change(
             body.mode & 0o7777 if valid & _MODE else None,
             self._principal(body.uid, self._ids.user) if valid & _UID else None,
@@ -555,7 +592,7 @@ class Desk:
             body.size if valid & _SIZE else None,
             NOW if valid & _ATIME_NOW else accessed,
             NOW if valid & _MTIME_NOW else modified,
-            body.ctime * SECOND + body.ctimensec if valid & _CTIME else None,
+            _time(body.ctime, body.ctimensec) if valid & _CTIME else None,
             bool(valid & _KILL),
         )
         self._call(request, "change", (request.nodeid & MAX_NUMBER, change), self._as_attr, request.nodeid)
@@ -585,7 +622,7 @@ class Desk:
                 raise Refused(errno.EINVAL)
             self._outside.reply(fusereplies.data(request.unique, name))
             return
-        self._call(request, "target", (nodeid & MAX_NUMBER,), self._as_data, MAX_TARGET)
+        self._call(request, "target", (nodeid & MAX_NUMBER,), self._as_target)
 
     def _make(self, request: Request, name: bytes, mode: int, device: int, target: bytes) -> None:
         given = (request.nodeid & MAX_NUMBER, name, mode, device, target, self._who(request), True)
@@ -737,6 +774,7 @@ class Desk:
         for agent in self._agents.values():
             asked = agent.waiting.pop(id_, None)
             if asked is not None:
+                agent.kept -= len(asked.payload)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
             elif id_ in agent.asked:
                 self._interrupted.append((agent, id_))
@@ -755,6 +793,18 @@ def _about(request: Request, nodeid: int) -> Request:
     return request._replace(nodeid=nodeid)
 
 
+def _time(seconds: int, nanos: int) -> int:
+    """A time as trees have it: the first or the last of these where it is before or after all of them."""
+    return min(max(seconds * SECOND + nanos, _FIRST_TIME), _LAST_TIME)
+
+
+def _failure(unique: int, number: int) -> Reply:
+    """An agent's errno. ENOSYS would end a call for everybody: the kernel takes it for the word of all."""
+    if number > _MAX_ERRNO:
+        raise Lied(f"errno {number}")
+    return fusereplies.error(unique, errno.EOPNOTSUPP if number == errno.ENOSYS else number)
+
+
 def _kept(name: bytes) -> bool:
     """Whether attributes of that kind are kept: the user's own, and root's."""
     return name.startswith((b"user.", b"trusted."))
@@ -767,11 +817,3 @@ def _sized(unique: int, value: bytes, size: int) -> Reply:
     if size == 0:
         return fusereplies.xattr_size(unique, len(value))
     return fusereplies.error(unique, errno.ERANGE) if len(value) > size else fusereplies.data(unique, value)
-
-
-def _add_plain(listing: Listing, name: bytes, nodeid: int, kind: int, cookie: int) -> bool:
-    """Add an entry of which nothing more is said, to a listing of either kind."""
-    if isinstance(listing, ListingPlus):
-        attr = Attr(nodeid, 0, 0, 0, 0, 0, 0, 0, 0, kind << 12, 0, 0, 0, 0, 0)
-        return listing.add_entry(name, Entry(0, 0, 0, 0, attr), cookie)
-    return listing.add(name, nodeid, kind, cookie)

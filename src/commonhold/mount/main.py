@@ -59,9 +59,9 @@ def _user(name: str) -> pwd.struct_passwd:
 
 
 def bring(uid: int, agents: Path, node: Path | None) -> None:
-    """Have a user's agent come to the mount, as that user. Runs in a process of its own, and becomes another program.
+    """Have a user's agent come to the mount. In a process of its own, that becomes the user and another program.
 
-    Where there is a service manager the user's own is started first: the agent then runs in it, as it does for commands.
+    Where there is a service manager the user's own is started first: the agent then runs in it, as for commands.
     """
     user = pwd.getpwuid(uid)
     manager = Path(f"/run/user/{uid}")

@@ -7,7 +7,7 @@ more is let go. Little is kept in that transaction itself, and moved to the vaul
 import threading
 from collections.abc import Callable
 
-from commonhold.errors import HoldError, Kind
+from commonhold.errors import HoldError, Kind, from_os
 from commonhold.volume.faults import from_hold
 from commonhold.volume.ground import Ground, packed
 from commonhold.volume.outbox import Load, Place
@@ -16,7 +16,7 @@ from commonhold.volume.vault import Vault
 
 INLINE = 256 << 10  # so many bytes go into the transaction
 INLINE_ALL = 4 << 20  # with more than these there, they are moved
-_INLINE_MOST = 64 << 20  # where the vault takes nothing
+INLINE_MOST = 64 << 20  # where the vault takes nothing
 FULL = (Kind.QUOTA, Kind.DISK_FULL)
 
 
@@ -26,7 +26,8 @@ class Committing(Ground):
     def __init__(self, tables: Tables, vault: Vault, clock: Callable[[], int], next_chapter: int) -> None:
         super().__init__(tables, vault, clock, next_chapter)
         self._committing = threading.RLock()
-        self._leaving: list[int] = []  # chapters that the last commit needs no more
+        self._unused: list[int] = []  # chapters that the next commit will not need
+        self._leaving: list[int] = []  # those that the last one needs no more
 
     def commit(self) -> None:
         """Put all that was done so far on disk."""
@@ -42,7 +43,7 @@ class Committing(Ground):
                     if not self._tables.changed:
                         return
                     self._gate = turn > 0
-                    if refusal is not None and self._unstored.total + self._extents.inline > _INLINE_MOST:
+                    if refusal is not None and self._unstored.total + self._extents.inline > INLINE_MOST:
                         raise from_hold(refusal) from refusal
                     if self._unstored.total <= inline or refusal is not None or turn == 2:
                         self._finish()
@@ -68,9 +69,16 @@ class Committing(Ground):
     def _finish(self) -> None:
         """Put what is left into the transaction, and end it."""
         self._inline()
-        self._leaving += self._extents.settle_uses()
+        self._unused += self._extents.settle_uses()
+        try:
+            self._tables.set_aside()
+        except OSError as error:
+            self._refusal, self._refused_at = from_os("commit", "", error), self._clock()
+            raise
         self._tables.commit()
         self.dirty_since = None
+        self._leaving += self._unused
+        self._unused.clear()
 
     def _inline(self) -> None:
         """Put what is not stored into the tables, wherever it is on its way to."""

@@ -13,7 +13,7 @@ from commonhold.volume.vault import Sealed
 from commonhold.volume.writing import Writing
 
 MOST_CHAPTERS = 16
-_MERGED = 8
+MERGED = 8
 _AT_ONCE = 16 << 20
 _SLIVERS = 32  # extents that one chunk may be in
 
@@ -119,7 +119,7 @@ class Settling(Writing):
         thin = [number for live, total, number in chapters if live * 2 < total]
         if thin or len(chapters) <= MOST_CHAPTERS:
             return thin
-        return [number for _, _, number in sorted(chapters)[: len(chapters) - MOST_CHAPTERS + _MERGED]]
+        return [number for _, _, number in sorted(chapters)[: len(chapters) - MOST_CHAPTERS + MERGED]]
 
     def _keep_again(self, number: int, digests: list[bytes]) -> bool:
         try:

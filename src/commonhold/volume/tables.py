@@ -19,6 +19,9 @@ from commonhold.volume.extents import Extents
 VERSION = 1
 FILE = "volume.sqlite"
 _SPARE = 1 << 24  # numbers passed over at every opening: those of what a crash undid are never used again
+_PAGES = 8  # that a change of one row changes, but for new ones
+_FRAME = 4096 + 24
+_STEP = 1 << 20
 _SCHEMA = """
 create table meta (name text primary key, value not null) without rowid;
 create table principal (number integer primary key, name text not null unique);
@@ -94,6 +97,8 @@ class Tables:
             except BaseException:
                 self.db.close()
                 raise
+        self._before = (0, 0, 0)  # when the transaction began
+        self._aside = 0  # bytes of the log that there is disk space for
         self._principals: dict[str, int] = {}
         self._names: dict[int, str] = {}
         for number, name in self.db.execute("select number, name from principal"):
@@ -104,17 +109,17 @@ class Tables:
     def _prepare(self) -> None:
         execute = self.db.execute
         execute("pragma locking_mode = exclusive")
-        execute("pragma journal_mode = wal")
-        execute("pragma synchronous = full")
-        execute("pragma cache_spill = off")
-        execute("pragma cache_size = -32768")
-        execute("pragma wal_autocheckpoint = 4096")
         version = execute("pragma user_version").fetchone()[0]
         if version != VERSION:
             why = f"a volume of format {version}; this program knows format {VERSION}"
             raise HoldError(
                 "open", Kind.VERSION, self._path, why, hint="use a newer hold" if version > VERSION else None
             )
+        execute("pragma journal_mode = wal")
+        execute("pragma synchronous = full")
+        execute("pragma cache_spill = off")
+        execute("pragma cache_size = -32768")
+        execute("pragma wal_autocheckpoint = 4096")
         execute("begin immediate")  # so that another who has it open is found out now
         execute("commit")
 
@@ -129,12 +134,35 @@ class Tables:
         if self.db.in_transaction:
             return False
         self.db.execute("begin immediate")
+        self._before = self._measure()
         return True
 
     @property
     def changed(self) -> bool:
         """Whether there is something to commit."""
         return self.db.in_transaction
+
+    def _measure(self) -> tuple[int, int, int]:
+        """Rows that were changed so far, pages, and pages that are free."""
+        pages = self.db.execute("pragma page_count").fetchone()[0]
+        return self.db.total_changes, pages, self.db.execute("pragma freelist_count").fetchone()[0]
+
+    def set_aside(self) -> None:
+        """Give the log the disk space that a commit will need at most; OSError if there is none.
+
+        A commit that finds the disk full undoes what was done. Each row that was changed has changed a few pages.
+        """
+        (rows, pages, free), (rows_before, pages_before, free_before) = self._measure(), self._before
+        changed = _PAGES * (rows - rows_before) + pages - pages_before + max(0, free_before - free)
+        need = self._log_size() + (min(pages, changed) + _PAGES) * _FRAME
+        if need > self._aside:
+            need = -(-need // _STEP) * _STEP
+            with open(f"{self._path}-wal", "rb+", buffering=0) as log:
+                disk.set_aside(log.fileno(), 0, need)
+            self._aside = need
+
+    def _log_size(self) -> int:
+        return os.stat(f"{self._path}-wal").st_size
 
     def commit(self) -> None:
         """All changes are on disk on return."""

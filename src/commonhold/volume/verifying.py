@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from commonhold.volume.committing import INLINE
 from commonhold.volume.settling import Settling
 
 _DIRECTORY, _FILE = "mode & 61440 = 16384", "mode & 61440 = 32768"
@@ -80,10 +81,10 @@ class Verifying(Settling):
     def verify(self) -> Iterator[str]:
         """What does not fit together as of now, in words, after a commit. Calls wait while the tables are read."""
         with self._committing:
-            self.commit()
+            self._commit(INLINE)
             with self._held:
                 if self._tables.changed:  # since that commit
-                    self._leaving += self._extents.settle_uses()
+                    self._unused += self._extents.settle_uses()
                 execute = self._tables.db.execute
                 found = [said for (said,) in execute("pragma integrity_check") if said != "ok"]
                 for check in _CHECKS.split(";"):

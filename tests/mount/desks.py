@@ -1,0 +1,132 @@
+"""A desk with nobody around it: what it wants done is written down, and what agents say is made up."""
+
+import os
+import struct
+from typing import Any, NamedTuple
+
+from commonhold.formats.fusereplies import Payload, Reply
+from commonhold.ipc.treeframes import Frame
+from commonhold.ipc.treewords import BY_NUMBER, HEAD, encode
+from commonhold.mount import slots
+from commonhold.mount.desk import Desk
+from commonhold.mount.slots import IPFS_SLOT, Slots
+from commonhold.trees import ROOT
+from tests.mount.kernel import ALICE, BOB, CAROL, PUBLIC, SHIFT, request
+
+NAMES = {ALICE: b"alice", BOB: b"bob", CAROL: b"carol", PUBLIC: b"hold-public", 0: b"root"}
+
+
+class Homes:
+    """The users of a host; `desk.Ids` and `desk.Users`. Groups have the names and numbers of users."""
+
+    def __init__(self, names: dict[int, bytes] | None = None) -> None:
+        self._names = NAMES if names is None else names
+
+    def named(self, name: bytes) -> int | None:
+        return next((uid for uid, known in self._names.items() if known == name), None)
+
+    def name(self, uid: int) -> bytes | None:
+        return self._names.get(uid)
+
+    def user(self, uid: int) -> str | None:
+        name = self._names.get(uid)
+        return None if name is None else f"{name.decode()}@home"
+
+    def uid(self, principal: str) -> int | None:
+        name, _, realm = principal.rpartition("@")
+        return self.named(name.encode()) if realm == "home" else None
+
+    group, gid = user, uid
+
+
+class Call(NamedTuple):
+    """A frame that was sent to an agent."""
+
+    uid: int
+    id: int
+    name: str
+    tree: int
+    flags: int
+    given: Any
+    payload: bytes
+
+
+class Answer(NamedTuple):
+    """What the kernel was answered: an errno or 0, and what is behind the head."""
+
+    errno: int
+    body: bytes
+
+
+class Mount:
+    """A desk, and what it did. `desk.Outside`."""
+
+    def __init__(self, *there: int, public: int = PUBLIC) -> None:
+        fd = slots.create()
+        self.slots = Slots(fd, public)
+        os.close(fd)
+        self.desk = Desk(self.slots, Homes(), Homes(), self)
+        self.replies: list[tuple[int, Answer]] = []
+        self.calls: list[Call] = []
+        self.starts: list[int] = []
+        self.told: list[Reply] = []
+        self._unique = 0
+        for uid in there:
+            self.desk.arrived(uid)
+
+    # ── what the desk does ──
+
+    def reply(self, reply: Reply) -> None:
+        raw = reply[0] + bytes(reply[1])
+        length, error, unique = struct.unpack_from("<IiQ", raw)
+        assert length == len(raw) and -512 < error <= 0, "the kernel takes no such reply"
+        self.replies.append((unique, Answer(-error, raw[16:])))
+
+    def call(self, uid: int, first: bytes, payload: Payload) -> None:
+        body, length, id_, code, tree, flags = HEAD.unpack_from(first)
+        assert (body, length) == (len(first) - HEAD.size, len(payload))
+        call = BY_NUMBER[code]
+        given = call.given.decode(first[HEAD.size :])
+        self.calls.append(Call(uid, id_, call.name, tree, flags, given, bytes(payload)))
+
+    def start(self, uid: int) -> None:
+        self.starts.append(uid)
+
+    def tell(self, notice: Reply) -> None:
+        self.told.append(notice)
+
+    # ── what happens to it ──
+
+    def root(self, uid: int) -> int:
+        """The node number of a user's root."""
+        return self.slots.slot(uid) << SHIFT | ROOT
+
+    def node(self, uid: int, number: int) -> int:
+        return self.slots.slot(uid) << SHIFT | number
+
+    def ask(self, opcode: int, body: bytes, node: int, uid: int = ALICE, unique: int = 0) -> int:
+        """Ask something as the kernel does; its id."""
+        self._unique += 2
+        unique = unique or self._unique
+        self.desk.ask(memoryview(bytearray(request(opcode, body, node, uid, unique))))
+        return unique
+
+    def answer(self, uid: int, id_: int, result: Any = None, *, payload: bytes = b"", error: int = 0) -> None:
+        """Have an agent answer."""
+        self.say(uid, id_, error, encode(result), payload)
+
+    def say(self, uid: int, id_: int, code: int, body: bytes, payload: bytes = b"") -> None:
+        """Have an agent say anything."""
+        self.desk.answer(uid, Frame(id_, code, 0, 0, memoryview(bytearray(body)), memoryview(bytearray(payload))))
+
+    def replied(self, unique: int) -> list[Answer]:
+        """What one request was answered."""
+        return [answer for known, answer in self.replies if known == unique]
+
+    def only(self, unique: int) -> Answer:
+        """The one answer to a request."""
+        (answer,) = self.replied(unique)
+        return answer
+
+
+PUBLIC_ROOT = IPFS_SLOT << SHIFT | ROOT

@@ -1,0 +1,312 @@
+"""An agent is not there, comes, does not come, leaves, is late, or says what nobody asked: whoever waits is told."""
+
+import errno
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from commonhold.formats.fuseflags import Opcode
+from commonhold.mount.desk import Lied
+from tests.mount import kernel
+from tests.mount.desks import Answer, Mount
+from tests.mount.kernel import ALICE, BOB
+
+NAME = kernel.named(b"x")
+
+
+def remove(mount: Mount, uid: int = ALICE) -> int:
+    """Ask an agent for something that needs no more than to be done; the request's id."""
+    return mount.ask(Opcode.UNLINK, NAME, mount.node(uid, 7))
+
+
+def test_an_agent_that_is_not_there_is_started_once_and_asked_in_order() -> None:
+    mount = Mount()
+    first, second = remove(mount), mount.ask(Opcode.WRITE, kernel.write(0, b"data"), mount.node(ALICE, 7))
+    assert mount.starts == [ALICE] and not mount.calls and not mount.replies
+    mount.desk.arrived(ALICE)
+    assert [(call.id, call.name, call.payload) for call in mount.calls] == [
+        (first, "unlink", b""),
+        (second, "write", b"data"),
+    ]
+    mount.answer(ALICE, second, 4)
+    mount.answer(ALICE, first)
+    assert mount.only(first).errno == mount.only(second).errno == 0 and mount.starts == [ALICE]
+
+
+def test_an_agent_that_comes_unasked_is_not_started() -> None:
+    mount = Mount()
+    mount.desk.arrived(ALICE)
+    remove(mount)
+    assert not mount.starts and len(mount.calls) == 1
+
+
+def test_who_waits_for_an_agent_that_does_not_come_is_told_and_the_next_one_has_it_come_again() -> None:
+    mount = Mount()
+    first, other = remove(mount), remove(mount, BOB)
+    mount.desk.absent(ALICE)
+    assert mount.only(first).errno == errno.EIO and not mount.replied(other)
+    second = remove(mount)
+    assert mount.starts == [ALICE, BOB, ALICE]
+    mount.desk.arrived(ALICE)
+    assert [call.id for call in mount.calls] == [second]
+
+
+def test_an_agent_whom_nobody_asked_for_may_be_absent() -> None:
+    mount = Mount(BOB)
+    mount.desk.absent(ALICE)
+    mount.desk.left(ALICE)
+    mount.desk.absent(BOB)
+    assert not mount.replies and not mount.starts
+
+
+def test_an_agent_that_leaves_owes_nothing_more_and_is_started_when_it_is_needed() -> None:
+    mount = Mount(ALICE, BOB)
+    mine, theirs = remove(mount), remove(mount, BOB)
+    mount.desk.left(ALICE)
+    assert mount.only(mine).errno == errno.EIO and not mount.replied(theirs)
+    assert not mount.desk.asked(ALICE) and mount.desk.asked(BOB) and mount.desk.busy
+    again = remove(mount)
+    assert mount.starts == [ALICE]
+    mount.desk.arrived(ALICE)
+    mount.answer(ALICE, again)
+    mount.answer(BOB, theirs)
+    assert mount.only(again).errno == mount.only(theirs).errno == 0 and not mount.desk.busy
+
+
+def test_what_an_agent_was_asked_before_it_left_it_cannot_answer_when_it_is_back() -> None:
+    mount = Mount(ALICE)
+    lost = remove(mount)
+    mount.desk.left(ALICE)
+    mount.desk.arrived(ALICE)
+    with pytest.raises(Lied):
+        mount.answer(ALICE, lost)
+    assert mount.only(lost).errno == errno.EIO
+
+
+# ── answers that are none ──
+
+
+def test_an_answer_counts_once() -> None:
+    mount = Mount(ALICE)
+    unique = remove(mount)
+    mount.answer(ALICE, unique)
+    with pytest.raises(Lied):
+        mount.answer(ALICE, unique)
+    assert mount.only(unique).errno == 0
+
+
+@pytest.mark.parametrize("id_", [7, 1 << 62, 1 << 63, (1 << 64) - 1])
+def test_an_answer_to_what_nobody_asked_is_a_lie(id_: int) -> None:
+    mount = Mount(ALICE)
+    with pytest.raises(Lied):
+        mount.answer(ALICE, id_)
+    assert not mount.replies
+
+
+def test_nobody_answers_for_another() -> None:
+    mount = Mount(ALICE, BOB)
+    unique = remove(mount)
+    with pytest.raises(Lied):
+        mount.answer(BOB, unique)
+    assert not mount.replies and mount.desk.asked(ALICE)
+    mount.answer(ALICE, unique)
+    assert mount.only(unique).errno == 0
+
+
+def test_an_agent_that_waits_for_a_frame_may_not_answer_what_is_not_sent_yet() -> None:
+    mount = Mount(BOB)
+    unique = remove(mount)
+    mount.desk.arrived(BOB)
+    with pytest.raises(Lied):
+        mount.answer(BOB, unique)
+    assert not mount.replies
+
+
+# ── interrupts ──
+
+
+def interrupt(mount: Mount, unique: int) -> None:
+    assert mount.replied(mount.ask(Opcode.INTERRUPT, kernel.interrupt(unique), 0, uid=0)) == []
+
+
+def test_who_waits_for_an_agent_to_come_can_be_interrupted_at_once() -> None:
+    mount = Mount()
+    first, second = remove(mount), remove(mount)
+    interrupt(mount, first)
+    assert mount.only(first).errno == errno.EINTR and not mount.replied(second)
+    mount.desk.arrived(ALICE)
+    assert [call.id for call in mount.calls] == [second]
+
+
+def test_an_interrupted_call_has_from_one_look_to_the_next_to_be_done() -> None:
+    mount = Mount(ALICE)
+    quick, slow, other = remove(mount), remove(mount), remove(mount)
+    mount.desk.look()
+    interrupt(mount, quick)
+    interrupt(mount, slow)
+    mount.desk.look()
+    assert not mount.replies
+    mount.answer(ALICE, quick)
+    mount.desk.look()
+    assert mount.replies == [(quick, Answer(0, b"")), (slow, Answer(errno.EINTR, b""))]
+    assert mount.desk.asked(ALICE)
+    mount.answer(ALICE, slow)  # too late, and no lie
+    with pytest.raises(Lied):
+        mount.answer(ALICE, slow)
+    mount.answer(ALICE, other)
+    mount.desk.look()
+    mount.desk.look()
+    assert len(mount.replies) == 3 and not mount.desk.asked(ALICE)
+
+
+def test_what_nobody_asked_can_be_interrupted_and_nothing_comes_of_it() -> None:
+    mount = Mount(ALICE)
+    unique = remove(mount)
+    mount.answer(ALICE, unique)
+    for id_ in (unique, unique + 2, 0, 1 << 63):
+        interrupt(mount, id_)
+        interrupt(mount, id_)
+    mount.desk.look()
+    mount.desk.look()
+    assert len(mount.replies) == 1
+
+
+def test_an_interrupt_that_comes_twice_ends_a_call_once() -> None:
+    mount = Mount(ALICE)
+    unique = remove(mount)
+    interrupt(mount, unique)
+    interrupt(mount, unique)
+    mount.desk.look()
+    interrupt(mount, unique)
+    mount.desk.look()
+    mount.desk.look()
+    assert mount.only(unique).errno == errno.EINTR
+
+
+def test_what_was_sent_again_can_be_interrupted_by_either_id() -> None:
+    for again in (0, 1 << 63):
+        mount = Mount(ALICE)
+        unique = mount.ask(Opcode.UNLINK, NAME, mount.node(ALICE, 7), unique=0x40 | 1 << 63)
+        interrupt(mount, 0x40 | again)
+        mount.desk.look()
+        mount.desk.look()
+        assert mount.only(unique).errno == errno.EINTR
+
+
+def test_an_interrupted_agent_that_leaves_owes_nothing() -> None:
+    mount = Mount(ALICE)
+    unique = remove(mount)
+    interrupt(mount, unique)
+    mount.desk.look()
+    mount.desk.left(ALICE)
+    mount.desk.arrived(ALICE)
+    mount.desk.look()
+    assert mount.only(unique).errno == errno.EIO
+
+
+# ── limits ──
+
+
+def test_no_more_than_so_many_calls_wait_for_an_agent() -> None:
+    mount = Mount()
+    waiting = [remove(mount) for _ in range(4096)]
+    assert not mount.replies
+    assert mount.only(remove(mount)).errno == errno.EBUSY
+    other = remove(mount, BOB)
+    assert not mount.replied(other)
+    mount.desk.arrived(ALICE)
+    assert [call.id for call in mount.calls] == waiting
+
+
+def test_no_more_than_so_many_bytes_wait_for_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("commonhold.mount.desk._MAX_KEPT", 10)
+    mount = Mount()
+    data, node = kernel.write(0, b"data"), mount.node(ALICE, 7)
+
+    def write() -> int:
+        return mount.ask(Opcode.WRITE, data, node)
+
+    first, second = write(), write()
+    assert mount.only(write()).errno == errno.EBUSY
+    interrupt(mount, first)
+    third = write()
+    assert not mount.replied(third)
+    mount.desk.absent(ALICE)
+    again = [write(), write()]
+    mount.desk.arrived(ALICE)
+    assert [call.id for call in mount.calls] == again
+    mount.desk.left(ALICE)
+    last = [write(), write()]
+    assert mount.only(second).errno == errno.EIO and not any(mount.replied(unique) for unique in last)
+
+
+# ── any order of all that ──
+
+
+class Waiting(RuleBasedStateMachine):
+    """Every request is answered once, or asked for by somebody who is there or comes."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.mount = Mount()
+        self.asked: dict[int, int] = {}  # uid by id
+        self.there: set[int] = set()
+
+    @rule(uid=st.sampled_from([ALICE, BOB]))
+    def ask(self, uid: int) -> None:
+        self.asked[remove(self.mount, uid)] = uid
+
+    @rule(uid=st.sampled_from([ALICE, BOB]))
+    def arrive(self, uid: int) -> None:
+        self.mount.desk.arrived(uid)
+        self.there.add(uid)
+
+    @rule(uid=st.sampled_from([ALICE, BOB]))
+    def leave(self, uid: int) -> None:
+        if uid in self.there:
+            self.there.remove(uid)
+            self.mount.desk.left(uid)
+
+    @rule(uid=st.sampled_from([ALICE, BOB]))
+    def fail(self, uid: int) -> None:
+        if uid not in self.there:
+            self.mount.desk.absent(uid)
+
+    @rule(data=st.data(), uid=st.sampled_from([ALICE, BOB]))
+    def answer(self, data: Any, uid: int) -> None:
+        if uid not in self.there or not self.asked:
+            return
+        unique = data.draw(st.sampled_from(sorted(self.asked)))
+        open_ = self.asked[unique] == uid and not self.mount.replied(unique)
+        try:
+            self.mount.answer(uid, unique)
+        except Lied:
+            assert not open_
+        else:
+            assert self.asked[unique] == uid
+
+    @rule(data=st.data())
+    def interrupt(self, data: Any) -> None:
+        if self.asked:
+            interrupt(self.mount, data.draw(st.sampled_from(sorted(self.asked))))
+
+    @rule()
+    def look(self) -> None:
+        self.mount.desk.look()
+
+    @invariant()
+    def nobody_is_answered_twice_and_nobody_forgotten(self) -> None:
+        started = set(self.mount.starts)
+        for unique, uid in self.asked.items():
+            answers = len(self.mount.replied(unique))
+            assert answers <= 1
+            if not answers:
+                assert uid in self.there or uid in started
+                assert self.mount.desk.asked(uid) or uid not in self.there
+
+
+TestWaiting = Waiting.TestCase
+TestWaiting.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

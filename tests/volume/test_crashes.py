@@ -1,0 +1,253 @@
+"""A death or an error at every step of commits and settling: the tree is as at a commit, and nothing synced is lost."""
+
+import itertools
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from commonhold.errors import HoldError, Kind
+from commonhold.trees import KEEP_SIZE, PUNCH_HOLE, ROOT
+from commonhold.volume import settling
+from commonhold.volume.tables import Tables
+from commonhold.volume.volume import Volume
+from tests.fakes.vault import MemoryVault
+from tests.volume.volumes import ALICE, FILE, Place, content, names, write
+
+KIB = 1 << 10
+State = dict[bytes, bytes]
+
+
+def files(volume: Volume) -> State:
+    return {name: content(volume, volume.lookup(ROOT, name).number) for name in names(volume)}
+
+
+def number(volume: Volume, name: bytes) -> int:
+    return volume.make(ROOT, name, FILE, 0, b"", ALICE, False).number
+
+
+def fill(name: bytes, offset: int, length: int, byte: int) -> Callable[[Volume], None]:
+    return lambda volume: write(volume, number(volume, name), offset, bytes([byte]) * length)
+
+
+def remove(name: bytes) -> Callable[[Volume], None]:
+    def step(volume: Volume) -> None:
+        if name in names(volume):
+            gone = number(volume, name)
+            volume.unlink(ROOT, name)
+            volume.forget([gone])
+
+    return step
+
+
+def punch(name: bytes, offset: int, length: int) -> Callable[[Volume], None]:
+    return lambda volume: volume.allocate(number(volume, name), offset, length, PUNCH_HOLE | KEEP_SIZE)
+
+
+# Each may be done twice without harm. They make inline blocks, packs and whole chunks, and leave them thin and unused.
+STEPS: list[Callable[[Volume], None]] = [
+    fill(b"small", 0, 4 * KIB, 1),
+    fill(b"pack", 0, 400 * KIB, 2),
+    fill(b"chunks", 0, 2500 * KIB, 3),
+    fill(b"pack", 100 * KIB, 200 * KIB, 4),
+    lambda volume: volume.rename(ROOT, b"small", ROOT, b"moved", 0) if b"small" in names(volume) else None,
+    punch(b"pack", 50 * KIB, 300 * KIB),
+    Volume.settle,
+    fill(b"chunks", 1024 * KIB, 1024 * KIB, 5),
+    remove(b"pack"),
+    Volume.settle,
+    fill(b"moved", 0, 300 * KIB, 6),
+    remove(b"chunks"),
+    Volume.settle,
+]
+
+
+def states() -> list[State]:
+    """The files after each step, as a volume has them that nothing happens to."""
+    found: list[State] = [{}]
+    with closing_place() as place:
+        volume = place.open()
+        for step in STEPS:
+            step(volume)
+            volume.sync(0)
+            found.append(files(volume))
+    return found
+
+
+class closing_place:  # noqa: N801  (a context manager, read as a phrase)
+    """A place that is gone when the block is left."""
+
+    def __enter__(self) -> Place:
+        self.directory = Path(tempfile.mkdtemp())
+        (self.directory / "volume").mkdir()
+        self.place = Place(self.directory / "volume")
+        return self.place
+
+    def __exit__(self, *error: object) -> None:
+        self.place.close()
+        shutil.rmtree(self.directory)
+
+
+EXPECTED = states()
+
+
+@pytest.fixture(autouse=True)
+def few_chapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that they are merged."""
+    monkeypatch.setattr(settling, "MOST_CHAPTERS", 2)
+    monkeypatch.setattr(settling, "MERGED", 2)
+
+
+class Images:
+    """Copies of a volume's files and of its vault: what a death at that moment would have left."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.acknowledged = 0
+        self.found: list[tuple[int, str, Path, dict[int, dict[bytes, bytes]]]] = []
+        self._turn = threading.Lock()
+
+    def take(self, what: str) -> None:
+        with self._turn:
+            self._take(what)
+
+    def _take(self, what: str) -> None:
+        copy = self.place.directory.with_name(f"image-{len(self.found)}")
+        shutil.copytree(self.place.directory, copy)
+        kept = {number: dict(blocks) for number, blocks in self.place.vault.kept_chapters.items()}
+        self.found.append((self.acknowledged, what, copy, kept))
+
+
+def test_a_death_at_any_step_leaves_a_commit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = Images(place)
+    commit = Tables.commit
+
+    def watched(tables: Tables) -> None:
+        images.take("before COMMIT")
+        commit(tables)
+        images.take("after COMMIT")
+
+    volume = place.open()
+    place.vault.step = images.take
+    monkeypatch.setattr(Tables, "commit", watched)
+    for at, step in enumerate(STEPS):
+        step(volume)
+        images.take("step")
+        volume.sync(0)
+        images.acknowledged = at + 1
+        images.take("acknowledged")
+    monkeypatch.setattr(Tables, "commit", commit)
+    volume.abandon()
+    for acknowledged, what, directory, kept in images.found:
+        place.vault = MemoryVault()
+        place.vault.kept_chapters = kept
+        place.directory = directory
+        with closing(place.open()) as volume:
+            assert list(volume.verify()) == [], what
+            assert files(volume) in EXPECTED[acknowledged : acknowledged + 2], (acknowledged, what)
+            volume.settle()
+            known = {number for number, *_ in volume._extents.chapters()}
+            assert set(place.vault.kept_chapters) == known
+    done = {what for _, what, *_ in images.found}
+    assert done >= {"begin", "put", "commit", "drop", "keep", "before COMMIT", "acknowledged"}
+
+
+class Fault:
+    """An error of a vault at one of its steps. `met` is the step's name, once it came to it."""
+
+    def __init__(self, at: int, kind: Kind) -> None:
+        self._left = at
+        self._kind = kind
+        self.met: str | None = None
+
+    def __call__(self, name: str) -> None:
+        self._left -= 1
+        if self._left == -1:
+            self.met = name
+            raise HoldError(name, self._kind, "the vault", "failed by a test")
+
+
+def run_all(volume: Volume) -> None:
+    """Do all steps and syncs; what is refused is tried again."""
+    for step in STEPS:
+        for call in (step, lambda volume: volume.sync(0)):
+            for _ in range(12):
+                try:
+                    call(volume)
+                    break
+                except OSError:
+                    continue
+            else:
+                raise AssertionError("refused for good")
+
+
+@pytest.mark.parametrize("kind", [Kind.DISK_FULL, Kind.QUOTA, Kind.UNREACHABLE])
+def test_an_error_of_the_vault_at_any_step_costs_nothing(kind: Kind) -> None:
+    met: set[str] = set()
+    for at in itertools.count():
+        with closing_place() as place:
+            volume = place.open()
+            fault = Fault(at, kind)
+            place.vault.step = fault
+            run_all(volume)
+            volume.settle()
+            place.vault.step = lambda name: None
+            assert files(volume) == EXPECTED[-1]
+            assert list(volume.verify()) == []
+            volume = place.crash(volume)
+            assert files(volume) == EXPECTED[-1] and list(volume.verify()) == []
+            if fault.met is None:
+                break
+            met.add(fault.met)
+    assert met >= {"begin", "put", "commit", "drop", "keep"}
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 5])
+def test_a_full_disk_of_the_tables_is_told_and_nothing_is_lost(
+    place: Place, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    volume = place.open()
+    for step in STEPS[:at]:
+        step(volume)
+    volume.sync(0)
+    set_aside = Tables.set_aside
+
+    def full(tables: Tables) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Tables, "set_aside", full)
+    STEPS[at](volume)
+    with pytest.raises(OSError, match="No space"):
+        volume.sync(0)
+    with pytest.raises(OSError, match="No space"):
+        write(volume, number(volume, b"more"), 0, b"x")
+    assert volume.dirty_since is not None
+    monkeypatch.setattr(Tables, "set_aside", set_aside)
+    volume.sync(0)
+    volume = place.crash(volume)
+    assert files(volume) == EXPECTED[at + 1] | {b"more": b""}
+    assert list(volume.verify()) == []
+
+
+def test_a_commit_that_sqlite_undid_ends_the_volume(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = place.open()
+    fill(b"kept", 0, 10, 1)(volume)
+    volume.sync(0)
+
+    def undone(tables: Tables) -> None:
+        tables.db.execute("rollback")
+        raise HoldError("commit", Kind.DISK_FULL, "", "database or disk is full")
+
+    fill(b"lost", 0, 10, 1)(volume)
+    monkeypatch.setattr(Tables, "commit", undone)
+    with pytest.raises(OSError):
+        volume.sync(0)
+    monkeypatch.undo()
+    for call in (lambda: volume.lookup(ROOT, b"kept"), lambda: volume.sync(0), volume.close):
+        with pytest.raises(OSError, match="Input/output"):
+            call()
+    assert files(place.open()) == {b"kept": b"\1" * 10}
