@@ -287,6 +287,10 @@ class Mounts(Protocol):
         """Serve a mount, whose connected socket this is, from now on. Returns at once."""
         ...
 
+    def attended(self) -> list[OsPath]:
+        """The mounts that are served now, by the sockets where agents come to them."""
+        ...
+
 
 class Agent(Protocol):
     """One user's agent."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from commonhold.agent.files import LocalFiles
     from commonhold.agent.graphs import LocalGraphs
     from commonhold.agent.keyring import LocalKeyring
-    from commonhold.agent.mounts import Attend, LocalMounts
+    from commonhold.agent.mounts import LocalMounts, NodeMounts
     from commonhold.agent.pinning import LocalPins
     from commonhold.agent.publishing import LocalNaming
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class LocalAgent:
     """See `calls.Agent`. A room is made when it is first entered: most commands enter one."""
 
-    def __init__(self, opened: Opened, attend: "Attend | None" = None) -> None:
+    def __init__(self, opened: Opened, mounts: "NodeMounts | None" = None) -> None:
         self._opened = opened
-        self._attend = attend
+        self._mounts = mounts
 
     @cached_property
     def files(self) -> "LocalFiles":
@@ -69,7 +69,7 @@ class LocalAgent:
         """Mounts."""
         from commonhold.agent.mounts import LocalMounts
 
-        return LocalMounts(self._attend)
+        return LocalMounts(self._mounts)
 
 
 class LocalKeeping:

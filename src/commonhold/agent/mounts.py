@@ -5,12 +5,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from commonhold.agent.attending import Attendance, greet
 from commonhold.agent.planting import Plants, plant
-from commonhold.calls import Open
+from commonhold.calls import Open, OsPath
 from commonhold.errors import HoldError, Kind
 from commonhold.host import sockets
 from commonhold.host.saying import say
@@ -22,25 +21,43 @@ _SHORT = 1.0  # seconds: a connection that ends sooner was of no use
 _ATTEMPTS = 3  # at a mount to which every connection is short
 _PAUSE = 0.05
 
-Attend = Callable[[socket.socket], None]
-
 
 class LocalMounts:
-    """See `calls.Mounts`. `attend` is None where no process stays to serve one."""
+    """See `calls.Mounts`. `mounts` is None where no process stays to serve one."""
 
-    def __init__(self, attend: Attend | None) -> None:
-        self._attend = attend
+    def __init__(self, mounts: "NodeMounts | None") -> None:
+        self._mounts = mounts
 
     def attend(self, mount: Open) -> None:
         """See `calls.Mounts`."""
-        if self._attend is None:
+        if self._mounts is None:
             raise HoldError("attend", Kind.UNSUPPORTED, mount.said, "only an agent that stays can serve a mount")
         sock = socket.socket(fileno=os.dup(mount.fd))
         try:
-            self._attend(sock)
+            self._mounts.attend(sock)
         except BaseException:
             sock.close()
             raise
+
+    def attended(self) -> list[OsPath]:
+        """See `calls.Mounts`."""
+        return [] if self._mounts is None else [OsPath(path) for path in self._mounts.attended()]
+
+
+class NodeMounts:
+    """All of an agent's, for calls that are about one node."""
+
+    def __init__(self, mounts: "Mounts", node: Path) -> None:
+        self._mounts = mounts
+        self._node = node
+
+    def attend(self, sock: socket.socket) -> None:
+        """See `Mounts`."""
+        self._mounts.attend(sock, self._node)
+
+    def attended(self) -> list[Path]:
+        """See `Mounts`."""
+        return self._mounts.attended()
 
 
 class Mounts:
@@ -59,6 +76,11 @@ class Mounts:
         """Whether a mount is served."""
         with self._lock:
             return bool(self._served)
+
+    def attended(self) -> list[Path]:
+        """The sockets of those that are served."""
+        with self._lock:
+            return sorted({served.path for served in self._served})
 
     def attend(self, sock: socket.socket, node: Path) -> None:
         """Serve a mount with what a node keeps, in a thread of its own. DENIED for a stranger's."""
@@ -100,7 +122,7 @@ class _Served:
     def __init__(self, sock: socket.socket, plants: Plants, uid: int) -> None:
         self.thread: threading.Thread | None = None
         self._sock: socket.socket | None = sock
-        self._path = Path(os.fsdecode(sock.getpeername()))
+        self.path = Path(os.fsdecode(sock.getpeername()))
         self._plants = plants
         self._uid = uid
         self._attendance: Attendance | None = None
@@ -145,7 +167,7 @@ class _Served:
         time.sleep(_PAUSE)
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sockets.connect(sock, self._path)
+            sockets.connect(sock, self.path)
             if credentials(sock).uid in (0, self._uid):
                 return sock
         except OSError:

@@ -21,6 +21,11 @@ class Mounted(NamedTuple):
     version: str
 
 
+def here() -> list[Mounted]:
+    """All that this process can see."""
+    return mounted(MOUNTINFO.read_text(errors="surrogateescape"))
+
+
 def mounted(mountinfo: str) -> list[Mounted]:
     """Every place where a mount of ours is, unless something else covers it."""
     uppermost: dict[Path, Mounted | None] = {}

@@ -8,7 +8,6 @@ from typing import Any
 
 from commonhold.errors import HoldError, Kind, os_errors
 
-SYSTEM_CONFIG = Path("/etc/commonhold/mount.toml")
 RUNTIME = Path("/run/commonhold-mount")
 NAMES = ("ipfs", "ipns", "hold")  # of the tree's directories
 _PATHS = {"at", "socket", "node", *NAMES}

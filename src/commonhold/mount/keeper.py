@@ -265,7 +265,7 @@ def mount(place: Place) -> int:
 
 
 def clear(at: Path) -> None:
-    """See that something can be mounted there: what a killed keeper has left is taken away. EXISTS for anything else."""
+    """See that something can be mounted there: what a killed keeper has left is taken away. EXISTS for all else."""
     with os_errors("mount", str(at)):
         try:
             status = at.stat()
