@@ -140,20 +140,18 @@ class Model:
 OBJECTS = st.sampled_from([1, 1, 1, 2])
 OWNER = st.sampled_from(OWNERS)
 HANDLES = st.integers(1, 2)
-PIDS = st.integers(1, 5)
+OTHER = st.sampled_from([0, 0, 0, 1])  # a process may have several owners
 MODES = st.sampled_from([READ, READ, WRITE, WRITE, NONE])
 WAIT = st.sampled_from([True, True, False])
 SPANS = st.sampled_from([(0, 0), (1, 1), (2, 3), (3, 4), (0, 2), (0, BYTES - 1), (5, MAX_OFFSET), (0, MAX_OFFSET)])
-POSIX = st.builds(
-    lambda number, owner, handle, span, mode, pid: Lock(
-        number, False, owner, handle, span[0], span[1], mode, pid
-    ),
-    OBJECTS, OWNER, HANDLES, SPANS, MODES, PIDS,
-)  # fmt: skip
-FLOCK = st.builds(
-    lambda number, owner, handle, mode, pid: Lock(number, True, owner, handle, 0, MAX_OFFSET, mode, pid),
-    OBJECTS, OWNER, HANDLES, MODES, PIDS,
-)  # fmt: skip
+
+
+def wanted(number: int, flock: bool, owner: Owner, handle: int, span: tuple[int, int], mode: int, other: int) -> Lock:
+    return Lock(number, flock, owner, handle, span[0], span[1], mode, owner.number + other)
+
+
+POSIX = st.builds(wanted, OBJECTS, st.just(False), OWNER, HANDLES, SPANS, MODES, OTHER)
+FLOCK = st.builds(wanted, OBJECTS, st.just(True), OWNER, HANDLES, st.just((0, MAX_OFFSET)), MODES, OTHER)
 
 
 class Beside(RuleBasedStateMachine):
@@ -172,14 +170,14 @@ class Beside(RuleBasedStateMachine):
         assert answer.outcome is expected
         self.model.grant(answer.granted)
 
-    @rule(wanted=st.lists(st.tuples(POSIX, WAIT), min_size=1, max_size=8))
-    def posix(self, wanted: list[tuple[Lock, bool]]) -> None:
-        for lock, wait in wanted:
+    @rule(locks=st.lists(st.tuples(POSIX, WAIT), min_size=1, max_size=8))
+    def posix(self, locks: list[tuple[Lock, bool]]) -> None:
+        for lock, wait in locks:
             self.both(lock, wait)
 
-    @rule(wanted=st.lists(st.tuples(FLOCK, WAIT), min_size=1, max_size=8))
-    def flock(self, wanted: list[tuple[Lock, bool]]) -> None:
-        for lock, wait in wanted:
+    @rule(locks=st.lists(st.tuples(FLOCK, WAIT), min_size=1, max_size=8))
+    def flock(self, locks: list[tuple[Lock, bool]]) -> None:
+        for lock, wait in locks:
             self.both(lock, wait)
 
     @rule(data=st.data())
@@ -207,7 +205,7 @@ class Beside(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        request = data.draw(st.integers(1, self.requests + 1))
+        request = data.draw(st.sampled_from([*self.model.waiting, self.requests + 1]))
         was = self.model.waiting.pop(request, None)
         granted = self.locks.cancel(request)
         assert (granted is None) == (was is None)
@@ -265,7 +263,9 @@ class Beside(RuleBasedStateMachine):
     def nothing_is_left_of_what_has_ended(self) -> None:
         places = {place for place, _, _ in self.model.cells}
         places |= {(lock.object, lock.flock) for lock in self.model.waiting.values()}
-        assert set(self.locks._places) == places
+        assert {place: locked.count for place, locked in self.locks._places.items()} == {
+            place: self.model.count(place) for place in places
+        }
         processes = {(owner.client, pid) for (_, owner, _), (_, _, pid) in self.model.cells.items()}
         assert set(self.locks._holding) == processes and set(self.locks._waiting) == set(self.model.waiting)
 

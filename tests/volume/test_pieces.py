@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commonhold.volume.pieces import CHUNK, Pieces
+from commonhold.volume.pieces import CHUNK, Pieces, Unstored
 
 SIZE = 3 * CHUNK
 NEAR = st.builds(lambda chunk, by: max(0, chunk * CHUNK + by), st.integers(0, 2), st.integers(-40, 40))
@@ -71,3 +71,22 @@ def test_a_piece_that_was_sent_never_changes() -> None:
     pieces.write(0, b"SENT")
     assert not pieces.take(piece)
     assert b"".join(part for _, part in pieces.parts(0, 99)) == b"SENT and more"
+
+
+def test_the_sums_of_all_files_are_right() -> None:
+    unstored = Unstored()
+    for number in (1, 2):
+        for at in (0, 10, 20, 15):
+            unstored.write(number, at, b"x" * 5)
+    unstored.write(1, 5, b"y" * 5)
+    assert (unstored.total, unstored.count) == (45, 6)
+    assert len(unstored.unsent()) == 3 == unstored.count
+    unstored.cut(1, 0, CHUNK)
+    assert (unstored.total, unstored.count, unstored.of(1)) == (20, 2, None)
+    piece = unstored.all()[0][1]
+    assert unstored.take(2, piece) and not unstored.take(2, piece) and not unstored.take(1, piece)
+    unstored.write(2, CHUNK, bytes(CHUNK // 2))
+    unstored.write(2, CHUNK + CHUNK // 2, bytes(CHUNK // 2))
+    assert unstored.whole(2, 1) is not None and unstored.whole(2, 0) is None
+    unstored.forget(2)
+    assert (unstored.total, unstored.count) == (0, 0)

@@ -234,3 +234,25 @@ def test_a_file_read_in_order_is_fetched_ahead(place: Place, volume: Volume) -> 
     volume._pool.shutdown()
     assert volume.cached(file, 5 * CHUNK, 10) == b"\5" * 10
     assert place.vault.reads < 8
+
+
+def test_what_is_written_over_and_over_is_not_sent_each_time(place: Place, volume: Volume) -> None:
+    file = make(volume, b"f").number
+    done: list[str] = []
+    place.vault.step = done.append
+    write(volume, file, 0, bytes(CHUNK))
+    for n in range(500):
+        write(volume, file, n * 2000, b"x" * 1500)
+    volume.sync(0)
+    assert done.count("put") <= 3
+    assert content(volume, file) == b"".join(b"x" * 1500 + bytes(500) for _ in range(500)) + bytes(CHUNK - 1_000_000)
+
+
+def test_many_tiny_pieces_do_not_use_up_memory(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MOST_PIECES", 100)
+    file = make(volume, b"f").number
+    for n in range(1000):
+        write(volume, file, n * 10, b"x")
+        assert volume._unstored.count <= 101
+    assert volume.attr(file).size == 9991 and volume.attr(file).blocks == 2
+    assert content(volume, file) == (b"x" + bytes(9)) * 999 + b"x"

@@ -4,7 +4,7 @@ import itertools
 import shutil
 from pathlib import Path
 
-from commonhold.trees import ROOT, Attr, Item, Who
+from commonhold.trees import ROOT, Attr, Item, Tree, Who
 from commonhold.volume.volume import Volume, create
 from tests.fakes.vault import MemoryVault
 
@@ -53,6 +53,11 @@ class Place:
         for volume in self.opened:
             if volume._held.lost is None:
                 volume.abandon()
+
+
+def as_tree(volume: Volume) -> Tree:
+    """What the type checker says: a volume is one."""
+    return volume
 
 
 def make(volume: Volume, name: bytes, mode: int = FILE, parent: int = ROOT, target: bytes = b"") -> Attr:

@@ -13,12 +13,15 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from commonhold import __version__
+from commonhold.agent.holding import Holding
 from commonhold.errors import HoldError, Kind
+from commonhold.formats.malformed import Malformed
 from commonhold.host.saying import say
 from commonhold.ipc.treeframes import Broken, Frame, Incoming, Payload, head
 from commonhold.ipc.treewords import (
@@ -35,6 +38,7 @@ from commonhold.ipc.treewords import (
     Which,
     encode,
 )
+from commonhold.locking.values import MAX_OFFSET, from_row
 from commonhold.trees import Tree
 
 _THREADS = 8
@@ -73,10 +77,19 @@ def greet(sock: socket.socket, incoming: Incoming) -> Welcome:
 
 
 class Attendance:
-    """Serves one mount, as long as its epoch is the same. `touched` is told when something may have changed."""
+    """Serves one mount, as long as its epoch is the same. `client` is what it is called among those that have locks;
+    `touched` is told when something may have changed."""
 
-    def __init__(self, trees: Mapping[Which, Tree], touched: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        trees: Mapping[Which, Tree],
+        touched: Callable[[], None] = lambda: None,
+        locks: Holding | None = None,
+        client: str = "",
+    ) -> None:
         self._touched = touched
+        self._locks = locks
+        self._client = client
         self._trees = {int(which): tree for which, tree in trees.items()}
         self._calls = {
             which: {call.number: getattr(tree, call.name) for call in CALLS if not call.lock}
@@ -156,10 +169,15 @@ class Attendance:
         except msgspec.MsgspecError as error:
             raise Broken(f"{call.name}: {error}") from error
         if not id_:
-            self._done(id_, call, which, given)
+            if call.lock:
+                self._lock(id_, call, which, given)
+            else:
+                self._done(id_, call, which, given)
             return None
         if call.payload is not None:
             given = (*given[: call.payload], payload, *given[call.payload :])
+        if call.lock:
+            return self._lock(id_, call, which, given)
         if code in _CHANGING:
             if flags & RESENT:
                 if id_ in self._running:
@@ -183,6 +201,38 @@ class Attendance:
             self._pool.submit(self._ask_later, id_, call, which, given)
             return None
         return self._done(id_, call, which, given)
+
+    # ── locks ──
+
+    def _lock(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> tuple[bytes, Payload] | None:
+        """Answer a call about locks of the user's own tree; None where that is done later, or not at all.
+
+        One that is asked again was perhaps granted before: its owner then has what it asks for.
+        """
+        locks, client = self._locks, self._client
+        if locks is None or which != Which.VOLUME:
+            return head(id_, errno.ENOLCK, which, 0, _NOTHING, 0), _NOTHING
+        if call.name == "test":
+            return head(id_, 0, which, 0, encode(locks.test(client, *given)), 0), _NOTHING
+        if call.name == "lock":
+            number, owner, handle, start, end, kind, whole, wait, process = given
+            span = (0, MAX_OFFSET) if whole else (start, min(end, MAX_OFFSET))
+            try:
+                wanted = from_row((number, int(whole), client, owner, handle, *span, kind, process))
+            except Malformed:
+                return head(id_, errno.EINVAL, which, 0, _NOTHING, 0), _NOTHING
+            locks.lock(client, id_, wanted, wait, partial(self._granted, id_, which))
+        elif call.name == "interrupt":
+            locks.interrupt(client, *given)
+        else:
+            getattr(locks, call.name)(client, *given)
+            return head(id_, 0, which, 0, _NIL, 0), _NOTHING
+        return None
+
+    def _granted(self, id_: int, which: int, error: int) -> None:
+        self._send([head(id_, error, which, 0, _NOTHING if error else _NIL, 0)])
+
+    # ── trees ──
 
     def _done(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> tuple[bytes, Payload]:
         try:

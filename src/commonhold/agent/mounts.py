@@ -1,6 +1,7 @@
 """The mounts that an agent serves, in threads of its own, for as long as they are there. docs/spec/mount.md."""
 
 import contextlib
+import hashlib
 import os
 import socket
 import threading
@@ -127,6 +128,7 @@ class _Served:
         self._uid = uid
         self._attendance: Attendance | None = None
         self._epoch = b""
+        self._client = ""  # as locks have it
         self._stopping = False
 
     def run(self) -> None:
@@ -142,6 +144,8 @@ class _Served:
         finally:
             if self._attendance is not None:
                 self._attendance.close()
+                if not self._stopping:
+                    self._plants.locks.left(self._client)
 
     def _attend(self, sock: socket.socket) -> None:
         """Serve one connection to its end."""
@@ -158,7 +162,13 @@ class _Served:
         if self._attendance is None or welcome.epoch != self._epoch:
             if self._attendance is not None:
                 self._attendance.close()
-            self._attendance = Attendance(self._plants.trees(welcome), self._plants.touched)
+            trees, locks = self._plants.trees(welcome), self._plants.locks
+            place = hashlib.sha256(os.fsencode(self._path)).hexdigest()[:16]
+            self._client = f"{place}.{welcome.epoch.hex()[:64]}"
+            for gone in locks.clients():
+                if gone.startswith(place) and gone != self._client:  # an earlier mount at the same place
+                    locks.left(gone)
+            self._attendance = Attendance(trees, self._plants.touched, locks, self._client)
             self._epoch = welcome.epoch
         return self._attendance
 

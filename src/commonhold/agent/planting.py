@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from commonhold.agent.globe import Globe
+from commonhold.agent.holding import Holding
 from commonhold.agent.numbers import Numbers
 from commonhold.agent.opened import Served
 from commonhold.agent.secrets import convergence_secret
@@ -21,6 +22,7 @@ from commonhold.volume import tables
 from commonhold.volume.nodevault import NodeVault
 from commonhold.volume.volume import Volume, create
 
+LOCKS = "locks"
 PUBLIC = "public.sqlite"
 _COMMIT_SECONDS = 2.0  # after the first change
 _SETTLE_SECONDS = 30.0  # after the last commit
@@ -36,6 +38,7 @@ class Plants:
         self._volume: Volume | None = None
         self._globe: Globe | None = None
         self._numbers: Numbers | None = None
+        self.locks = Holding(served.path / LOCKS)
         self._changed = threading.Event()
         self._stop = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="hold-commit", daemon=True)
@@ -119,6 +122,7 @@ class Plants:
         except (HoldError, OSError) as error:
             say("hold agent", f"the volume could not be written: {error}")
         finally:
+            self.locks.close()
             if self._globe is not None:
                 self._globe.close()
             if self._numbers is not None:

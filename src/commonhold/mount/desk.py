@@ -22,6 +22,7 @@ from commonhold.formats.fuseflags import (
     MINOR,
     UNIQUE_RESEND,
     InitFlag,
+    LockFlag,
     Opcode,
     OpenFlag,
     OpenInFlag,
@@ -30,7 +31,7 @@ from commonhold.formats.fuseflags import (
     WriteFlag,
 )
 from commonhold.formats.fuselisting import Listing, ListingPlus
-from commonhold.formats.fusereplies import Attr, Entry, InitReply, Opened, Payload, Reply, Statfs
+from commonhold.formats.fusereplies import Attr, Entry, InitReply, Lock, Opened, Payload, Reply, Statfs
 from commonhold.formats.malformed import Malformed
 from commonhold.ipc.treeframes import Frame, head
 from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
@@ -74,7 +75,7 @@ WANTED = int(
     | InitFlag.DO_READDIRPLUS | InitFlag.READDIRPLUS_AUTO | InitFlag.PARALLEL_DIROPS | InitFlag.HANDLE_KILLPRIV_V2
     | InitFlag.SETXATTR_EXT | InitFlag.EXPLICIT_INVAL_DATA | InitFlag.CACHE_SYMLINKS | InitFlag.HAS_EXPIRE_ONLY
     | InitFlag.HAS_RESEND | InitFlag.ABORT_ERROR | InitFlag.INIT_EXT | InitFlag.NO_EXPORT_SUPPORT
-    | InitFlag.WRITEBACK_CACHE
+    | InitFlag.WRITEBACK_CACHE | InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS
 )  # fmt: skip
 
 _KEEP = Opened(0, int(OpenFlag.KEEP_CACHE))
@@ -85,6 +86,8 @@ _MODE, _UID, _GID, _SIZE = int(_S.MODE), int(_S.UID), int(_S.GID), int(_S.SIZE)
 _ATIME, _MTIME, _CTIME = int(_S.ATIME), int(_S.MTIME), int(_S.CTIME)
 _ATIME_NOW, _MTIME_NOW, _KILL = int(_S.ATIME_NOW), int(_S.MTIME_NOW), int(_S.KILL_SUIDGID)
 _WRITE_KILL, _OPEN_KILL = int(WriteFlag.KILL_SUIDGID), int(OpenInFlag.KILL_SUIDGID)
+_FLOCK, _UNLOCKED = int(LockFlag.FLOCK), 2
+_MOST_LOCKED = 1 << 20  # nodes on which there may be locks
 _FLOCK_UNLOCK = int(ReleaseFlag.FLOCK_UNLOCK)
 
 _OBJECT = msgspec.msgpack.Decoder(tuple[int])
@@ -162,13 +165,14 @@ class _Asked:
 class _Agent:
     """What is asked of one user's agent."""
 
-    __slots__ = ("abandoned", "asked", "coming", "kept", "there", "waiting")
+    __slots__ = ("abandoned", "asked", "coming", "kept", "patient", "there", "waiting")
 
     def __init__(self) -> None:
         self.there = False
         self.coming = False
         self.asked: dict[int, _Asked] = {}
         self.waiting: dict[int, _Asked] = {}  # until it is there
+        self.patient: dict[int, _Asked] = {}  # waits for locks, which take as long as they take
         self.kept = 0  # bytes of their payloads
         self.abandoned: set[int] = set()  # calls whose answers nobody waits for any more
 
@@ -183,6 +187,7 @@ class Desk:
         self._outside = outside
         self._agents: dict[int, _Agent] = {}
         self._handles = slots.worker << 40
+        self._locked: set[int] = set()  # nodes on which there may be locks
         self._interrupted: list[tuple[_Agent, int]] = []  # since we looked
         self._late: list[tuple[_Agent, int]] = []  # before that
         self._answerers: dict[int, Callable[[Request, Any], None]] = {
@@ -229,7 +234,7 @@ class Desk:
             agent = self._agents[uid] = _Agent()
         asked = _Asked(unique, call, finish, context, first, payload)
         if agent.there:
-            agent.asked[id_] = asked
+            (agent.patient if finish == self._as_locked else agent.asked)[id_] = asked
             self._outside.call(uid, first, payload)
             asked.payload = _NOTHING
             return
@@ -276,7 +281,7 @@ class Desk:
         agent.there, agent.coming = True, False
         waiting, agent.waiting, agent.kept = agent.waiting, {}, 0
         for id_, asked in waiting.items():
-            agent.asked[id_] = asked
+            (agent.patient if asked.finish == self._as_locked else agent.asked)[id_] = asked
             self._outside.call(uid, asked.first, asked.payload)
             asked.payload = _NOTHING
 
@@ -296,6 +301,11 @@ class Desk:
             agent.abandoned.clear()
             asked, agent.asked = agent.asked, {}
             self._fail(asked)
+            if agent.patient:  # whoever waits for a lock goes on waiting, with the agent that comes next
+                agent.waiting |= agent.patient
+                agent.patient = {}
+                agent.coming = True
+                self._outside.start(uid)
 
     def _fail(self, calls: dict[int, _Asked]) -> None:
         for asked in calls.values():
@@ -307,7 +317,7 @@ class Desk:
             self._notice(uid, frame)
             return
         agent = self._agents[uid]
-        asked = agent.asked.pop(frame.id, None)
+        asked = agent.asked.pop(frame.id, None) or agent.patient.pop(frame.id, None)
         if asked is None:
             if frame.id in agent.abandoned:
                 agent.abandoned.remove(frame.id)
@@ -421,6 +431,16 @@ class Desk:
         if not 0 <= position <= MAX_SIZE:
             raise Lied(f"position {position}")
         return fusereplies.position(unique, position)
+
+    @staticmethod
+    def _as_locked(unique: int, _frame: Frame, _slot: object) -> Reply:
+        """As `_as_done`, of what may be answered late."""
+        return fusereplies.done(unique)
+
+    @staticmethod
+    def _as_held(unique: int, frame: Frame, _context: object) -> Reply:
+        found = BY_NAME["test"].result.decode(frame.body)  # type: ignore[union-attr]
+        return fusereplies.lock(unique, Lock(*found) if found is not None else Lock(0, 0, _UNLOCKED, 0))
 
     @staticmethod
     def _as_opened(unique: int, _frame: Frame, handle: Opened) -> Reply:
@@ -570,6 +590,7 @@ class Desk:
             slots.setdefault(nodeid >> _SHIFT, []).append(nodeid & MAX_NUMBER)
         for slot, numbers in slots.items():
             for start in range(0, len(numbers), _MAX_ITEMS):
+                self._locked.difference_update([slot << _SHIFT | number for number in numbers] if self._locked else ())
                 self._tell(slot << _SHIFT, "forget", (numbers[start : start + _MAX_ITEMS],))
 
     _batch_forget = _forget
@@ -690,10 +711,43 @@ class Desk:
         given = (request.nodeid & MAX_NUMBER, body.offset, bool(body.write_flags & _WRITE_KILL))
         self._call(request, "write", given, self._as_count, len(body.data), body.data)
 
-    def _flush(self, request: Request, _body: Any) -> None:
+    def _flush(self, request: Request, body: Any) -> None:
+        """An owner closes a file. Its locks are free before anybody else can ask for them: calls keep their order."""
+        if self._may_be_locked(request.nodeid):
+            self._tell(request.nodeid, "closed", (request.nodeid & MAX_NUMBER, body.lock_owner))
         self._outside.reply(fusereplies.done(request.unique))
 
-    _release = _releasedir = _flush
+    def _release(self, request: Request, body: Any) -> None:
+        if self._may_be_locked(request.nodeid):
+            owner = body.lock_owner if body.release_flags & _FLOCK_UNLOCK else None
+            self._tell(request.nodeid, "released", (request.nodeid & MAX_NUMBER, body.fh, owner))
+        self._outside.reply(fusereplies.done(request.unique))
+
+    def _releasedir(self, request: Request, _body: Any) -> None:
+        self._outside.reply(fusereplies.done(request.unique))
+
+    # ── locks ──
+
+    def _may_be_locked(self, nodeid: int) -> bool:
+        return nodeid in self._locked or self._slots.worker > 1  # nobody knows what an earlier worker locked
+
+    def _getlk(self, request: Request, body: Any) -> None:
+        given = (request.nodeid & MAX_NUMBER, body.owner, body.start, body.end, body.type)
+        self._call(request, "test", given, self._as_held)
+
+    def _setlk(self, request: Request, body: Any) -> None:
+        self._set_lock(request, body, self._as_done)
+
+    def _setlkw(self, request: Request, body: Any) -> None:
+        self._set_lock(request, body, self._as_locked)
+
+    def _set_lock(self, request: Request, body: Any, finish: Finish) -> None:
+        whole, wait = bool(body.lk_flags & _FLOCK), finish == self._as_locked
+        given = (body.owner, body.fh, body.start, body.end, body.type, whole, wait, body.pid)
+        if len(self._locked) >= _MOST_LOCKED:
+            raise Refused(errno.ENOLCK)
+        self._locked.add(request.nodeid)
+        self._call(request, "lock", (request.nodeid & MAX_NUMBER, *given), finish, request.nodeid >> _SHIFT)
 
     def _fsync(self, request: Request, _body: Any) -> None:
         if request.nodeid >> _SHIFT == 0:
@@ -776,6 +830,10 @@ class Desk:
             if asked is not None:
                 agent.kept -= len(asked.payload)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
+            elif id_ in agent.patient:
+                uid, which = self._slots.tree(agent.patient[id_].context) or (0, 0)
+                call = BY_NAME["interrupt"].number
+                self._outside.call(uid, head(0, call, which, 0, encode((id_,)), 0), _NOTHING)
             elif id_ in agent.asked:
                 self._interrupted.append((agent, id_))
 

@@ -82,11 +82,7 @@ class Committing(Ground):
 
     def _inline(self) -> None:
         """Put what is not stored into the tables, wherever it is on its way to."""
-        places: list[Place] = []
-        for number, pieces in self._unstored:
-            left = pieces.unsent() + [piece for piece in pieces if piece.sent]
-            places += [Place(number, piece, 0) for piece in left]
-        for load in packed(places):
+        for load in packed([Place(number, piece, 0) for number, piece in self._unstored.all()]):
             block = self._extents.add_inline(load.content)
             for place in load.places:
                 self._unstored.take(place.number, place.piece)

@@ -12,6 +12,8 @@ from commonhold.volume.pieces import CHUNK
 from commonhold.volume.vault import Sealed
 
 INLINE = 0  # as a chapter: the block's bytes are in its row
+_AT_ONCE = 4096
+_LAST = (1 << 63) - 1  # that SQLite knows
 MAX_LENGTH = CHUNK  # of a block's content, so of an extent
 
 
@@ -38,13 +40,14 @@ class Extents:
 
     # ── extents ──
 
-    def over(self, number: int, start: int, stop: int) -> list[Extent]:
-        """The extents that have bytes of a range, in order, whole."""
+    def over(self, number: int, start: int, stop: int, most: int = -1) -> list[Extent]:
+        """The extents that have bytes of a range, in order, whole; at most so many."""
         found = self._db.execute(
-            "select start, length, block, skip from extent where object = ? and start > ? and start < ? order by start",
-            (number, start - MAX_LENGTH, min(stop, (1 << 63) - 1)),
+            "select start, length, block, skip from extent"
+            " where object = ? and start > ? and start < ? and start + length > ? order by start limit ?",
+            (number, start - MAX_LENGTH, min(stop, _LAST), start, most),
         )
-        return [Extent._make(row) for row in found if row[0] + row[1] > start]
+        return [Extent._make(row) for row in found]
 
     def within(self, number: int, start: int, stop: int) -> list[Extent]:
         """The same, cut to the range."""
@@ -66,32 +69,29 @@ class Extents:
 
     def cut(self, number: int, start: int, stop: int) -> int:
         """Make a hole; how many bytes there were."""
-        over = self.over(number, start, stop)
-        if not over:
-            return 0
-        self._db.execute(
-            "delete from extent where object = ? and start >= ? and start <= ?", (number, over[0].start, over[-1].start)
-        )
         cut = 0
-        for extent in over:
-            first, last = max(start, extent.start), min(stop, extent.start + extent.length)
-            cut += last - first
-            self._use(extent.block, -extent.length)
-            if first > extent.start:
-                self.insert(number, extent._replace(length=first - extent.start))
-            rest = extent.start + extent.length - last
-            if rest:
-                self.insert(number, Extent(last, rest, extent.block, extent.skip + extent.length - rest))
+        while over := self.over(number, start, stop, _AT_ONCE):
+            self._db.execute(
+                "delete from extent where object = ? and start between ? and ?",
+                (number, over[0].start, over[-1].start),
+            )
+            for extent in over:
+                cut += self._cut(number, extent, start, stop)
+            start = over[-1].start + over[-1].length
+            if start >= stop:
+                break
         return cut
 
-    def shift(self, number: int, start: int, by: int) -> None:
-        """Move all extents from an offset on; there is room where they go."""
-        order = "start" if by < 0 else "start desc"
-        rows = self._db.execute(
-            f"select start from extent where object = ? and start >= ? order by {order}", (number, start)
-        ).fetchall()
-        for (at,) in rows:
-            self._db.execute("update extent set start = ? where object = ? and start = ?", (at + by, number, at))
+    def _cut(self, number: int, extent: Extent, start: int, stop: int) -> int:
+        """Put back what is left of an extent that was removed; how many bytes are not."""
+        end = extent.start + extent.length
+        first, last = max(start, extent.start), min(stop, end)
+        self._use(extent.block, -extent.length)
+        if first > extent.start:
+            self.insert(number, extent._replace(length=first - extent.start))
+        if last < end:
+            self.insert(number, Extent(last, end - last, extent.block, extent.skip + last - extent.start))
+        return last - first
 
     def users(self, block: int) -> list[tuple[int, Extent]]:
         """The objects' extents that lie in a block."""

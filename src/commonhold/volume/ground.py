@@ -18,7 +18,7 @@ from commonhold.volume.tables import Object, Tables
 from commonhold.volume.vault import Vault
 
 S_IFMT, S_IFDIR, S_IFREG = 0o170000, 0o040000, 0o100000
-_FETCHERS = 2
+_FETCHERS = 3
 
 
 class Held:
@@ -132,10 +132,9 @@ class Ground:
     def _gather(self) -> list[Load]:
         """All that is not stored and not on its way: whole chunks by themselves, the rest side by side."""
         places: list[Place] = []
-        for number, pieces in self._unstored:
-            for piece in pieces.unsent():
-                piece.sent, piece.data = True, bytes(piece.data)
-                places.append(Place(number, piece, 0))
+        for number, piece in self._unstored.unsent():
+            piece.sent, piece.data = True, bytes(piece.data)
+            places.append(Place(number, piece, 0))
         return packed(places)
 
     def _kept(self, batch: Batch) -> None:

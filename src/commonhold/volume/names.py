@@ -208,9 +208,12 @@ class Names(Committing):
             self._tables.lead(new_parent, new_name, row.number)
             self._unnamed(other, now)
         self._tables.save(row._replace(changed=now, parent=new_parent if directory else 0))
-        self._grown(self._object(parent), -1, -directory, now)
-        replaced = other is not None
-        self._grown(self._object(new_parent), int(not replaced), directory * int(not replaced), now)
+        came = int(other is None)
+        if parent == new_parent:
+            self._grown(self._object(parent), came - 1, directory * (came - 1), now)
+        else:
+            self._grown(self._object(parent), -1, -directory, now)
+            self._grown(self._object(new_parent), came, directory * came, now)
 
     def _exchange(self, parent: int, name: bytes, row: Object, new_parent: int, new_name: bytes, other: Object) -> None:
         now = self._now()

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 
 from commonhold.volume.vault import Sealed
 
@@ -43,6 +43,15 @@ class Opened:
             self._held += len(content)
             while self._held > self._most:
                 self._held -= len(self._contents.popitem(last=False)[1])
+
+    def fetch_ahead(self, blocks: list[Sealed], pool: Executor) -> None:
+        """Have contents fetched by a pool's threads; those that are not here and not on their way."""
+        for block in blocks:
+            with self._mutex:
+                if block.digest in self._contents or block.digest in self._coming:
+                    continue
+                coming = self._coming[block.digest] = Future()
+            pool.submit(self._bring, block, coming)
 
     def get(self, block: Sealed) -> bytes:
         """A content, fetched if need be."""

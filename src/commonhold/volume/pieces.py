@@ -37,6 +37,9 @@ class Pieces:
     def __iter__(self) -> Iterator[Piece]:
         return iter(self._pieces)
 
+    def __len__(self) -> int:
+        return len(self._pieces)
+
     def write(self, offset: int, data: memoryview | bytes) -> None:
         """Put bytes there in place of what was."""
         view = memoryview(data)
@@ -147,14 +150,12 @@ class Pieces:
 
 
 class Unstored:
-    """The pieces of all files. `total` is how many bytes they have."""
+    """The pieces of all files. `total` is how many bytes they have, `count` how many they are."""
 
     def __init__(self) -> None:
         self._files: dict[int, Pieces] = {}
         self.total = 0
-
-    def __iter__(self) -> Iterator[tuple[int, Pieces]]:
-        return iter(list(self._files.items()))
+        self.count = 0
 
     def of(self, number: int) -> Pieces | None:
         """A file's, if it has any."""
@@ -170,31 +171,54 @@ class Unstored:
         pieces = self._files.get(number)
         if pieces is None:
             pieces = self._files[number] = Pieces()
-        before = pieces.size
+        before = pieces.size, len(pieces)
         pieces.write(offset, data)
-        self.total += pieces.size - before
+        self._changed(number, pieces, before)
         return pieces
 
     def cut(self, number: int, start: int, stop: int) -> None:
         """Forget bytes; see `Pieces.cut`."""
         pieces = self._files.get(number)
         if pieces is not None:
-            before = pieces.size
+            before = pieces.size, len(pieces)
             pieces.cut(start, stop)
-            self._shrunk(number, pieces, before)
+            self._changed(number, pieces, before)
 
     def take(self, number: int, piece: Piece) -> bool:
         """Forget a piece; see `Pieces.take`."""
         pieces = self._files.get(number)
         if pieces is None:
             return False
-        before = pieces.size
+        before = pieces.size, len(pieces)
         found = pieces.take(piece)
-        self._shrunk(number, pieces, before)
+        self._changed(number, pieces, before)
         return found
 
-    def _shrunk(self, number: int, pieces: Pieces, before: int) -> None:
-        self.total += pieces.size - before
+    def whole(self, number: int, chunk: int) -> Piece | None:
+        """A chunk of which all bytes are here; see `Pieces.whole`."""
+        pieces = self._files[number]
+        before = pieces.size, len(pieces)
+        found = pieces.whole(chunk)
+        self._changed(number, pieces, before)
+        return found
+
+    def unsent(self) -> list[tuple[int, Piece]]:
+        """What was not sent yet, of every file; see `Pieces.unsent`."""
+        found = []
+        for number, pieces in list(self._files.items()):
+            before = pieces.size, len(pieces)
+            found += [(number, piece) for piece in pieces.unsent()]
+            self._changed(number, pieces, before)
+        return found
+
+    def all(self) -> list[tuple[int, Piece]]:
+        """All there is, sent or not."""
+        self.unsent()
+        return [(number, piece) for number, pieces in self._files.items() for piece in pieces]
+
+    def _changed(self, number: int, pieces: Pieces, before: tuple[int, int]) -> None:
+        self.total += pieces.size - before[0]
+        self.count += len(pieces) - before[1]
         if not pieces.size:
             del self._files[number]
 
@@ -203,3 +227,4 @@ class Unstored:
         pieces = self._files.pop(number, None)
         if pieces is not None:
             self.total -= pieces.size
+            self.count -= len(pieces)

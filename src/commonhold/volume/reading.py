@@ -116,8 +116,7 @@ class Reading(Attributes):
             return
         if len(blocks) > 1:
             self._vault.expect(blocks)
-        for block in blocks:
-            self._pool.submit(self._opened.get, block)
+        self._opened.fetch_ahead(blocks, self._pool)
 
     # ── holes ──
 

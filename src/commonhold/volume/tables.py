@@ -22,6 +22,7 @@ _SPARE = 1 << 24  # numbers passed over at every opening: those of what a crash 
 _PAGES = 8  # that a change of one row changes, but for new ones
 _FRAME = 4096 + 24
 _STEP = 1 << 20
+_LOG = 32 << 20  # bytes of the log that are kept when it is begun anew
 _SCHEMA = """
 create table meta (name text primary key, value not null) without rowid;
 create table principal (number integer primary key, name text not null unique);
@@ -98,7 +99,7 @@ class Tables:
                 self.db.close()
                 raise
         self._before = (0, 0, 0)  # when the transaction began
-        self._aside = 0  # bytes of the log that there is disk space for
+        self._aside = self._size = 0  # bytes of the log that there is disk space for, and its own
         self._principals: dict[str, int] = {}
         self._names: dict[int, str] = {}
         for number, name in self.db.execute("select number, name from principal"):
@@ -120,6 +121,7 @@ class Tables:
         execute("pragma cache_spill = off")
         execute("pragma cache_size = -32768")
         execute("pragma wal_autocheckpoint = 4096")
+        execute(f"pragma journal_size_limit = {_LOG}")
         execute("begin immediate")  # so that another who has it open is found out now
         execute("commit")
 
@@ -154,15 +156,16 @@ class Tables:
         """
         (rows, pages, free), (rows_before, pages_before, free_before) = self._measure(), self._before
         changed = _PAGES * (rows - rows_before) + pages - pages_before + max(0, free_before - free)
-        need = self._log_size() + (min(pages, changed) + _PAGES) * _FRAME
+        size = os.stat(f"{self._path}-wal").st_size
+        if size < self._size:  # it was begun anew, and cut
+            self._aside = 0
+        self._size = size
+        need = size + (min(pages, changed) + _PAGES) * _FRAME
         if need > self._aside:
             need = -(-need // _STEP) * _STEP
             with open(f"{self._path}-wal", "rb+", buffering=0) as log:
                 disk.set_aside(log.fileno(), 0, need)
             self._aside = need
-
-    def _log_size(self) -> int:
-        return os.stat(f"{self._path}-wal").st_size
 
     def commit(self) -> None:
         """All changes are on disk on return."""

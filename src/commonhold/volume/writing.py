@@ -2,23 +2,17 @@
 
 import errno
 
-from commonhold.trees import (
-    COLLAPSE_RANGE,
-    INSERT_RANGE,
-    KEEP_SIZE,
-    MAX_SIZE,
-    PUNCH_HOLE,
-    ZERO_RANGE,
-)
+from commonhold.trees import KEEP_SIZE, MAX_SIZE, PUNCH_HOLE, ZERO_RANGE
 from commonhold.volume.attributes import without_set_id
 from commonhold.volume.committing import FULL
 from commonhold.volume.faults import fault, from_hold
 from commonhold.volume.outbox import Load, Place
-from commonhold.volume.pieces import CHUNK, Pieces
+from commonhold.volume.pieces import CHUNK
 from commonhold.volume.reading import Reading
 from commonhold.volume.tables import Object
 
 MOST = 64 << 20  # bytes that are not stored yet
+MOST_PIECES = 1 << 16
 _PATIENCE = 5_000_000_000  # after so many nanoseconds a full vault is tried again
 _WRITE_MOST = 16 << 20  # bytes of one write
 _COPY_MOST = 256 << 20  # bytes of one copy
@@ -51,15 +45,16 @@ class Writing(Reading):
                 row = row._replace(held=row.held - self._extents.cut(number, offset, stop))
             mode = without_set_id(row.mode) if kill else row.mode
             self._tables.save(row._replace(mode=mode, size=max(row.size, stop), modified=now, changed=now))
-            self._send_chunks(number, self._unstored.write(number, offset, data), offset, stop)
+            before = self._unstored.size(number)
+            pieces = self._unstored.write(number, offset, data)
+            if pieces.size > before and self._refusal is None:
+                self._send_chunks(number, offset, stop)
             return len(data)
 
-    def _send_chunks(self, number: int, pieces: Pieces, start: int, stop: int) -> None:
-        """Have chunks of which all bytes are here now stored."""
-        if self._refusal is not None:
-            return
+    def _send_chunks(self, number: int, start: int, stop: int) -> None:
+        """Have chunks stored whose last missing bytes have come. What is written over again and again waits."""
         for chunk in range(start // CHUNK, -(-stop // CHUNK)):
-            piece = pieces.whole(chunk)
+            piece = self._unstored.whole(number, chunk)
             if piece is not None:
                 piece.sent, piece.data = True, bytes(piece.data)
                 self._outbox.submit(Load(piece.data, [Place(number, piece, 0)]))
@@ -72,7 +67,7 @@ class Writing(Reading):
                     self._refusal = None
                 elif self._refusal.kind in FULL or self._unstored.total + length > MOST:
                     raise from_hold(self._refusal)
-            full = self._unstored.total + length > MOST
+            full = self._unstored.total + length > MOST or self._unstored.count > MOST_PIECES
             if not full and not self._gate:
                 return
             if full and not self._gate:
@@ -87,8 +82,7 @@ class Writing(Reading):
             raise fault(errno.EINVAL)
         stop = offset + length
         if mode not in (0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE):
-            known = (COLLAPSE_RANGE, INSERT_RANGE)
-            raise fault(errno.EOPNOTSUPP if mode in known or mode & ~63 or mode & PUNCH_HOLE else errno.EINVAL)
+            raise fault(errno.EOPNOTSUPP)
         if stop > MAX_SIZE:
             raise fault(errno.EFBIG)
         with self._held:

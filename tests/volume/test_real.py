@@ -1,0 +1,139 @@
+"""A volume over an embedded store: its blocks are those of a sealed add, and what it does not need is given back."""
+
+import os
+import random
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from commonhold.agent.sealed import SealingSession
+from commonhold.blockstore import reclaim
+from commonhold.blockstore.store import Store
+from commonhold.blockstore.verify import verify
+from commonhold.formats.multihash import sha2_256
+from commonhold.trees import ROOT
+from commonhold.unixfs.profile import PROFILES
+from tests.fakes.keeping import Keeping
+from tests.volume.volumes import content, make, names, write
+from tests.volume.workload import SECRET, Files, follow, found, opened, steps
+
+CHUNK = 1 << 20
+SOAK = bool(os.environ.get("HOLD_SOAK"))
+
+
+def test_contents_survive_closing_and_the_store_has_no_more_than_them(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    files = {b"%d" % n: rng.randbytes(rng.choice([100, 70_000, 3 * CHUNK + 9])) for n in range(40)}
+    with opened(tmp_path) as (volume, store):
+        for name, data in files.items():
+            write(volume, make(volume, name).number, 0, data)
+            if len(data) < 1000:
+                volume.sync(0)
+    for round_ in range(3):
+        with opened(tmp_path) as (volume, store):
+            assert {name: content(volume, volume.lookup(ROOT, name).number) for name in names(volume)} == files
+            assert list(volume.verify()) == []
+            for name in list(files)[: 8 * (round_ % 2 + 1)]:
+                number = volume.lookup(ROOT, name).number
+                write(volume, number, 50, b"x" * 500_000)
+                files[name] = files[name][:50] + b"x" * 500_000 + files[name][500_050:]
+            if round_ == 2:
+                for name in list(files)[5:]:
+                    number = volume.lookup(ROOT, name).number
+                    volume.unlink(ROOT, name)
+                    volume.forget([number])
+                    del files[name]
+    with Store(tmp_path / "store") as store:
+        reclaim.collect(store)
+        assert verify(store).damage == []
+        assert store.usage().bytes < 2 * sum(map(len, files.values())) + CHUNK
+    with opened(tmp_path) as (volume, store):
+        assert {name: content(volume, volume.lookup(ROOT, name).number) for name in names(volume)} == files
+
+
+def test_a_whole_chunk_is_the_leaf_of_a_sealed_add(tmp_path: Path) -> None:
+    data = random.Random(4).randbytes(2 * CHUNK)
+    with opened(tmp_path) as (volume, _):
+        write(volume, make(volume, b"f").number, 0, data)
+        volume.sync(0)
+        digests = set(volume._extents.digests([number for number, *_ in volume._extents.chapters()]))
+    keeping = Keeping()
+    session = SealingSession(keeping, SECRET, PROFILES["unixfs-v1-2025"])
+    for at in (0, CHUNK):
+        slot = session.reserve(CHUNK, wait=True)
+        assert slot is not None
+        slot.into[:] = data[at : at + CHUNK]
+        session.digest(slot)
+        session.settle(slot, sha2_256(data[at : at + CHUNK]))
+    assert {key.digest for key in keeping.blocks} == digests
+
+
+# ── at length ──
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40 if SOAK else 6))
+def test_what_was_synced_is_there_after_kill_9(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    files: Files = {}
+    with opened(tmp_path):
+        pass
+    for life in range(5):
+        synced = run_for(tmp_path, seed * 100 + life, rng.uniform(0.02, 0.8))
+        with opened(tmp_path) as (volume, store):
+            assert list(volume.verify()) == []
+            now = found(volume)
+            assert store.usage().pins <= 32
+        with Store(tmp_path / "store") as store:
+            reclaim.collect(store)
+            assert verify(store).damage == []
+        for step in steps(seed * 100 + life):
+            if step.at >= synced and files == now:
+                break
+            assert step.at < synced + 1000, f"not the tree of any step since {synced}"
+            follow(files, step)
+
+
+def run_for(place: Path, seed: int, seconds: float) -> int:
+    """Run the workload, kill it so long after its first sync; the last step that it has synced."""
+    words = [sys.executable, "-m", "tests.volume.workload", str(place), str(seed)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert process.stdout is not None
+    try:
+        select.select([process.stdout], [], [], 30)
+        time.sleep(seconds)
+        process.kill()
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert not err, err.decode()
+    said = [int(line) for line in out.decode().split("\n")[:-1]]
+    assert said
+    return said[-1]
+
+
+@pytest.mark.slow
+def test_a_directory_with_a_million_entries(tmp_path: Path) -> None:
+    count = 1_000_000
+    with opened(tmp_path) as (volume, _):
+        for n in range(count):
+            make(volume, b"file-%d" % n)
+            if n % 50_000 == 0:
+                volume.commit()
+        volume.commit()
+        begun = time.perf_counter()
+        for n in range(0, count, 1000):
+            assert volume.lookup(ROOT, b"file-%d" % n).size == 0
+        assert time.perf_counter() - begun < 1
+        seen, position = 0, 0
+        while items := volume.listing(ROOT, position, 500, True):
+            seen, position = seen + len(items), items[-1].position
+        assert seen == count == volume.attr(ROOT).size
+        volume.unlink(ROOT, b"file-500000")
+        assert [item.name for item in volume.listing(ROOT, position - 1, 9, False)] == [b"file-999999"]
+        assert list(volume.verify()) == []
