@@ -163,7 +163,7 @@ class _Served:
             if self._attendance is not None:
                 self._attendance.close()
             trees, locks = self._plants.trees(welcome), self._plants.locks
-            place = hashlib.sha256(os.fsencode(self._path)).hexdigest()[:16]
+            place = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
             self._client = f"{place}.{welcome.epoch.hex()[:64]}"
             for gone in locks.clients():
                 if gone.startswith(place) and gone != self._client:  # an earlier mount at the same place

@@ -3,7 +3,6 @@
 import socket
 from pathlib import Path
 
-from commonhold.errors import HoldError, Kind
 from commonhold.host import daemon, sockets
 from commonhold.ipc.peer import credentials
 from commonhold.mount.config import Config
@@ -21,11 +20,7 @@ def end(config: Config) -> int | None:
     if keeper is not None:
         daemon.stop(keeper, _SECONDS)
     for at in (config.at, *(path for _, path in config.shown)):
-        try:
-            clear(at.resolve())
-        except HoldError as error:
-            if error.kind is not Kind.NOT_FOUND:
-                raise
+        clear(at.resolve())
     return keeper
 
 
