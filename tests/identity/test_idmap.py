@@ -94,7 +94,6 @@ def test_root_of_a_container_is_whom_a_row_names_and_root_of_the_host_is_then_no
     ids = mapped((0, 10, "box-0@family"), users=[(0, b"root"), (1001, b"root")])
     check(ids, {0: "box-0@family", 9: "box-9@family", 10: None, 1001: None})
     assert ids.id(parse("root@family")) is None
-    check(mapped((0, 1, "box-0@family"), users=[(1001, b"root")]), {0: "box-0@family", 1001: None})
 
 
 @pytest.mark.parametrize("number", [OVERFLOW, 65535, 4000, -1, MAX_ID + 1, 0xFFFFFFFE, 0xFFFFFFFF, 1 << 32])
@@ -167,16 +166,6 @@ def test_the_database_is_asked_once_until_it_is_to_be_asked_again() -> None:
     assert ids.id(parse("carol@family")) is None and users.asked == asked
     ids.forget()
     check(ids, {1001: "alice@family", 1003: "carol@family"})
-
-
-def test_a_new_answer_ends_an_older_one_that_it_contradicts() -> None:
-    users = Users((5, b"old"))
-    ids = IdMap("family", [], users.name_of, users.id_of)
-    check(ids, {5: "old@family"})
-    users.lines = [(5, b"new")]
-    assert ids.id(parse("new@family")) == 5 and ids.principal(5) == "new@family" and ids.id(parse("old@family")) is None
-    users.lines = [(6, b"new")]
-    assert ids.principal(6) == "new@family" and ids.id(parse("new@family")) == 6 and ids.principal(5) is None
 
 
 def test_a_database_that_fails_is_asked_again() -> None:

@@ -146,12 +146,6 @@ def test_only_who_is_in_the_way_of_those_ahead_lines_up(table: Processes) -> Non
     assert table.asks(table.lock("b", NONE, 10, 19)) == (GRANTED, "d")
 
 
-def test_an_owner_does_not_line_up_behind_itself(table: Processes) -> None:
-    table.has(table.lock("a", WRITE, 0, 9))
-    table.waits(table.lock("b", WRITE, 0, 19))
-    assert table.locks.set("thread", table.lock("b", WRITE, 10, 19), wait=True).outcome is GRANTED
-
-
 def test_who_will_not_wait_is_refused_only_for_what_is_held(table: Processes) -> None:
     table.has(table.lock("a", READ))
     table.waits(table.lock("w", WRITE))
@@ -171,14 +165,6 @@ def test_who_lined_up_goes_ahead_once_its_process_holds_something(table: Process
     thread = table.lock("b", WRITE, number=2)
     answer = table.locks.set("thread", thread, wait=False)
     assert (answer.outcome, told(answer.granted)) == (GRANTED, "b")
-
-
-def test_who_lined_up_goes_ahead_once_another_thread_of_its_process_is_granted(table: Processes) -> None:
-    table.has(table.lock("a", READ), table.lock("c", WRITE, number=2))
-    table.waits(table.lock("w", WRITE), table.lock("b", READ))
-    assert table.locks.set("thread", table.lock("b", WRITE, number=2), wait=True).outcome is WAITING
-    answer = table.locks.set("c", table.lock("c", NONE, number=2), wait=False)
-    assert (answer.outcome, answer.granted) == (GRANTED, ["thread", "b"])
 
 
 def test_a_granted_request_that_makes_less_of_its_own_lock_lets_others_in(table: Processes) -> None:
@@ -274,16 +260,6 @@ def test_waiting_in_a_row_is_no_deadlock_and_flock_knows_none(table: Processes) 
     table.waits(table.flocked("e", WRITE, number=4), table.flocked("f", WRITE, number=3))
 
 
-def test_a_circle_over_both_kinds_is_not_looked_for(table: Processes) -> None:
-    table.has(table.lock("a", WRITE), table.flocked("b", WRITE, number=2))
-    table.waits(table.lock("b", WRITE), table.flocked("a", WRITE, number=2))
-
-
-def test_what_waits_for_a_flock_lock_is_in_no_circle_of_posix_locks(table: Processes) -> None:
-    table.has(table.lock("a", WRITE, number=5), table.flocked("c", WRITE, number=5), table.lock("b", WRITE))
-    table.waits(table.flocked("b", WRITE, number=5), table.lock("a", WRITE))
-
-
 def test_a_circle_is_found_up_to_a_length() -> None:
     def closes(length: int) -> Outcome:
         locks = Locks()
@@ -366,15 +342,6 @@ def test_those_who_wait_have_a_limit_and_their_locks_have_room() -> None:
     table.has(*(table.lock("a", WRITE, number=at) for at in (2, 3, 4)))
     assert table.asks(table.lock("a", WRITE, number=5), wait=False) == (FULL, "")
     assert table.asks(table.lock("a", NONE)) == (GRANTED, "bc")
-
-
-def test_those_who_wait_for_an_object_have_room_there_too() -> None:
-    table = Processes(Limits(of_object=4))
-    table.has(table.lock("a", WRITE, 0, 9))
-    table.waits(table.lock("b", WRITE, 0, 0))
-    table.has(table.lock("a", WRITE, 20, 29))
-    assert table.asks(table.lock("a", WRITE, 40, 49), wait=False) == (FULL, "")
-    table.has(table.lock("a", READ, 20, 29))
 
 
 def test_there_is_no_waiting_where_there_would_be_no_room() -> None:

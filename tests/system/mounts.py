@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.system.homes import Home, entering, view
-from tests.system.people import ROOT, Doing, Node, People, node, people, place
+from tests.system.people import ROOT, Doing, Node, People, Person, node, people, place
 
 T = TypeVar("T")
 SECONDS = 60.0  # for anything that a test waits for
@@ -122,6 +122,15 @@ class Host:
         """Do something as root."""
         return self.result(Doing(self.enter, work), seconds)
 
+    def do_as(self, person: Person, work: Callable[[], T], seconds: float = SECONDS) -> T:
+        """Do something as a user who has no home."""
+
+        def become() -> None:
+            self.enter()
+            person.become()
+
+        return self.result(Doing(become, work), seconds)
+
     def result(self, doing: Doing[T], seconds: float = SECONDS) -> T:
         """What came of something; whoever takes longer is ended, and all mounts with it."""
         try:
@@ -153,6 +162,11 @@ class Host:
         """The words before a command of root's."""
         return entering(self._pid)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command of root's is started with."""
+        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+
 
 @contextlib.contextmanager
 def host() -> Iterator[Host]:
@@ -177,7 +191,9 @@ class Mount:
         self.socket = directory / "run" / "agents.sock"
         self.config = directory / "mount.toml"
         self.errors = directory / "errors"
-        self._ready = directory / "ready"
+        self._told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._told.bind(str(directory / "told"))
+        self._told.settimeout(SECONDS / 2)
         self.config.write_text(
             f'at = "{self.at}"\nsocket = "{self.socket}"\nnode = "{host.node.socket}"\n'
             f'user = "{host.worker.name}"\npublic = "{host.public.person.name}"\n{settings}'
@@ -186,23 +202,20 @@ class Mount:
 
     def start(self) -> None:
         """Start it, and return when it serves."""
-        self._ready.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, open(self.errors, "ab") as errors:
-            told.bind(str(self._ready))
-            told.settimeout(SECONDS / 2)
+        with open(self.errors, "ab") as errors:
             self.process = subprocess.Popen(
                 [*self.host.before, sys.executable, "-m", "tests.cli.hold", "mount", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                cwd=ROOT,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "NOTIFY_SOCKET": str(self._ready)},
+                env=self.host.environment | {"NOTIFY_SOCKET": self._told.getsockname()},
             )
-            try:
-                assert told.recv(100) == b"READY=1"
-            except (OSError, AssertionError):
-                self.kill()
-                raise AssertionError(self.errors.read_text()) from None
+        try:
+            while self._told.recv(100) != b"READY=1":
+                pass
+        except TimeoutError:
+            self.kill()
+            raise AssertionError(self.errors.read_text()) from None
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send it a signal, and return how it ended."""
@@ -218,6 +231,10 @@ class Mount:
         self.process.kill()
         self.process.wait()
 
+    def close(self) -> None:
+        """It is not started again."""
+        self._told.close()
+
     def worker(self) -> int:
         """The process that serves the kernel now."""
         stop = time.monotonic() + SECONDS
@@ -229,6 +246,18 @@ class Mount:
     def of(self, whose: Dweller) -> Path:
         """A user's tree."""
         return self.at / "hold" / whose.person.name
+
+    def spot(self, whose: Dweller, name: str, mode: int = 0o755) -> Path:
+        """A new directory in a user's tree, to which everybody has a way."""
+        tree = self.of(whose)
+
+        def make() -> Path:
+            tree.chmod(0o711)
+            (tree / name).mkdir()
+            (tree / name).chmod(mode)
+            return tree / name
+
+        return whose.do(make)
 
 
 @contextlib.contextmanager
@@ -246,6 +275,7 @@ def mount(host: Host, settings: str = "") -> Iterator[Mount]:
             if one.process.poll() is None:
                 host.abort()
                 one.kill()
+            one.close()
 
 
 def children(pid: int) -> list[int]:

@@ -7,9 +7,11 @@ import pytest
 
 from commonhold.trees import (
     EXCHANGE,
+    KEEP_SIZE,
     MAX_XATTR,
     NO_REPLACE,
     NOW,
+    PUNCH_HOLE,
     ROOT,
     WHITEOUT,
     XATTR_CREATE,
@@ -291,6 +293,20 @@ def test_set_id_bits_end_when_a_stranger_writes(volume: Volume, how: str) -> Non
         else:
             volume.open(file, True, kill)
         assert volume.attr(file).mode == (0o100755 if kill else 0o106755)
+
+
+def test_set_id_bits_end_where_nobody_says_whose_doing_it_is(volume: Volume) -> None:
+    source = make(volume, b"source").number
+    volume.write(source, 0, memoryview(b"content"), False)
+    steps: list[Callable[[int], object]] = [
+        lambda to: volume.copy(source, 0, to, 0, 7),
+        lambda to: volume.allocate(to, 0, 10, 0),
+        lambda to: volume.allocate(to, 0, 10, KEEP_SIZE | PUNCH_HOLE),
+    ]
+    for number, step in enumerate(steps):
+        file = volume.make(ROOT, b"f%d" % number, 0o106755, 0, b"", ALICE, True).number
+        step(file)
+        assert volume.attr(file).mode == 0o100755
 
 
 def test_writing_and_truncating_change_times(volume: Volume) -> None:

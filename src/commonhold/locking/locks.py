@@ -206,7 +206,7 @@ class Locks:
     def _fits(self, locked: Locked, lock: Lock) -> bool:
         """Return whether there may be as many locks as there would be, and those of all who wait."""
         more = locked.growth(lock)
-        return (
+        return more <= 0 or (
             self._count + more + _MORE * len(self._waiting) <= self._limits.of_table
             and locked.count + more + _MORE * len(locked.waiting) <= self._limits.of_object
         )

@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 import struct
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -33,21 +34,11 @@ from commonhold.formats.fuseflags import (
 from commonhold.formats.fuselisting import Listing, ListingPlus
 from commonhold.formats.fusereplies import Attr, Entry, InitReply, Lock, Opened, Payload, Reply, Statfs
 from commonhold.formats.malformed import Malformed
+from commonhold.identity.principal import MAX_PRINCIPAL
 from commonhold.ipc.treeframes import Frame, head
 from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
-from commonhold.trees import (
-    MAX_IO,
-    MAX_NAME,
-    MAX_NUMBER,
-    MAX_SIZE,
-    MAX_TARGET,
-    MAX_XATTR,
-    NOW,
-    ROOT,
-    Change,
-    Who,
-)
+from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_SIZE, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
 from commonhold.trees import Attr as TreeAttr
 
 SECOND = 1_000_000_000
@@ -187,6 +178,7 @@ class Desk:
         self._outside = outside
         self._agents: dict[int, _Agent] = {}
         self._handles = slots.worker << 40
+        self._written: Counter[int] = Counter()  # how many have a node open for writing
         self._locked: set[int] = set()  # nodes on which there may be locks
         self._interrupted: list[tuple[_Agent, int]] = []  # since we looked
         self._late: list[tuple[_Agent, int]] = []  # before that
@@ -335,22 +327,23 @@ class Desk:
 
     def _notice(self, uid: int, frame: Frame) -> None:
         """Pass on what an agent says of its user's own tree."""
-        base = self._slots.slot(uid) << _SHIFT
+        name = None
         try:
             if frame.code == Notice.OBJECT:
                 (number,) = _OBJECT.decode(frame.body)
-                notice = fusenotices.inval_inode(base | number, 0, 0)
             elif frame.code == Notice.NAME:
                 number, name = _NAME.decode(frame.body)
-                if not 0 < len(name) <= MAX_NAME:
-                    raise Lied(f"a name of {len(name)} bytes")
-                notice = fusenotices.inval_entry(base | number, name, 0)
             else:
                 raise Lied(f"notice {frame.code}")
         except msgspec.MsgspecError as error:
             raise Lied(str(error)) from error
-        if not 0 < number <= MAX_NUMBER:
-            raise Lied(f"number {number}")
+        if not 0 < number <= MAX_NUMBER or (name is not None and not 0 < len(name) <= MAX_NAME):
+            raise Lied(f"a notice of number {number}")
+        slot = self._slots.of(uid, frame.tree)
+        if slot is None:  # nor does the kernel know anything of it
+            return
+        nodeid = slot << _SHIFT | number
+        notice = fusenotices.inval_inode(nodeid, 0, 0) if name is None else fusenotices.inval_entry(nodeid, name, 0)
         self._outside.tell(notice)
 
     # ── how answers become replies ──
@@ -361,6 +354,8 @@ class Desk:
             raise Lied(f"number {number}")
         if mode >> 12 not in _TYPES or not 0 <= size <= MAX_SIZE:
             raise Lied(f"mode {mode:o}, {size} bytes")
+        if len(owner) > MAX_PRINCIPAL or len(group) > MAX_PRINCIPAL:
+            raise Lied("an owner with a name that is too long")
         uid = self._ids.uid(owner)
         gid = self._ids.gid(group)
         return Attr(
@@ -442,17 +437,16 @@ class Desk:
         found = BY_NAME["test"].result.decode(frame.body)  # type: ignore[union-attr]
         return fusereplies.lock(unique, Lock(*found) if found is not None else Lock(0, 0, _UNLOCKED, 0))
 
-    @staticmethod
-    def _as_opened(unique: int, _frame: Frame, handle: Opened) -> Reply:
-        return fusereplies.opened(unique, handle)
+    def _as_opened(self, unique: int, _frame: Frame, context: tuple[int, int]) -> Reply:
+        return fusereplies.opened(unique, self._handle(*context))
 
-    def _as_created(self, unique: int, frame: Frame, context: tuple[int, Opened]) -> Reply:
-        nodeid, handle = context
+    def _as_created(self, unique: int, frame: Frame, context: tuple[int, int]) -> Reply:
+        nodeid, flags = context
         base = nodeid >> _SHIFT << _SHIFT
         found = self._entry_of(base, BY_NAME["make"].result.decode(frame.body))  # type: ignore[union-attr]
         if not stat.S_ISREG(found.attr.mode):
             raise Lied("no file")
-        return fusereplies.created(unique, found, handle)
+        return fusereplies.created(unique, found, self._handle(found.nodeid, flags))
 
     def _as_room(self, unique: int, frame: Frame, _context: object) -> Reply:
         size, free, objects, objects_free = BY_NAME["room"].result.decode(frame.body)  # type: ignore[union-attr]
@@ -662,12 +656,12 @@ class Desk:
         mode = stat.S_IFREG | body.mode & 0o7777
         exclusive = bool(body.flags & os.O_EXCL)
         given = (request.nodeid & MAX_NUMBER, body.name, mode, 0, b"", self._who(request), exclusive)
-        self._call(request, "make", given, self._as_created, (request.nodeid, self._handle()))
+        self._call(request, "make", given, self._as_created, (request.nodeid, body.flags))
 
     def _tmpfile(self, request: Request, body: Any) -> None:
         mode = stat.S_IFREG | body.mode & 0o7777
         given = (request.nodeid & MAX_NUMBER, b"", mode, 0, b"", self._who(request), True)
-        self._call(request, "make", given, self._as_created, (request.nodeid, self._handle()))
+        self._call(request, "make", given, self._as_created, (request.nodeid, body.flags))
 
     def _unlink(self, request: Request, body: Any) -> None:
         self._call(request, "unlink", (request.nodeid & MAX_NUMBER, body.name), self._as_done)
@@ -689,7 +683,9 @@ class Desk:
         given = (body.oldnodeid & MAX_NUMBER, request.nodeid & MAX_NUMBER, body.name)
         self._call(request, "link", given, self._as_entry, request.nodeid)
 
-    def _handle(self) -> Opened:
+    def _handle(self, nodeid: int, flags: int) -> Opened:
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            self._written[nodeid] += 1
         self._handles += 1
         return Opened(self._handles, int(OpenFlag.KEEP_CACHE))
 
@@ -697,7 +693,7 @@ class Desk:
         if request.nodeid >> _SHIFT == 0:
             raise Refused(errno.EACCES)
         given = (request.nodeid & MAX_NUMBER, bool(body.flags & os.O_TRUNC), bool(body.open_flags & _OPEN_KILL))
-        self._call(request, "open", given, self._as_opened, self._handle())
+        self._call(request, "open", given, self._as_opened, (request.nodeid, body.flags))
 
     def _opendir(self, request: Request, _body: Any) -> None:
         slot = request.nodeid >> _SHIFT
@@ -718,6 +714,10 @@ class Desk:
         self._outside.reply(fusereplies.done(request.unique))
 
     def _release(self, request: Request, body: Any) -> None:
+        if body.flags & os.O_ACCMODE != os.O_RDONLY:
+            self._written[request.nodeid] -= 1
+            if self._written[request.nodeid] <= 0:  # less: it was opened before this worker was
+                del self._written[request.nodeid]
         if self._may_be_locked(request.nodeid):
             owner = body.lock_owner if body.release_flags & _FLOCK_UNLOCK else None
             self._tell(request.nodeid, "released", (request.nodeid & MAX_NUMBER, body.fh, owner))
@@ -807,6 +807,10 @@ class Desk:
         self._call(request, "allocate", given, self._as_done)
 
     def _lseek(self, request: Request, body: Any) -> None:
+        """Where data and holes are, unless what was written may be in the kernel only: a hole there would be taken for
+        a hole, and whoever copies the file would lose it. EINVAL makes them read all of it."""
+        if self._slots.worker > 1 or request.nodeid in self._written:  # nobody knows what an earlier worker opened
+            raise Refused(errno.EINVAL)
         self._call(request, "seek", (request.nodeid & MAX_NUMBER, body.offset, body.whence), self._as_position)
 
     def _copy_file_range(self, request: Request, body: Any) -> None:

@@ -28,7 +28,7 @@ def run(config: Config, environment: Mapping[str, str], bringing: Bring | None =
     def work(device: int, agents: int, keeper: int, memory: int, epoch: bytes) -> None:
         allocator.tune()
         given = Given(device, agents, keeper, memory, epoch, public)
-        Worker(given, HostIds(config.realm), HostUsers()).run()
+        Worker(given, HostIds(config.realm, config.users, config.groups), HostUsers()).run()
 
     keeper = Keeper(
         Parts(

@@ -92,7 +92,7 @@ class Writing(Reading):
                 row = self._cut(row, offset, stop)._replace(modified=now)
             if not mode & KEEP_SIZE and stop > row.size:
                 row = row._replace(size=stop, modified=now)
-            self._tables.save(row._replace(changed=now))
+            self._tables.save(row._replace(mode=without_set_id(row.mode), changed=now))
 
     def copy(self, source: int, start: int, number: int, offset: int, length: int) -> int:
         """See `trees.Tree`. What is stored is shared, and not read."""
@@ -132,4 +132,5 @@ class Writing(Reading):
         for at, data in pieces.parts(start, start + length) if pieces is not None else []:
             self._unstored.write(row.number, at + by, data)
         size = max(row.size, offset + length)
-        self._tables.save(row._replace(held=held, size=size, modified=now, changed=now))
+        mode = without_set_id(row.mode)
+        self._tables.save(row._replace(mode=mode, held=held, size=size, modified=now, changed=now))
