@@ -34,21 +34,11 @@ from commonhold.formats.fuseflags import (
 from commonhold.formats.fuselisting import Listing, ListingPlus
 from commonhold.formats.fusereplies import Attr, Entry, InitReply, Lock, Opened, Payload, Reply, Statfs
 from commonhold.formats.malformed import Malformed
+from commonhold.identity.principal import MAX_PRINCIPAL
 from commonhold.ipc.treeframes import Frame, head
 from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
-from commonhold.trees import (
-    MAX_IO,
-    MAX_NAME,
-    MAX_NUMBER,
-    MAX_SIZE,
-    MAX_TARGET,
-    MAX_XATTR,
-    NOW,
-    ROOT,
-    Change,
-    Who,
-)
+from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_SIZE, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
 from commonhold.trees import Attr as TreeAttr
 
 SECOND = 1_000_000_000
@@ -337,22 +327,23 @@ class Desk:
 
     def _notice(self, uid: int, frame: Frame) -> None:
         """Pass on what an agent says of its user's own tree."""
-        base = self._slots.slot(uid) << _SHIFT
+        name = None
         try:
             if frame.code == Notice.OBJECT:
                 (number,) = _OBJECT.decode(frame.body)
-                notice = fusenotices.inval_inode(base | number, 0, 0)
             elif frame.code == Notice.NAME:
                 number, name = _NAME.decode(frame.body)
-                if not 0 < len(name) <= MAX_NAME:
-                    raise Lied(f"a name of {len(name)} bytes")
-                notice = fusenotices.inval_entry(base | number, name, 0)
             else:
                 raise Lied(f"notice {frame.code}")
         except msgspec.MsgspecError as error:
             raise Lied(str(error)) from error
-        if not 0 < number <= MAX_NUMBER:
-            raise Lied(f"number {number}")
+        if not 0 < number <= MAX_NUMBER or (name is not None and not 0 < len(name) <= MAX_NAME):
+            raise Lied(f"a notice of number {number}")
+        slot = self._slots.of(uid, frame.tree)
+        if slot is None:  # nor does the kernel know anything of it
+            return
+        nodeid = slot << _SHIFT | number
+        notice = fusenotices.inval_inode(nodeid, 0, 0) if name is None else fusenotices.inval_entry(nodeid, name, 0)
         self._outside.tell(notice)
 
     # ── how answers become replies ──
@@ -363,6 +354,8 @@ class Desk:
             raise Lied(f"number {number}")
         if mode >> 12 not in _TYPES or not 0 <= size <= MAX_SIZE:
             raise Lied(f"mode {mode:o}, {size} bytes")
+        if len(owner) > MAX_PRINCIPAL or len(group) > MAX_PRINCIPAL:
+            raise Lied("an owner with a name that is too long")
         uid = self._ids.uid(owner)
         gid = self._ids.gid(group)
         return Attr(
@@ -442,7 +435,11 @@ class Desk:
     @staticmethod
     def _as_held(unique: int, frame: Frame, _context: object) -> Reply:
         found = BY_NAME["test"].result.decode(frame.body)  # type: ignore[union-attr]
-        return fusereplies.lock(unique, Lock(*found) if found is not None else Lock(0, 0, _UNLOCKED, 0))
+        if found is None:
+            return fusereplies.lock(unique, Lock(0, 0, _UNLOCKED, 0))
+        if not 0 <= found.start <= found.end <= MAX_SIZE or not 0 <= found.kind < _UNLOCKED:
+            raise Lied("a lock that cannot be")
+        return fusereplies.lock(unique, Lock(*found))
 
     def _as_opened(self, unique: int, _frame: Frame, context: tuple[int, int]) -> Reply:
         return fusereplies.opened(unique, self._handle(*context))
@@ -842,6 +839,7 @@ class Desk:
                 agent.kept -= len(asked.payload)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
             elif id_ in agent.patient:
+                self._interrupted.append((agent, id_))
                 uid, which = self._slots.tree(agent.patient[id_].context) or (0, 0)
                 call = BY_NAME["interrupt"].number
                 self._outside.call(uid, head(0, call, which, 0, encode((id_,)), 0), _NOTHING)
@@ -852,7 +850,7 @@ class Desk:
         """End what was to be ended when we looked last, and is not done yet. Whoever was to be killed can die then."""
         late, self._late, self._interrupted = self._late, self._interrupted, []
         for agent, id_ in late:
-            asked = agent.asked.pop(id_, None)
+            asked = agent.asked.pop(id_, None) or agent.patient.pop(id_, None)
             if asked is not None:
                 agent.abandoned.add(id_)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
