@@ -179,6 +179,7 @@ class Desk:
         self._agents: dict[int, _Agent] = {}
         self._handles = slots.worker << 40
         self._written: Counter[int] = Counter()  # how many have a node open for writing
+        self._known: dict[int, int] = {}  # how often the kernel was given a node
         self._locked: set[int] = set()  # nodes on which there may be locks
         self._interrupted: list[tuple[_Agent, int]] = []  # since we looked
         self._late: list[tuple[_Agent, int]] = []  # before that
@@ -366,8 +367,10 @@ class Desk:
         )  # fmt: skip
 
     def _entry_of(self, base: int, found: TreeAttr) -> Entry:
+        """An entry as the kernel is given it, which counts as one reference more."""
         attr = self._attr_of(base, found)
         valid = _IPNS_VALID if base >> _SHIFT == IPNS_SLOT else HOUR
+        self._known[attr.ino] = self._known.get(attr.ino, 0) + 1
         return Entry(attr.ino, 0, valid, valid, attr)
 
     def _as_entry(self, unique: int, frame: Frame, nodeid: int) -> Reply:
@@ -483,6 +486,8 @@ class Desk:
                 else:
                     fits = listing.add(name, base | number, mode >> 12 & 15, position + 2)
                 if not fits:
+                    if attr is not None:
+                        self._forgotten([(base | number, 1)])
                     break
         return fusereplies.data(unique, listing.payload())
 
@@ -583,8 +588,21 @@ class Desk:
         self._call(request, "lookup", (nodeid & MAX_NUMBER, body.name), self._as_entry, nodeid)
 
     def _forget(self, _request: Request, body: Any) -> None:
+        self._forgotten(body.items)
+
+    def _forgotten(self, items: Sequence[tuple[int, int]]) -> None:
+        """The kernel has so many references less. Agents hear of those to which it has none left.
+
+        What a worker before this one gave out is not counted: to that the first that is forgotten is the last.
+        """
+        known = self._known
         slots: dict[int, list[int]] = {}
-        for nodeid, _ in body.items:
+        for nodeid, count in items:
+            left = known.get(nodeid, 0) - count
+            if left > 0:
+                known[nodeid] = left
+                continue
+            known.pop(nodeid, None)
             slots.setdefault(nodeid >> _SHIFT, []).append(nodeid & MAX_NUMBER)
         for slot, numbers in slots.items():
             for start in range(0, len(numbers), _MAX_ITEMS):
