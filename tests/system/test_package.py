@@ -107,15 +107,20 @@ def test_every_user_has_an_agent_socket_of_their_own(installed: Machine) -> None
     assert installed.said(f"stat -c '%a %U' {socket}") == "600 alice"
 
 
-def test_the_sandbox_lets_a_store_work_and_nothing_else(installed: Machine) -> None:
-    """The unit as shipped, but for what it runs: a probe that tries both."""
-    drop_in = "/run/systemd/system/commonhold-node.service.d/probe.conf"
-    setting = f"[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart={_PYTHON} /opt/sandboxed.py"
-    installed.run(f"mkdir -p {drop_in.rpartition('/')[0]}; printf '{setting}\\n' >{drop_in}; systemctl daemon-reload")
-    started = installed.run("systemctl start commonhold-node.service", code=None)
-    said = installed.said("journalctl --no-pager --output cat --unit commonhold-node.service")
-    installed.run(f"rm {drop_in}; systemctl daemon-reload; rm -rf /var/lib/commonhold/*")
+def probed(machine: Machine, unit: str, probe: str) -> None:
+    """Run a unit as shipped, but for what it runs: a probe that tries what has to work and what must not."""
+    drop_in = f"/run/systemd/system/{unit}.d/probe.conf"
+    setting = f"[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart={_PYTHON} {probe}"
+    machine.run(f"mkdir -p {drop_in.rpartition('/')[0]}; printf '{setting}\\n' >{drop_in}; systemctl daemon-reload")
+    started = machine.run(f"systemctl start {unit}", code=None)
+    said = machine.said(f"journalctl --no-pager --output cat --unit {unit}")
+    machine.run(f"rm {drop_in}; systemctl daemon-reload; systemctl stop {unit}")
     assert started.returncode == 0 and "all is as it should be" in said, said
+
+
+def test_the_sandbox_lets_a_store_work_and_nothing_else(installed: Machine) -> None:
+    probed(installed, "commonhold-node.service", "/opt/sandboxed.py")
+    installed.run("rm -rf /var/lib/commonhold/*")
 
 
 def test_the_first_call_starts_the_node_and_only_the_group_may_call(installed: Machine) -> None:
@@ -161,6 +166,11 @@ def test_a_users_command_is_served_by_their_agent_in_its_sandbox_and_by_the_node
 
 
 # ── the mount ──
+
+
+def test_the_sandbox_lets_a_keeper_get_no_further(installed: Machine) -> None:
+    installed.run("chmod 700 .; echo hers >secret; chmod 600 secret", user="alice")
+    probed(installed, "commonhold-mount.service", "/opt/sandboxed.py mount")
 
 
 def test_an_enabled_mount_is_seen_by_the_whole_host_under_its_sandbox(installed: Machine) -> None:
@@ -236,7 +246,7 @@ def test_a_stopped_mount_leaves_nothing_mounted_and_has_not_failed(installed: Ma
     for signal in ("INT", "TERM"):
         keeper, _ = keeper_and_worker(installed)
         installed.run(f"kill -s {signal} {keeper}; while [ -e /proc/{keeper} ]; do sleep 0.1; done")
-        installed.run("while systemctl --quiet is-active commonhold-mount; do sleep 0.1; done")
+        installed.run('until [ "$(systemctl is-active commonhold-mount)" = inactive ]; do sleep 0.1; done')
         assert installed.said("systemctl show -P Result commonhold-mount") == "success"
         assert "commonhold" not in installed.said("cat /proc/self/mountinfo")
         installed.run("test ! -e /run/commonhold-mount && systemctl start commonhold-mount")
