@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from commonhold.agent.attending import Attendance, greet
+from commonhold.agent.own import Own
 from commonhold.agent.planting import Plants, plant
 from commonhold.calls import Open, OsPath
 from commonhold.errors import HoldError, Kind
@@ -60,6 +61,10 @@ class NodeMounts:
         """See `Mounts`."""
         return self._mounts.attended()
 
+    def own(self) -> Own:
+        """See `Mounts`."""
+        return self._mounts.own(self._node)
+
 
 class Mounts:
     """All of them. `state` is where the user's own things are."""
@@ -91,13 +96,23 @@ class Mounts:
         with self._lock:
             if self._stopping:
                 raise HoldError("attend", Kind.BUSY, "agent", "it is about to end")
-            plants = self._plants.get(node)
-            if plants is None:
-                plants = self._plants[node] = plant(self._state, node, self._uid)
-            served = _Served(sock, plants, self._uid)
+            served = _Served(sock, self._planted(node), self._uid)
             self._served.add(served)
         served.thread = threading.Thread(target=self._serve, args=(served,), name="hold-mount", daemon=True)
         served.thread.start()
+
+    def own(self, node: Path) -> Own:
+        """The user's own tree over a node, the same for mounts and commands."""
+        with self._lock:
+            if self._stopping:
+                raise HoldError("open", Kind.BUSY, "agent", "it is about to end")
+            return self._planted(node).own
+
+    def _planted(self, node: Path) -> Plants:
+        plants = self._plants.get(node)
+        if plants is None:
+            plants = self._plants[node] = plant(self._state, node, self._uid)
+        return plants
 
     def _serve(self, served: "_Served") -> None:
         try:

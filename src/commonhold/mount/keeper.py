@@ -224,12 +224,12 @@ class Keeper:
             os.waitpid(process, 0)
         if self._worker is not None:
             until = time.monotonic() + _STOP_SECONDS
-            while time.monotonic() < until and os.waitpid(self._worker, os.WNOHANG)[0] == 0:
-                time.sleep(_BREATH)
-            else:
-                with suppress(OSError):
+            while os.waitpid(self._worker, os.WNOHANG)[0] == 0:
+                if until <= time.monotonic():
                     os.kill(self._worker, signal.SIGKILL)
                     os.waitpid(self._worker, 0)
+                    break
+                time.sleep(_BREATH)
 
 
 @contextmanager
