@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 class LocalAgent:
     """See `calls.Agent`. A room is made when it is first entered: most commands enter one."""
 
-    def __init__(
-        self, opened: Opened, mounts: "NodeMounts | None" = None, own: "Callable[[], Own] | None" = None
-    ) -> None:
-        """`own` gives the caller's own tree where it is open already for others, such as mounts."""
+    def __init__(self, opened: Opened, mounts: "NodeMounts | None" = None) -> None:
+        """`mounts` are those of an agent that stays, which has the caller's own tree open for them, too."""
         self._opened = opened
         self._mounts = mounts
-        self._own = own or opened.own
+        self._own: Callable[[], Own] = opened.own if mounts is None else mounts.own
 
     @cached_property
     def files(self) -> "LocalFiles":
