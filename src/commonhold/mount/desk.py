@@ -435,7 +435,11 @@ class Desk:
     @staticmethod
     def _as_held(unique: int, frame: Frame, _context: object) -> Reply:
         found = BY_NAME["test"].result.decode(frame.body)  # type: ignore[union-attr]
-        return fusereplies.lock(unique, Lock(*found) if found is not None else Lock(0, 0, _UNLOCKED, 0))
+        if found is None:
+            return fusereplies.lock(unique, Lock(0, 0, _UNLOCKED, 0))
+        if not 0 <= found.start <= found.end <= MAX_SIZE or not 0 <= found.kind < _UNLOCKED:
+            raise Lied("a lock that cannot be")
+        return fusereplies.lock(unique, Lock(*found))
 
     def _as_opened(self, unique: int, _frame: Frame, context: tuple[int, int]) -> Reply:
         return fusereplies.opened(unique, self._handle(*context))
@@ -835,6 +839,7 @@ class Desk:
                 agent.kept -= len(asked.payload)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
             elif id_ in agent.patient:
+                self._interrupted.append((agent, id_))
                 uid, which = self._slots.tree(agent.patient[id_].context) or (0, 0)
                 call = BY_NAME["interrupt"].number
                 self._outside.call(uid, head(0, call, which, 0, encode((id_,)), 0), _NOTHING)
@@ -845,7 +850,7 @@ class Desk:
         """End what was to be ended when we looked last, and is not done yet. Whoever was to be killed can die then."""
         late, self._late, self._interrupted = self._late, self._interrupted, []
         for agent, id_ in late:
-            asked = agent.asked.pop(id_, None)
+            asked = agent.asked.pop(id_, None) or agent.patient.pop(id_, None)
             if asked is not None:
                 agent.abandoned.add(id_)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))

@@ -33,7 +33,7 @@ _COMING_SECONDS = 30.0
 _SILENT_SECONDS = 60.0  # until an agent that answers nothing is given up
 _LOOK_SECONDS = 1.0  # between two looks whether somebody is to be given up
 _SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
-_QUEUE = 128 << 20  # bytes that wait for one agent
+_QUEUE = 640 << 20  # bytes that wait for one agent: more than the kernel writes behind at once
 _HELLO = msgspec.msgpack.Decoder(Hello)
 
 
@@ -154,13 +154,16 @@ class Worker:
         agent.out.add(first)
         if payload:
             self._send(agent, payload)
-        else:
+        if not payload or agent.out.size > _QUEUE:
             self._full.add(agent)
 
     def start(self, uid: int) -> None:
         """See `desk.Outside`."""
         self._coming[uid] = time.monotonic() + _COMING_SECONDS
-        self._keeper.send(b"A" + uid.to_bytes(4, "little"))
+        try:
+            self._keeper.send(b"A" + uid.to_bytes(4, "little"))
+        except BlockingIOError:  # it has enough to do
+            self._coming[uid] = 0.0
 
     def tell(self, notice: Reply) -> None:
         """See `desk.Outside`."""
@@ -182,8 +185,12 @@ class Worker:
     def _flush_all(self) -> None:
         full, self._full = self._full, set()
         for agent in full:
-            if agent.out and not agent.wants_out and agent.sock.fileno() >= 0:
+            if agent.sock.fileno() < 0:
+                continue
+            if agent.out and not agent.wants_out:
                 self._send(agent)
+            if agent.out.size > _QUEUE:
+                self._end(agent, "it does not read")
 
     def _accept(self) -> None:
         try:
@@ -273,9 +280,12 @@ class Worker:
             if not one.greeted:
                 if one.since + _GREETING_SECONDS <= now:
                     self._drop(one)
-            elif one.out.size > _QUEUE or (self._desk.asked(one.uid) and one.since + _SILENT_SECONDS <= now):
-                say("hold mount", f"the agent of uid {one.uid} is given up: it does not answer")
-                self._drop(one)
+            elif self._desk.asked(one.uid) and one.since + _SILENT_SECONDS <= now:
+                self._end(one, "it does not answer")
+
+    def _end(self, agent: _Connection, why: str) -> None:
+        say("hold mount", f"the agent of uid {agent.uid} is given up: {why}")
+        self._drop(agent)
 
     def _absent(self, uid: int, why: str) -> None:
         self._coming.pop(uid, None)
