@@ -20,8 +20,6 @@ from commonhold.ipc.treewords import (
     PROTOCOL,
     RESENT,
     Hello,
-    Notice,
-    Which,
     encode,
 )
 from commonhold.trees import ROOT, Who
@@ -129,7 +127,7 @@ def test_what_an_agent_says_unasked_the_kernel_is_told(mounted: Mounted) -> None
     attendance = mounted.agent(ALICE, tree_of(ALICE))
     node = mounted.node(ALICE, 2)
     assert mounted.ask(Opcode.GETATTR, kernel.GETATTR, node).errno == 0
-    attendance.notify(Which.VOLUME, Notice.OBJECT, 2)
+    attendance.object_changed(2)
     unique, said = mounted.said()
     assert unique == 0 and said.body[:8] == struct.pack("<Q", node)
 

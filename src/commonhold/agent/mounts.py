@@ -157,10 +157,9 @@ class _Served:
                 short = short + 1 if time.monotonic() < began + _SHORT else 0
                 self._sock = None if self._stopping else self._again()
         finally:
-            if self._attendance is not None:
-                self._attendance.close()
-                if not self._stopping:
-                    self._plants.locks.left(self._client)
+            self._leave()
+            if self._client and not self._stopping:
+                self._plants.locks.left(self._client)
 
     def _attend(self, sock: socket.socket) -> None:
         """Serve one connection to its end."""
@@ -175,8 +174,7 @@ class _Served:
     def _ready(self, welcome: Welcome) -> Attendance:
         """What serves this mount: the same as before, as long as it is the same mount."""
         if self._attendance is None or welcome.epoch != self._epoch:
-            if self._attendance is not None:
-                self._attendance.close()
+            self._leave()
             trees, locks = self._plants.trees(welcome), self._plants.locks
             place = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
             self._client = f"{place}.{welcome.epoch.hex()[:64]}"
@@ -185,7 +183,17 @@ class _Served:
                     locks.left(gone)
             self._attendance = Attendance(trees, self._plants.touched, locks, self._client)
             self._epoch = welcome.epoch
+            self._plants.own.names.add(self._attendance.name_changed)
+            self._plants.own.objects.add(self._attendance.object_changed)
         return self._attendance
+
+    def _leave(self) -> None:
+        """Serve what was served no longer."""
+        if self._attendance is not None:
+            self._plants.own.names.discard(self._attendance.name_changed)
+            self._plants.own.objects.discard(self._attendance.object_changed)
+            self._attendance.close()
+            self._attendance = None
 
     def _again(self) -> socket.socket | None:
         """Another connection to the mount: what serves it may have been replaced. None if it is gone."""
