@@ -287,6 +287,123 @@ class Mounts(Protocol):
         """Serve a mount, whose connected socket this is, from now on. Returns at once."""
         ...
 
+    def attended(self) -> list[OsPath]:
+        """The mounts that are served now, by the sockets where agents come to them."""
+        ...
+
+
+class Held(NamedTuple):
+    """What is in a tree, as stat(2) has it. Times in nanoseconds since 1970; whose it is, as principals."""
+
+    mode: int
+    links: int
+    owner: str
+    group: str
+    size: int
+    blocks: int
+    accessed: int
+    modified: int
+    changed: int
+    born: int
+    device: int
+    target: OsPath | None
+
+
+class HeldEntry(NamedTuple):
+    """An entry of a directory of a tree. `held` is None where only names were asked for."""
+
+    name: OsPath
+    held: Held | None
+
+
+class Moved(NamedTuple):
+    """How many files, directories and links were written."""
+
+    files: int
+
+
+class OwnTree(Protocol):
+    """The caller's own writable tree, as a mount shows it. `path` is /hold/me/…; the own name is as good as `me`."""
+
+    def put(self, sources: list[OsPath], path: OsPath, source: Open | None, watcher: Watcher) -> Moved:
+        """Copy files and directories into the tree: into a directory, or one of them under a name. `-` is `source`."""
+        ...
+
+    def get(self, path: OsPath, target: OsPath, watcher: Watcher) -> Moved:
+        """Write something out where there is nothing yet."""
+        ...
+
+    def read(self, path: OsPath, start: int, stop: int | None, into: Open) -> None:
+        """Write a file's bytes of [start, stop) to an open file. BrokenPipeError where nobody reads them."""
+        ...
+
+    def listing(self, path: OsPath, names_only: bool) -> Iterator[HeldEntry]:
+        """A directory's entries; of anything else itself."""
+        ...
+
+    def stat(self, path: OsPath) -> Held: ...
+
+    def make_directory(self, path: OsPath, parents: bool) -> None:
+        """Make a directory; `parents`: and those above it, and none if it is there."""
+        ...
+
+    def remove(self, path: OsPath, recursive: bool) -> None:
+        """Remove a name, and with `recursive` all that is below it."""
+        ...
+
+
+class Snapshot(NamedTuple):
+    """A point in time of the own tree or of a part of it. `root` opens it: a CID, or a read capability.
+
+    `made` in seconds since 1970; `size` in bytes of content; `automatic` ones were made before something was replaced.
+    """
+
+    name: str
+    path: OsPath
+    root: str
+    cid: Cid
+    made: float
+    size: int
+    files: int
+    automatic: bool
+
+
+class Shooting(NamedTuple):
+    """How a snapshot is to be made. `name` None is the time. Sealed unless `plain`, which `readers` may read, too."""
+
+    name: str | None = None
+    plain: bool = False
+    readers: tuple[int, ...] = ()
+
+
+class Restored(NamedTuple):
+    """What was written, where, and under which name there is a snapshot of what was in its place."""
+
+    path: OsPath
+    files: int
+    before: str | None
+
+
+class History(Protocol):
+    """Snapshots of the own tree."""
+
+    def take(self, path: OsPath, how: Shooting, watcher: Watcher) -> Snapshot:
+        """Make one, while whoever writes goes on."""
+        ...
+
+    def all(self, path: OsPath) -> Iterator[Snapshot]:
+        """Those in which a path is, the oldest first; of a path below theirs, those in which it is not as before."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Let one go."""
+        ...
+
+    def restore(self, what: str, below: OsPath, to: OsPath | None, watcher: Watcher) -> Restored:
+        """Put a snapshot, or what is at a path below it, where it was, or to another path. `what` is its name, a CID
+        or a capability."""
+        ...
+
 
 class Agent(Protocol):
     """One user's agent."""
@@ -311,3 +428,9 @@ class Agent(Protocol):
 
     @property
     def mounts(self) -> Mounts: ...
+
+    @property
+    def tree(self) -> OwnTree: ...
+
+    @property
+    def history(self) -> History: ...

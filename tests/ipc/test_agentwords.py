@@ -155,7 +155,8 @@ def test_what_is_no_call_has_none() -> None:
 def test_whether_a_call_is_watched_or_gives_a_stream_is_read_from_its_definition() -> None:
     table = Table()
     known = {name: call for name in CALLS if (call := table.call(name)) is not None}
-    assert {name for name, call in known.items() if call.stream} == {"files.listing", "pins.all", "pins.keys"}
+    streams = {"files.listing", "pins.all", "pins.keys", "tree.listing", "history.all"}
+    assert {name for name, call in known.items() if call.stream} == streams
     assert "files.add" in {name for name, call in known.items() if call.watched}
     for name, call in known.items():
         assert not (call.stream and call.watched), name  # the client watches none that gives a stream

@@ -111,13 +111,16 @@ class Mount:
         self.desk.ask(memoryview(bytearray(request(opcode, body, node, uid, unique))))
         return unique
 
-    def answer(self, uid: int, id_: int, result: Any = None, *, payload: bytes = b"", error: int = 0) -> None:
+    def answer(
+        self, uid: int, id_: int, result: Any = None, *, payload: bytes = b"", error: int = 0, tree: int = 0
+    ) -> None:
         """Have an agent answer."""
-        self.say(uid, id_, error, encode(result), payload)
+        self.say(uid, id_, error, encode(result), payload, tree)
 
-    def say(self, uid: int, id_: int, code: int, body: bytes, payload: bytes = b"") -> None:
+    def say(self, uid: int, id_: int, code: int, body: bytes, payload: bytes = b"", tree: int = 0) -> None:
         """Have an agent say anything."""
-        self.desk.answer(uid, Frame(id_, code, 0, 0, memoryview(bytearray(body)), memoryview(bytearray(payload))))
+        views = [memoryview(bytearray(part)) for part in (body, payload)]
+        self.desk.answer(uid, Frame(id_, code, tree, 0, *views))
 
     def replied(self, unique: int) -> list[Answer]:
         """What one request was answered."""

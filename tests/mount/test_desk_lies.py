@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from commonhold.formats import fusenotices
 from commonhold.formats.fuseflags import Opcode
+from commonhold.ipc.treewords import Notice, Which
 from commonhold.mount.desk import Lied
 from commonhold.trees import MAX_NUMBER, MAX_SIZE, ROOT, Room
 from commonhold.trees import Attr as TreeAttr
 from tests.mount import kernel
 from tests.mount.desks import Mount
-from tests.mount.kernel import ALICE, BOB, SHIFT
+from tests.mount.kernel import ALICE, BOB, PUBLIC, SHIFT
 
 NODE = 3 << SHIFT | 7
 FILE = TreeAttr(7, 0o100644, 1, "alice@home", "alice@home", 5, 8, 1, 1, 1, 1, 0)
@@ -40,6 +42,8 @@ ATTRS: list[Any] = [
     FILE._replace(size=MAX_SIZE + 1),
     FILE._replace(size=HUGE),
     FILE._replace(blocks=-1),
+    FILE._replace(owner="o" * 256),
+    FILE._replace(group="g" * 1_000_000),
     FILE._replace(device=-1),
     FILE._replace(device=1 << 32),
     list(FILE)[:-1],
@@ -70,6 +74,10 @@ LIES: list[tuple[Opcode, bytes, list[Any]]] = [
     (
         Opcode.LISTXATTR, kernel.listxattr(9),
         [None, 7, [""], ["text"], [b""], [b"a\0b"], [b"n" * 256], [[b"a"]], [b"n" * 255] * 257],
+    ),
+    (
+        Opcode.GETLK, kernel.LOCK,
+        [7, [], [0, 9, 1], [0, 9, 2, 7], [0, 9, -1, 7], [9, 0, 1, 7], [-1, 9, 1, 7], [0, HUGE, 1, 7], [0, 9, 1, -7]],
     ),
     (Opcode.READDIR, kernel.reading(0, 4096), [None, 7, [7], [[]], {}, [None]]),
     (Opcode.READDIRPLUS, kernel.reading(0, 4096), [None, 7, [7], [[]], {}, [None]]),
@@ -153,11 +161,50 @@ def test_where_a_users_name_leads_is_for_no_agent_to_say(mount: Mount, found: Tr
     assert mount.only(unique).errno == errno.EIO
 
 
-@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x90", b"\x91\xff", b"\x92\x01\xa1a", bytes(100)])
-def test_a_notice_that_is_none_is_a_lie(mount: Mount, body: bytes) -> None:
+# ── notices ──
+
+NO_OBJECTS: list[Any] = [None, 7, [], [7, 8], ["7"], [7.0], [True], {}, [None]]
+NO_NAMES: list[Any] = [None, [], [7], [b"name"], [7, "name"], [7, b"name", 1], [7, None]]
+NO_NUMBERS = [0, -1, -(1 << 63), MAX_NUMBER + 1, 4 << SHIFT | 7, HUGE]
+NOTICES: list[tuple[int, Any]] = [
+    *((code, [7]) for code in (0, 3, 99, 65535)),
+    *((Notice.OBJECT, said) for said in NO_OBJECTS),
+    *((Notice.NAME, said) for said in NO_NAMES),
+    *((Notice.OBJECT, [number]) for number in NO_NUMBERS),
+    *((Notice.NAME, [number, b"name"]) for number in NO_NUMBERS),
+    *((Notice.NAME, [7, name]) for name in (b"", b"n" * 256, b"n" * 100_000)),
+]
+
+
+@pytest.mark.parametrize(("code", "said"), NOTICES, ids=lambda value: str(value)[:40])
+def test_a_notice_that_is_none_is_a_lie(mount: Mount, code: int, said: Any) -> None:
     with pytest.raises(Lied):
-        mount.say(ALICE, 0, 99, body)
-    assert not mount.replies
+        mount.answer(ALICE, 0, said, error=code)
+    assert not mount.replies and not mount.told
+
+
+def test_a_notice_is_of_the_trees_own_whose_it_is() -> None:
+    mount = Mount(ALICE, PUBLIC)
+    mount.root(ALICE)
+    said: tuple[tuple[int, int, int], ...] = (
+        (ALICE, Which.VOLUME, 3),
+        (PUBLIC, Which.IPFS, 1),
+        (PUBLIC, Which.IPNS, 2),
+    )
+    for uid, which, slot in said:
+        mount.answer(uid, 0, [7], error=Notice.OBJECT, tree=which)
+        mount.answer(uid, 0, [7, b"name"], error=Notice.NAME, tree=which)
+        node = slot << SHIFT | 7
+        assert mount.told == [fusenotices.inval_inode(node, 0, 0), fusenotices.inval_entry(node, b"name", 0)]
+        mount.told.clear()
+
+
+@pytest.mark.parametrize(("uid", "which"), [(BOB, 0), (ALICE, 1), (ALICE, 2), (ALICE, 3), (PUBLIC, 0), (PUBLIC, 255)])
+def test_nobody_has_anything_to_say_of_a_tree_that_the_kernel_knows_not_or_as_anothers(uid: int, which: int) -> None:
+    mount = Mount(ALICE, BOB, PUBLIC)
+    mount.root(ALICE)
+    mount.answer(uid, 0, [7], error=Notice.OBJECT, tree=which)
+    assert not mount.told and mount.slots.users == [ALICE]
 
 
 ANY = st.recursive(

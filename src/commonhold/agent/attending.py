@@ -105,7 +105,8 @@ class Attendance:
         self._sock: socket.socket | None = None
         self._answers: OrderedDict[int, tuple[bytes, bytes]] = OrderedDict()  # of what changed something, by id
         self._changes = 0
-        self._running: set[int] = set()  # what changes something, and is done by another thread
+        self._asking = threading.Lock()
+        self._running: dict[int, socket.socket | None] = {}  # what changes something by another thread: who asked last
 
     def close(self) -> None:
         """End the threads, when they are done."""
@@ -128,10 +129,10 @@ class Attendance:
                     if payload:
                         ready.append(payload)
                     if size > _JOIN or len(ready) >= _TOGETHER:
-                        self._send(ready)
+                        self._send(ready, sock)
                         ready, size = [], 0
                 if ready:
-                    self._send(ready)
+                    self._send(ready, sock)
                 if self._changes != before:
                     self._touched()
                 if not incoming.fill(sock):
@@ -140,14 +141,21 @@ class Attendance:
             with self._sending:
                 self._sock = None
 
-    def notify(self, tree: Which, notice: Notice, *said: Any) -> None:
-        """Tell the mount of something that it did not ask for."""
-        self._send([head(NOTICE, notice, tree, 0, encode(said), 0)])
+    def name_changed(self, parent: int, name: bytes) -> None:
+        """Tell the mount that what a name in the user's own tree led to is over."""
+        self._notify(Notice.NAME, parent, name)
 
-    def _send(self, parts: list[Payload]) -> None:
-        """Send, if anybody is there."""
+    def object_changed(self, number: int) -> None:
+        """Tell the mount that an object of the user's own tree is no longer what it was."""
+        self._notify(Notice.OBJECT, number)
+
+    def _notify(self, notice: Notice, *said: Any) -> None:
+        self._send([head(NOTICE, notice, Which.VOLUME, 0, encode(said), 0)], self._sock)
+
+    def _send(self, parts: list[Payload], sock: socket.socket | None) -> None:
+        """Send, if who asked is still there: nobody else waits for an answer."""
         with self._sending:
-            if self._sock is None:
+            if self._sock is None or self._sock is not sock:
                 return
             try:
                 left = sum(map(len, parts)) - self._sock.sendmsg(parts)
@@ -168,25 +176,27 @@ class Attendance:
             given = call.given.decode(body)
         except msgspec.MsgspecError as error:
             raise Broken(f"{call.name}: {error}") from error
+        if call.payload is not None:
+            given = (*given[: call.payload], payload, *given[call.payload :])
         if not id_:
             if call.lock:
                 self._lock(id_, call, which, given)
             else:
                 self._done(id_, call, which, given)
             return None
-        if call.payload is not None:
-            given = (*given[: call.payload], payload, *given[call.payload :])
         if call.lock:
             return self._lock(id_, call, which, given)
         if code in _CHANGING:
             if flags & RESENT:
-                if id_ in self._running:
-                    return None
+                with self._asking:
+                    if id_ in self._running:
+                        self._running[id_] = self._sock
+                        return None
                 known = self._answers.get(id_)
                 if known is not None:
                     return known
             if code in self._slow[which]:
-                self._running.add(id_)
+                self._running[id_] = self._sock
                 self._pool.submit(self._change_later, id_, call, which, given)
                 return None
             return self._remember(id_, self._done(id_, call, which, given))
@@ -198,7 +208,7 @@ class Attendance:
             if found is not None:
                 return head(id_, 0, which, 0, _NOTHING, len(found)), found
         if code in self._slow[which]:
-            self._pool.submit(self._ask_later, id_, call, which, given)
+            self._pool.submit(self._ask_later, id_, call, which, given, self._sock)
             return None
         return self._done(id_, call, which, given)
 
@@ -221,7 +231,7 @@ class Attendance:
                 wanted = from_row((number, int(whole), client, owner, handle, *span, kind, process))
             except Malformed:
                 return head(id_, errno.EINVAL, which, 0, _NOTHING, 0), _NOTHING
-            locks.lock(client, id_, wanted, wait, partial(self._granted, id_, which))
+            locks.lock(client, id_, wanted, wait, partial(self._granted, id_, which, self._sock))
         elif call.name == "interrupt":
             locks.interrupt(client, *given)
         else:
@@ -229,8 +239,8 @@ class Attendance:
             return head(id_, 0, which, 0, _NIL, 0), _NOTHING
         return None
 
-    def _granted(self, id_: int, which: int, error: int) -> None:
-        self._send([head(id_, error, which, 0, _NOTHING if error else _NIL, 0)])
+    def _granted(self, id_: int, which: int, sock: socket.socket | None, error: int) -> None:
+        self._send([head(id_, error, which, 0, _NOTHING if error else _NIL, 0)], sock)
 
     # ── trees ──
 
@@ -254,14 +264,15 @@ class Attendance:
             self._answers.popitem(last=False)
         return answer
 
-    def _ask_later(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> None:
+    def _ask_later(self, id_: int, call: Call, which: int, given: tuple[Any, ...], sock: socket.socket | None) -> None:
         first, payload = self._done(id_, call, which, given)
-        self._send([first, payload] if payload else [first])
+        self._send([first, payload] if payload else [first], sock)
 
     def _change_later(self, id_: int, call: Call, which: int, given: tuple[Any, ...]) -> None:
         first, payload = self._remember(id_, self._done(id_, call, which, given))
-        self._running.discard(id_)
-        self._send([first, payload] if payload else [first])
+        with self._asking:
+            sock = self._running.pop(id_)
+        self._send([first, payload] if payload else [first], sock)
         self._touched()
 
 

@@ -1,27 +1,34 @@
 """A user's agent over an open repository, in this process: its rooms, put together. See `calls.Agent`."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from commonhold.agent.opened import Opened
-from commonhold.api import Reclaimed, Report, Usage
+from commonhold.api import Damage, Reclaimed, Report, Usage
 from commonhold.calls import Watcher
+from commonhold.host.repository import VOLUME
 
 if TYPE_CHECKING:
     from commonhold.agent.files import LocalFiles
     from commonhold.agent.graphs import LocalGraphs
+    from commonhold.agent.history import LocalHistory
     from commonhold.agent.keyring import LocalKeyring
-    from commonhold.agent.mounts import Attend, LocalMounts
+    from commonhold.agent.mounts import LocalMounts, NodeMounts
+    from commonhold.agent.own import Own
     from commonhold.agent.pinning import LocalPins
     from commonhold.agent.publishing import LocalNaming
+    from commonhold.agent.tree import LocalTree
 
 
 class LocalAgent:
     """See `calls.Agent`. A room is made when it is first entered: most commands enter one."""
 
-    def __init__(self, opened: Opened, attend: "Attend | None" = None) -> None:
+    def __init__(self, opened: Opened, mounts: "NodeMounts | None" = None) -> None:
+        """`mounts` are those of an agent that stays, which has the caller's own tree open for them, too."""
         self._opened = opened
-        self._attend = attend
+        self._mounts = mounts
+        self._own: Callable[[], Own] = opened.own if mounts is None else mounts.own
 
     @cached_property
     def files(self) -> "LocalFiles":
@@ -47,7 +54,7 @@ class LocalAgent:
     @cached_property
     def keeping(self) -> "LocalKeeping":
         """The whole."""
-        return LocalKeeping(self._opened)
+        return LocalKeeping(self._opened, self._own)
 
     @cached_property
     def keys(self) -> "LocalKeyring":
@@ -69,14 +76,29 @@ class LocalAgent:
         """Mounts."""
         from commonhold.agent.mounts import LocalMounts
 
-        return LocalMounts(self._attend)
+        return LocalMounts(self._mounts)
+
+    @cached_property
+    def tree(self) -> "LocalTree":
+        """The own tree."""
+        from commonhold.agent.tree import LocalTree
+
+        return LocalTree(self._own)
+
+    @cached_property
+    def history(self) -> "LocalHistory":
+        """Its snapshots."""
+        from commonhold.agent.history import LocalHistory
+
+        return LocalHistory(self._opened, self._own)
 
 
 class LocalKeeping:
     """See `calls.Keeping`."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, own: "Callable[[], Own]") -> None:
         self._opened = opened
+        self._own = own
 
     def usage(self) -> Usage:
         """See `calls.Keeping`."""
@@ -95,4 +117,7 @@ class LocalKeeping:
             watcher.bytes(done - told)
             told = done
 
-        return self._opened.verify(tell)
+        report = self._opened.verify(tell)
+        if (self._opened.path / VOLUME).exists():
+            report.damage += [Damage(f"your own tree: {said}", None) for said in self._own().volume().verify()]
+        return report

@@ -6,12 +6,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from commonhold.agent.attending import Attendance, greet
+from commonhold.agent.own import Own
 from commonhold.agent.planting import Plants, plant
-from commonhold.calls import Open
+from commonhold.calls import Open, OsPath
 from commonhold.errors import HoldError, Kind
 from commonhold.host import sockets
 from commonhold.host.saying import say
@@ -23,25 +23,47 @@ _SHORT = 1.0  # seconds: a connection that ends sooner was of no use
 _ATTEMPTS = 3  # at a mount to which every connection is short
 _PAUSE = 0.05
 
-Attend = Callable[[socket.socket], None]
-
 
 class LocalMounts:
-    """See `calls.Mounts`. `attend` is None where no process stays to serve one."""
+    """See `calls.Mounts`. `mounts` is None where no process stays to serve one."""
 
-    def __init__(self, attend: Attend | None) -> None:
-        self._attend = attend
+    def __init__(self, mounts: "NodeMounts | None") -> None:
+        self._mounts = mounts
 
     def attend(self, mount: Open) -> None:
         """See `calls.Mounts`."""
-        if self._attend is None:
+        if self._mounts is None:
             raise HoldError("attend", Kind.UNSUPPORTED, mount.said, "only an agent that stays can serve a mount")
         sock = socket.socket(fileno=os.dup(mount.fd))
         try:
-            self._attend(sock)
+            self._mounts.attend(sock)
         except BaseException:
             sock.close()
             raise
+
+    def attended(self) -> list[OsPath]:
+        """See `calls.Mounts`."""
+        return [] if self._mounts is None else [OsPath(path) for path in self._mounts.attended()]
+
+
+class NodeMounts:
+    """All of an agent's, for calls that are about one node."""
+
+    def __init__(self, mounts: "Mounts", node: Path) -> None:
+        self._mounts = mounts
+        self._node = node
+
+    def attend(self, sock: socket.socket) -> None:
+        """See `Mounts`."""
+        self._mounts.attend(sock, self._node)
+
+    def attended(self) -> list[Path]:
+        """See `Mounts`."""
+        return self._mounts.attended()
+
+    def own(self) -> Own:
+        """See `Mounts`."""
+        return self._mounts.own(self._node)
 
 
 class Mounts:
@@ -61,6 +83,11 @@ class Mounts:
         with self._lock:
             return bool(self._served)
 
+    def attended(self) -> list[Path]:
+        """The sockets of those that are served."""
+        with self._lock:
+            return sorted({served.path for served in self._served})
+
     def attend(self, sock: socket.socket, node: Path) -> None:
         """Serve a mount with what a node keeps, in a thread of its own. DENIED for a stranger's."""
         peer = credentials(sock)
@@ -69,13 +96,23 @@ class Mounts:
         with self._lock:
             if self._stopping:
                 raise HoldError("attend", Kind.BUSY, "agent", "it is about to end")
-            plants = self._plants.get(node)
-            if plants is None:
-                plants = self._plants[node] = plant(self._state, node, self._uid)
-            served = _Served(sock, plants, self._uid)
+            served = _Served(sock, self._planted(node), self._uid)
             self._served.add(served)
         served.thread = threading.Thread(target=self._serve, args=(served,), name="hold-mount", daemon=True)
         served.thread.start()
+
+    def own(self, node: Path) -> Own:
+        """The user's own tree over a node, the same for mounts and commands."""
+        with self._lock:
+            if self._stopping:
+                raise HoldError("open", Kind.BUSY, "agent", "it is about to end")
+            return self._planted(node).own
+
+    def _planted(self, node: Path) -> Plants:
+        plants = self._plants.get(node)
+        if plants is None:
+            plants = self._plants[node] = plant(self._state, node, self._uid)
+        return plants
 
     def _serve(self, served: "_Served") -> None:
         try:
@@ -101,7 +138,7 @@ class _Served:
     def __init__(self, sock: socket.socket, plants: Plants, uid: int) -> None:
         self.thread: threading.Thread | None = None
         self._sock: socket.socket | None = sock
-        self._path = Path(os.fsdecode(sock.getpeername()))
+        self.path = Path(os.fsdecode(sock.getpeername()))
         self._plants = plants
         self._uid = uid
         self._attendance: Attendance | None = None
@@ -120,10 +157,9 @@ class _Served:
                 short = short + 1 if time.monotonic() < began + _SHORT else 0
                 self._sock = None if self._stopping else self._again()
         finally:
-            if self._attendance is not None:
-                self._attendance.close()
-                if not self._stopping:
-                    self._plants.locks.left(self._client)
+            self._leave()
+            if self._client and not self._stopping:
+                self._plants.locks.left(self._client)
 
     def _attend(self, sock: socket.socket) -> None:
         """Serve one connection to its end."""
@@ -138,24 +174,33 @@ class _Served:
     def _ready(self, welcome: Welcome) -> Attendance:
         """What serves this mount: the same as before, as long as it is the same mount."""
         if self._attendance is None or welcome.epoch != self._epoch:
-            if self._attendance is not None:
-                self._attendance.close()
+            self._leave()
             trees, locks = self._plants.trees(welcome), self._plants.locks
-            place = hashlib.sha256(os.fsencode(self._path)).hexdigest()[:16]
+            place = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
             self._client = f"{place}.{welcome.epoch.hex()[:64]}"
             for gone in locks.clients():
                 if gone.startswith(place) and gone != self._client:  # an earlier mount at the same place
                     locks.left(gone)
             self._attendance = Attendance(trees, self._plants.touched, locks, self._client)
             self._epoch = welcome.epoch
+            self._plants.own.names.add(self._attendance.name_changed)
+            self._plants.own.objects.add(self._attendance.object_changed)
         return self._attendance
+
+    def _leave(self) -> None:
+        """Serve what was served no longer."""
+        if self._attendance is not None:
+            self._plants.own.names.discard(self._attendance.name_changed)
+            self._plants.own.objects.discard(self._attendance.object_changed)
+            self._attendance.close()
+            self._attendance = None
 
     def _again(self) -> socket.socket | None:
         """Another connection to the mount: what serves it may have been replaced. None if it is gone."""
         time.sleep(_PAUSE)
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sockets.connect(sock, self._path)
+            sockets.connect(sock, self.path)
             if credentials(sock).uid in (0, self._uid):
                 return sock
         except OSError:

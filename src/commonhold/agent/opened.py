@@ -12,21 +12,36 @@ from commonhold.formats.cid import Cid
 
 if TYPE_CHECKING:
     from commonhold.agent.names import Names
+    from commonhold.agent.own import Own
     from commonhold.ipc.nodeclient import NodeStore
 
 
 class Opened:
-    """An open repository. `path` is where the caller's own things are: keys, and what `add --reuse` trusts."""
+    """An open repository. `path` is where the caller's own things are: keys, the own tree, what an add trusts."""
 
     def __init__(self, path: Path, store: BlockStore, uid: int) -> None:
         self.path = path
         self.store = store
         self.uid = uid
+        self._own: Own | None = None
         self.blocks = Blocks(store, self._follow)
 
     def find(self, named: Named) -> Found:
         """What a word names, opened if it is sealed."""
         return find(named, self.blocks)
+
+    @property
+    def node(self) -> Path:
+        """Where its node listens, or would if there were one."""
+        raise NotImplementedError
+
+    def own(self) -> "Own":
+        """The caller's own tree, as one process has it at a time."""
+        from commonhold.agent.own import Own
+
+        if self._own is None:
+            self._own = Own(self.path, self.node, self.store, self.uid)
+        return self._own
 
     def records(self) -> Records:
         """The signed records that are kept here."""
@@ -54,6 +69,8 @@ class Opened:
 
     def close(self) -> None:
         """Close what was opened beside the store."""
+        if self._own is not None:
+            self._own.close()
 
 
 class Served(Opened):
@@ -62,6 +79,11 @@ class Served(Opened):
     def __init__(self, path: Path, node: "NodeStore", uid: int) -> None:
         super().__init__(path, node, uid)
         self._node = node
+
+    @property
+    def node(self) -> Path:
+        """See `Opened`."""
+        return self._node.path.absolute()
 
     def records(self) -> Records:
         """See `Opened`."""
@@ -79,4 +101,7 @@ class Served(Opened):
 
     def close(self) -> None:
         """Hang up on the node."""
-        self._node.close()
+        try:
+            super().close()
+        finally:
+            self._node.close()

@@ -3,14 +3,13 @@
 import threading
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from commonhold.agent.globe import Globe
 from commonhold.agent.holding import Holding
 from commonhold.agent.numbers import Numbers
 from commonhold.agent.opened import Served
-from commonhold.agent.secrets import convergence_secret
+from commonhold.agent.own import Own
 from commonhold.agent.signposts import Signposts
 from commonhold.errors import HoldError
 from commonhold.host.saying import say
@@ -18,9 +17,6 @@ from commonhold.ipc.endpoint import owners
 from commonhold.ipc.nodeclient import NodeStore
 from commonhold.ipc.treewords import Welcome, Which
 from commonhold.trees import Tree
-from commonhold.volume import tables
-from commonhold.volume.nodevault import NodeVault
-from commonhold.volume.volume import Volume, create
 
 LOCKS = "locks"
 PUBLIC = "public.sqlite"
@@ -33,9 +29,9 @@ class Plants:
 
     def __init__(self, served: Served, node: Path) -> None:
         self._served = served
-        self._node = node
+        self.own = Own(served.path, node, served.store, served.uid)
+        self.own.objects.add(lambda number: self.touched())
         self._lock = threading.Lock()
-        self._volume: Volume | None = None
         self._globe: Globe | None = None
         self._numbers: Numbers | None = None
         self.locks = Holding(served.path / LOCKS)
@@ -49,20 +45,10 @@ class Plants:
         with self._lock:
             found: dict[Which, Tree] = {}
             if Which.VOLUME in welcome.trees:
-                found[Which.VOLUME] = self.volume(welcome.owner)
+                found[Which.VOLUME] = self.own.volume(welcome.owner)
             if Which.IPFS in welcome.trees:
                 found |= self._public(welcome.epoch)
             return found
-
-    def volume(self, owner: str) -> Volume:
-        """The user's volume, made if there is none."""
-        if self._volume is None:
-            state = self._served.path
-            if not (state / tables.FILE).exists():
-                create(state, owner, str(self._node))
-            vault = partial(NodeVault, self._served.store, convergence_secret(state))
-            self._volume = Volume(state, str(self._node), vault)
-        return self._volume
 
     def _public(self, epoch: bytes) -> dict[Which, Tree]:
         state = self._served.path
@@ -94,7 +80,7 @@ class Plants:
 
     def _attempt(self, *, settle: bool) -> bool:
         """Commit, whether that went well."""
-        volume = self._volume
+        volume = self.own.opened
         if volume is None:
             return False
         try:
@@ -117,8 +103,7 @@ class Plants:
         self._changed.set()
         self._tending.join()
         try:
-            if self._volume is not None:
-                self._volume.close()
+            self.own.close()
         except (HoldError, OSError) as error:
             say("hold agent", f"the volume could not be written: {error}")
         finally:

@@ -2,19 +2,20 @@
 
 import argparse
 
-from commonhold.calls import Open
+from commonhold.calls import Open, OsPath
 from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, writing
-from commonhold.cli.values import natural
+from commonhold.cli.values import is_own, natural
 
 EXAMPLES = """examples:
   hold cat CID/notes.txt
+  hold cat /hold/me/notes.txt
   hold cat CID --offset 1048576 --length 4096 | xxd"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `cat`."""
-    parser.add_argument("path", metavar="CID[/path]", help="the file; sealed: CAPABILITY[/path]")
+    parser.add_argument("path", metavar="CID[/path]", help="the file; sealed: CAPABILITY[/path]; /hold/me/path")
     parser.add_argument(
         "--offset", type=natural, default=0, metavar="N", help="leave out the first N bytes (default 0)"
     )
@@ -25,5 +26,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Write them."""
     stop = None if args.length is None else args.offset + args.length
     with agent(args, out) as found, writing():
-        found.files.read(args.path, args.offset, stop, Open(1, "standard output"))
+        into = Open(1, "standard output")
+        if is_own(args.path):
+            found.tree.read(OsPath(args.path), args.offset, stop, into)
+        else:
+            found.files.read(args.path, args.offset, stop, into)
     return 0

@@ -10,7 +10,7 @@ from commonhold.agent.opened import Opened
 from commonhold.api import Reclaimed, Records, Report
 from commonhold.blockstore.store import Store
 from commonhold.cli.output import Output
-from commonhold.host.repository import Lock
+from commonhold.host.repository import Lock, node_socket
 
 
 @contextmanager
@@ -38,6 +38,11 @@ class Embedded(Opened):
         self._local = store
         self._records: Records | None = None
 
+    @property
+    def node(self) -> Path:
+        """See `Opened`."""
+        return node_socket(self.path).absolute()
+
     def records(self) -> Records:
         """See `Opened`."""
         from commonhold.node import records
@@ -60,5 +65,8 @@ class Embedded(Opened):
 
     def close(self) -> None:
         """See `Opened`."""
-        if self._records is not None:
-            self._records.close()
+        try:
+            super().close()
+        finally:
+            if self._records is not None:
+                self._records.close()

@@ -10,7 +10,7 @@ from commonhold.agent.naming import parse_name
 from commonhold.calls import Got, Open, OsPath
 from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, standard_output
-from commonhold.cli.values import filled
+from commonhold.cli.values import filled, is_own
 from commonhold.cli.watching import Watch
 from commonhold.errors import HoldError, Kind
 from commonhold.host.names import shown
@@ -28,7 +28,9 @@ EXAMPLES = """examples:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `get`."""
     parser.add_argument(
-        "path", metavar="CID[/path]", help="what to get, for instance CID/sub/file; sealed: CAPABILITY[/path]"
+        "path",
+        metavar="CID[/path]",
+        help="what to get, for instance CID/sub/file or /hold/me/file; sealed: CAPABILITY[/path]",
     )
     parser.add_argument(
         "-o",
@@ -42,6 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Get it."""
+    if is_own(args.path):
+        return _own(args, out)
     named = parse_name(args.path)
     if args.output == "-" and not args.archive:
         raise HoldError("get", Kind.USAGE, "-o -", "only an archive goes to standard output", hint="hold cat")
@@ -61,6 +65,23 @@ def run(args: argparse.Namespace, out: Output) -> int:
         return 0
     where = shown(target)
     out.result({"cid": str(got.cid), "path": where, "files": got.files, "bytes": watch.done}, where)
+    return 0
+
+
+def _own(args: argparse.Namespace, out: Output) -> int:
+    """Get what is in the own tree."""
+    if args.archive:
+        why = "only what has a CID or capability is archived"
+        raise HoldError("get", Kind.UNSUPPORTED, "--archive", why, hint=f"hold snapshot {args.path}, then get that")
+    target = args.output or args.path.rstrip("/").rpartition("/")[2]
+    watch = Watch(out, "got")
+    try:
+        with agent(args, out) as found:
+            done = found.tree.get(OsPath(args.path), OsPath(target), watch)
+    finally:
+        watch.close()
+    where = shown(target)
+    out.result({"path": where, "files": done.files, "bytes": watch.done}, where)
     return 0
 
 

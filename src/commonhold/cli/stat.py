@@ -2,19 +2,25 @@
 
 import argparse
 
+from commonhold.calls import OsPath
 from commonhold.cli.opening import agent
 from commonhold.cli.output import Output
+from commonhold.cli.values import held_row, is_own
 from commonhold.host.names import shown
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `stat`."""
-    parser.add_argument("path", metavar="CID[/path]", help="what to look at; sealed: CAPABILITY[/path]")
+    parser.add_argument("path", metavar="CID[/path]", help="what to look at; sealed: CAPABILITY[/path]; /hold/me/path")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Say it."""
     with agent(args, out) as found:
+        if is_own(args.path):
+            own = held_row(found.tree.stat(OsPath(args.path)))
+            out.result(own, "\n".join(f"{key + ':':10}{value}" for key, value in own.items()))
+            return 0
         stat = found.files.stat(args.path)
     row: dict[str, object] = stat._asdict() | {"cid": str(stat.cid)}
     if stat.mode is not None:

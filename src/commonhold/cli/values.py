@@ -1,6 +1,45 @@
 """The kinds of words that several commands take."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from commonhold.calls import Held, Snapshot
+
+OWN = "/hold/me"
+_KINDS = {
+    0o010000: "pipe",
+    0o020000: "character device",
+    0o040000: "directory",
+    0o060000: "block device",
+    0o120000: "symlink",
+    0o140000: "socket",
+}  # by the type in a mode
+
+
+def is_own(path: str) -> bool:
+    """Whether a path is one of the caller's own tree, and no CID's."""
+    return path.startswith("/hold/")
+
+
+def held_row(held: "Held") -> dict[str, object]:
+    """What is in the own tree, as programs are told it: times in seconds since 1970."""
+    import stat
+
+    from commonhold.host.names import shown
+
+    kind = _KINDS.get(stat.S_IFMT(held.mode), "file")
+    times = {name: getattr(held, name) / 1e9 for name in ("accessed", "modified", "changed", "born")}
+    row = {"type": kind, **held._asdict(), "mode": f"{stat.S_IMODE(held.mode):04o}", **times}
+    row["target"] = None if held.target is None else shown(held.target)
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def told_snapshot(one: "Snapshot") -> dict[str, object]:
+    """A snapshot as programs are told it."""
+    from commonhold.host.names import shown
+
+    return one._asdict() | {"cid": str(one.cid), "path": shown(one.path)}
 
 
 def natural(text: str) -> int:

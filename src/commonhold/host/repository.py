@@ -20,10 +20,12 @@ MARKER = "format.json"
 SOCKET = "node.sock"
 AGENT_SOCKET = "agent.sock"
 LOCK = "lock"
+VOLUME = "volume.sqlite"  # the owner's own tree, once there is one
 KEYS = "keys"  # a directory of its owner alone
 SYSTEM = Path("/var/lib/commonhold")
 SYSTEM_SOCKET = Path("/run/commonhold/node.sock")
 SYSTEM_CONFIG = Path("/etc/commonhold/node.toml")
+MOUNT_CONFIG = Path("/etc/commonhold/mount.toml")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class RemoteAgent:
     keys: calls.Keyring
     names: calls.Naming
     mounts: calls.Mounts
+    tree: calls.OwnTree
+    history: calls.History
 
     def open(self, node: Path) -> Welcome:
         """Say which node this is about, where we stand and what new files are not to be let do; what the agent says.

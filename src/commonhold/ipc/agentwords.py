@@ -19,6 +19,8 @@ ROOMS = {
     "keys": calls.Keyring,
     "names": calls.Naming,
     "mounts": calls.Mounts,
+    "tree": calls.OwnTree,
+    "history": calls.History,
 }
 
 

@@ -27,6 +27,7 @@ class NodeStore:
     """See `api.BlockStore`. Whoever may be behind the socket is said by `owners`. Timeout in seconds, for each step."""
 
     def __init__(self, socket: Path, owners: set[int] | None = None, timeout: float = 120.0) -> None:
+        self.path = socket
         self._client = Client(socket, owners, timeout)
         self.records = NodeRecords(self._client)
         self._ahead = Ahead(self._receive, self._unpack)

@@ -34,21 +34,11 @@ from commonhold.formats.fuseflags import (
 from commonhold.formats.fuselisting import Listing, ListingPlus
 from commonhold.formats.fusereplies import Attr, Entry, InitReply, Lock, Opened, Payload, Reply, Statfs
 from commonhold.formats.malformed import Malformed
+from commonhold.identity.principal import MAX_PRINCIPAL
 from commonhold.ipc.treeframes import Frame, head
 from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
-from commonhold.trees import (
-    MAX_IO,
-    MAX_NAME,
-    MAX_NUMBER,
-    MAX_SIZE,
-    MAX_TARGET,
-    MAX_XATTR,
-    NOW,
-    ROOT,
-    Change,
-    Who,
-)
+from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_SIZE, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
 from commonhold.trees import Attr as TreeAttr
 
 SECOND = 1_000_000_000
@@ -189,6 +179,7 @@ class Desk:
         self._agents: dict[int, _Agent] = {}
         self._handles = slots.worker << 40
         self._written: Counter[int] = Counter()  # how many have a node open for writing
+        self._known: dict[int, int] = {}  # how often the kernel was given a node
         self._locked: set[int] = set()  # nodes on which there may be locks
         self._interrupted: list[tuple[_Agent, int]] = []  # since we looked
         self._late: list[tuple[_Agent, int]] = []  # before that
@@ -337,22 +328,23 @@ class Desk:
 
     def _notice(self, uid: int, frame: Frame) -> None:
         """Pass on what an agent says of its user's own tree."""
-        base = self._slots.slot(uid) << _SHIFT
+        name = None
         try:
             if frame.code == Notice.OBJECT:
                 (number,) = _OBJECT.decode(frame.body)
-                notice = fusenotices.inval_inode(base | number, 0, 0)
             elif frame.code == Notice.NAME:
                 number, name = _NAME.decode(frame.body)
-                if not 0 < len(name) <= MAX_NAME:
-                    raise Lied(f"a name of {len(name)} bytes")
-                notice = fusenotices.inval_entry(base | number, name, 0)
             else:
                 raise Lied(f"notice {frame.code}")
         except msgspec.MsgspecError as error:
             raise Lied(str(error)) from error
-        if not 0 < number <= MAX_NUMBER:
-            raise Lied(f"number {number}")
+        if not 0 < number <= MAX_NUMBER or (name is not None and not 0 < len(name) <= MAX_NAME):
+            raise Lied(f"a notice of number {number}")
+        slot = self._slots.of(uid, frame.tree)
+        if slot is None:  # nor does the kernel know anything of it
+            return
+        nodeid = slot << _SHIFT | number
+        notice = fusenotices.inval_inode(nodeid, 0, 0) if name is None else fusenotices.inval_entry(nodeid, name, 0)
         self._outside.tell(notice)
 
     # ── how answers become replies ──
@@ -363,6 +355,8 @@ class Desk:
             raise Lied(f"number {number}")
         if mode >> 12 not in _TYPES or not 0 <= size <= MAX_SIZE:
             raise Lied(f"mode {mode:o}, {size} bytes")
+        if len(owner) > MAX_PRINCIPAL or len(group) > MAX_PRINCIPAL:
+            raise Lied("an owner with a name that is too long")
         uid = self._ids.uid(owner)
         gid = self._ids.gid(group)
         return Attr(
@@ -373,8 +367,10 @@ class Desk:
         )  # fmt: skip
 
     def _entry_of(self, base: int, found: TreeAttr) -> Entry:
+        """An entry as the kernel is given it, which counts as one reference more."""
         attr = self._attr_of(base, found)
         valid = _IPNS_VALID if base >> _SHIFT == IPNS_SLOT else HOUR
+        self._known[attr.ino] = self._known.get(attr.ino, 0) + 1
         return Entry(attr.ino, 0, valid, valid, attr)
 
     def _as_entry(self, unique: int, frame: Frame, nodeid: int) -> Reply:
@@ -442,7 +438,11 @@ class Desk:
     @staticmethod
     def _as_held(unique: int, frame: Frame, _context: object) -> Reply:
         found = BY_NAME["test"].result.decode(frame.body)  # type: ignore[union-attr]
-        return fusereplies.lock(unique, Lock(*found) if found is not None else Lock(0, 0, _UNLOCKED, 0))
+        if found is None:
+            return fusereplies.lock(unique, Lock(0, 0, _UNLOCKED, 0))
+        if not 0 <= found.start <= found.end <= MAX_SIZE or not 0 <= found.kind < _UNLOCKED:
+            raise Lied("a lock that cannot be")
+        return fusereplies.lock(unique, Lock(*found))
 
     def _as_opened(self, unique: int, _frame: Frame, context: tuple[int, int]) -> Reply:
         return fusereplies.opened(unique, self._handle(*context))
@@ -489,6 +489,8 @@ class Desk:
                 else:
                     fits = listing.add(name, base | number, mode >> 12 & 15, position + 2)
                 if not fits:
+                    if attr is not None:
+                        self._forgotten([(base | number, 1)])
                     break
         return fusereplies.data(unique, listing.payload())
 
@@ -589,8 +591,21 @@ class Desk:
         self._call(request, "lookup", (nodeid & MAX_NUMBER, body.name), self._as_entry, nodeid)
 
     def _forget(self, _request: Request, body: Any) -> None:
+        self._forgotten(body.items)
+
+    def _forgotten(self, items: Sequence[tuple[int, int]]) -> None:
+        """The kernel has so many references less. Agents hear of those to which it has none left.
+
+        What a worker before this one gave out is not counted: to that the first that is forgotten is the last.
+        """
+        known = self._known
         slots: dict[int, list[int]] = {}
-        for nodeid, _ in body.items:
+        for nodeid, count in items:
+            left = known.get(nodeid, 0) - count
+            if left > 0:
+                known[nodeid] = left
+                continue
+            known.pop(nodeid, None)
             slots.setdefault(nodeid >> _SHIFT, []).append(nodeid & MAX_NUMBER)
         for slot, numbers in slots.items():
             for start in range(0, len(numbers), _MAX_ITEMS):
@@ -843,6 +858,7 @@ class Desk:
                 agent.kept -= len(asked.payload)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
             elif id_ in agent.patient:
+                self._interrupted.append((agent, id_))
                 uid, which = self._slots.tree(agent.patient[id_].context) or (0, 0)
                 call = BY_NAME["interrupt"].number
                 self._outside.call(uid, head(0, call, which, 0, encode((id_,)), 0), _NOTHING)
@@ -853,7 +869,7 @@ class Desk:
         """End what was to be ended when we looked last, and is not done yet. Whoever was to be killed can die then."""
         late, self._late, self._interrupted = self._late, self._interrupted, []
         for agent, id_ in late:
-            asked = agent.asked.pop(id_, None)
+            asked = agent.asked.pop(id_, None) or agent.patient.pop(id_, None)
             if asked is not None:
                 agent.abandoned.add(id_)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))

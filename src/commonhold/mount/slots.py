@@ -58,6 +58,12 @@ class Slots:
         """Whose agent serves a slot, and which of its trees."""
         return self._trees.get(slot)
 
+    def of(self, uid: int, which: int) -> int | None:
+        """The slot of one of a user's trees, if it has one."""
+        if which == Which.VOLUME:
+            return self._slots.get(uid)
+        return next((slot for slot in (IPFS_SLOT, IPNS_SLOT) if self._trees[slot] == (uid, which)), None)
+
     def slot(self, uid: int) -> int:
         """A user's slot, a new one if need be. Full."""
         known = self._slots.get(uid)

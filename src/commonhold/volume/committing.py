@@ -5,12 +5,14 @@ more is let go. Little is kept in that transaction itself, and moved to the vaul
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from commonhold.errors import HoldError, Kind, from_os
 from commonhold.volume.faults import from_hold
 from commonhold.volume.ground import Ground, packed
 from commonhold.volume.outbox import Load, Place
+from commonhold.volume.point import Point
 from commonhold.volume.tables import Tables
 from commonhold.volume.vault import Vault
 
@@ -28,11 +30,22 @@ class Committing(Ground):
         self._committing = threading.RLock()
         self._unused: list[int] = []  # chapters that the next commit will not need
         self._leaving: list[int] = []  # those that the last one needs no more
+        self._points = 0  # that are open, and may need them
 
-    def commit(self) -> None:
-        """Put all that was done so far on disk."""
+    @contextmanager
+    def point(self) -> Iterator[Point]:
+        """All that was done so far, on disk, as a point in time. Calls wait no longer than for a commit."""
         with self._committing:
             self._commit(INLINE)
+            point = Point(self._tables.path, self._opened.get)
+            self._points += 1
+        try:
+            yield point
+        finally:
+            point.close()
+            with self._committing:
+                self._points -= 1
+                self._let_go()
 
     def _commit(self, inline: int) -> None:
         """Commit; so many bytes may go into the transaction. The second time round writes wait."""
@@ -90,7 +103,7 @@ class Committing(Ground):
 
     def _let_go(self) -> None:
         """Have the vault keep no longer what no commit needs. What fails is left for the next time."""
-        while self._leaving:
+        while self._leaving and not self._points:
             try:
                 self._vault.drop(self._leaving[-1])
             except HoldError as error:

@@ -4,6 +4,7 @@ All that was changed since the last `commit` is one open transaction, which stay
 several threads: whoever owns it has a lock. Errors are sqlite3's, but of opening and committing HoldError.
 """
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ from urllib.parse import quote
 
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import disk
+from commonhold.host.repository import VOLUME
+from commonhold.trees import MAX_NUMBER
 from commonhold.volume.extents import Extents
 
 VERSION = 1
-FILE = "volume.sqlite"
+FILE = VOLUME
 _SPARE = 1 << 24  # numbers passed over at every opening: those of what a crash undid are never used again
 _PAGES = 8  # that a change of one row changes, but for new ones
 _FRAME = 4096 + 24
@@ -89,14 +92,16 @@ class Tables:
     """The tables of one volume."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._path = str(path)
+        self._turn = -1
         with self._errors("open"):
             self.db = sqlite3.connect(f"file:{_quoted(path)}?mode=rw", uri=True, isolation_level=None, timeout=0.5,
                                       check_same_thread=False, cached_statements=256)  # fmt: skip
             try:
                 self._prepare()
             except BaseException:
-                self.db.close()
+                self.close()
                 raise
         self._before = (0, 0, 0)  # when the transaction began
         self._aside = self._size = 0  # bytes of the log that there is disk space for, and its own
@@ -108,8 +113,8 @@ class Tables:
         self.extents = Extents(self.db, self.ticket)
 
     def _prepare(self) -> None:
+        self._sole()
         execute = self.db.execute
-        execute("pragma locking_mode = exclusive")
         version = execute("pragma user_version").fetchone()[0]
         if version != VERSION:
             why = f"a volume of format {version}; this program knows format {VERSION}"
@@ -122,12 +127,22 @@ class Tables:
         execute("pragma cache_size = -32768")
         execute("pragma wal_autocheckpoint = 4096")
         execute(f"pragma journal_size_limit = {_LOG}")
-        execute("begin immediate")  # so that another who has it open is found out now
-        execute("commit")
+
+    def _sole(self) -> None:
+        """Be the only process that has it open. SQLite's own lock for that would keep out a `Point` of ours, too."""
+        with os_errors("open", self._path):
+            self._turn = os.open(f"{self._path}-lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HoldError("open", Kind.BUSY, self._path, "another process has it open") from None
 
     def close(self) -> None:
         """Close the file; what was not committed is gone."""
         self.db.close()
+        if self._turn >= 0:
+            os.close(self._turn)
+            self._turn = -1
 
     # ── transactions ──
 
@@ -215,7 +230,9 @@ class Tables:
     # ── objects ──
 
     def object(self, number: int) -> Object | None:
-        """An object's row."""
+        """An object's row. Any number may be asked for."""
+        if not 0 < number <= MAX_NUMBER:
+            return None
         row = self.db.execute(f"select {_OBJECT} from object where number = ?", (number,)).fetchone()
         return None if row is None else Object._make(row)
 
@@ -254,7 +271,9 @@ class Tables:
     # ── entries ──
 
     def found(self, parent: int, name: bytes) -> Object | None:
-        """The object that a name leads to."""
+        """The object that a name leads to; any numbers may be asked for."""
+        if not 0 < parent <= MAX_NUMBER:
+            return None
         row = self.db.execute(
             "select o.number, mode, links, owner, grp, size, held, accessed, modified, changed, born, device, o.parent"
             " from entry e join object o on o.number = e.number where e.parent = ? and e.name = ?",

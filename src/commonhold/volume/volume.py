@@ -9,9 +9,9 @@ from pathlib import Path
 from commonhold.errors import HoldError, Kind
 from commonhold.trees import ROOT, Room
 from commonhold.volume import tables
+from commonhold.volume.adopting import Adopting
 from commonhold.volume.tables import Object, Tables
 from commonhold.volume.vault import Vault
-from commonhold.volume.verifying import Verifying
 
 _OBJECTS = 1 << 47  # as many as there are numbers for
 
@@ -24,7 +24,7 @@ def create(directory: Path, owner: str, node: str, clock: Callable[[], int] = ti
     tables.create(directory / tables.FILE, meta, root, owner)
 
 
-class Volume(Verifying):
+class Volume(Adopting):
     """A `trees.Tree`. `clock` gives nanoseconds since 1970.
 
     Whoever has it calls `commit` a while after `dirty_since`, `settle` now and then, and `close`. Safe from many
@@ -78,12 +78,12 @@ class Volume(Verifying):
         self._end()
 
     def _end(self) -> None:
+        with self._held.freed:
+            self._held.lost = self._held.lost or HoldError("open", Kind.FAILED, str(self._path), "it was closed")
+            self._held.freed.notify_all()
         self._outbox.close()
         self._pool.shutdown()
-        with self._held.freed:
-            self._held.lost = HoldError("open", Kind.FAILED, str(self._path), "it was closed")
-            self._held.freed.notify_all()
-            self._tables.close()
+        self._tables.close()
 
     def sync(self, number: int) -> None:
         """See `trees.Tree`. All of the volume is committed, whatever the object."""
