@@ -61,6 +61,10 @@ class NodeMounts:
         """See `Mounts`."""
         return self._mounts.attended()
 
+    def own(self) -> Own:
+        """See `Mounts`."""
+        return self._mounts.own(self._node)
+
 
 class Mounts:
     """All of them. `state` is where the user's own things are."""
