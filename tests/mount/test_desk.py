@@ -404,6 +404,41 @@ def test_whatever_a_kernel_asked_once_is_answered_or_asked_for(present: bool) ->
             assert done <= 1 and (done or not present or opcode in NO_REPLY)
 
 
+# ── holes ──
+
+
+def seek(mount: Mount, node: int = NODE) -> int | None:
+    """What a look for a hole is answered; None where the agent is asked."""
+    unique = mount.ask(Opcode.LSEEK, kernel.lseek(0, 4), node)
+    return None if mount.calls[-1:] and mount.calls[-1].id == unique else mount.only(unique).errno
+
+
+def opened(mount: Mount, flags: int, error: int = 0) -> None:
+    mount.answer(ALICE, mount.ask(Opcode.OPEN, kernel.opening(flags), NODE), error=error)
+
+
+def test_no_holes_are_told_of_while_somebody_may_be_writing(mount: Mount) -> None:
+    opened(mount, os.O_RDONLY)
+    opened(mount, os.O_RDWR, errno.ENOENT)
+    assert seek(mount) is None
+    for flags in (os.O_WRONLY, os.O_RDWR | os.O_APPEND):
+        opened(mount, flags)
+        assert seek(mount) == errno.EINVAL and seek(mount, NODE + 1) is None
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_RDONLY), NODE)
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_WRONLY), NODE)
+    assert seek(mount) == errno.EINVAL
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_RDWR | os.O_APPEND), NODE)
+    assert seek(mount) is None
+    created = mount.ask(Opcode.CREATE, kernel.create(os.O_WRONLY, 0o644, b"x"), NODE + 1)
+    mount.answer(ALICE, created, FILE)
+    assert seek(mount) == errno.EINVAL
+
+
+def test_no_holes_are_told_of_by_who_does_not_know_what_was_open_before(mount: Mount) -> None:
+    mount.slots.worker = 2
+    assert seek(mount) == errno.EINVAL
+
+
 # ── forgetting ──
 
 
