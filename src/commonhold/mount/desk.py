@@ -465,10 +465,13 @@ class Desk:
         return _sized(unique, bytes(frame.payload), size)
 
     @staticmethod
-    def _as_xattrs(unique: int, frame: Frame, size: int) -> Reply:
+    def _as_xattrs(unique: int, frame: Frame, context: tuple[int, bool]) -> Reply:
+        size, root = context
         names = BY_NAME["xattrs"].result.decode(frame.body)  # type: ignore[union-attr]
         if any(not 0 < len(name) <= 255 or 0 in name for name in names):
             raise Lied("an attribute's name")
+        if not root:  # the others are not to know of root's: xattr(7)
+            names = [name for name in names if not name.startswith(b"trusted.")]
         return _sized(unique, b"".join(name + b"\0" for name in names), size)
 
     def _as_listing(self, unique: int, frame: Frame, context: tuple[int, int, int, bool]) -> Reply:
@@ -803,25 +806,23 @@ class Desk:
     def _getxattr(self, request: Request, body: Any) -> None:
         if request.nodeid >> _SHIFT == 0 or body.name.startswith(b"security."):  # asked for before every first write
             raise Refused(errno.ENODATA)
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         self._call(request, "xattr", (request.nodeid & MAX_NUMBER, body.name), self._as_xattr, body.size)
 
     def _listxattr(self, request: Request, body: Any) -> None:
         if request.nodeid >> _SHIFT == 0:
             self._outside.reply(_sized(request.unique, b"", body.size))
             return
-        self._call(request, "xattrs", (request.nodeid & MAX_NUMBER,), self._as_xattrs, body.size)
+        given = (request.nodeid & MAX_NUMBER,)
+        self._call(request, "xattrs", given, self._as_xattrs, (body.size, request.uid == 0))
 
     def _setxattr(self, request: Request, body: Any) -> None:
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         given = (request.nodeid & MAX_NUMBER, body.name, body.value, body.flags)
         self._call(request, "set_xattr", given, self._as_done)
 
     def _removexattr(self, request: Request, body: Any) -> None:
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         self._call(request, "remove_xattr", (request.nodeid & MAX_NUMBER, body.name), self._as_done)
 
     def _fallocate(self, request: Request, body: Any) -> None:
@@ -890,9 +891,12 @@ def _failure(unique: int, number: int) -> Reply:
     return fusereplies.error(unique, errno.EOPNOTSUPP if number == errno.ENOSYS else number)
 
 
-def _kept(name: bytes) -> bool:
-    """Whether attributes of that kind are kept: the user's own, and root's."""
-    return name.startswith((b"user.", b"trusted."))
+def _check_attribute(name: bytes) -> None:
+    """Refuse attributes that are not kept: all but the user's own, and root's."""
+    if not name.startswith((b"user.", b"trusted.")):
+        raise Refused(errno.EOPNOTSUPP)
+    if name in (b"user.", b"trusted."):
+        raise Refused(errno.EINVAL)
 
 
 def _sized(unique: int, value: bytes, size: int) -> Reply:
