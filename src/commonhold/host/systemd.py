@@ -29,7 +29,6 @@ def notify(environment: Mapping[str, str], state: str) -> None:
     if not where:
         return
     address = "\0" + where[1:] if where.startswith("@") else where
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        with suppress(OSError):
-            sock.connect(address)
-            sock.sendall(state.encode())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock, suppress(OSError):
+        sock.connect(address)
+        sock.sendall(state.encode())
