@@ -167,6 +167,21 @@ def test_the_root_itself_comes_back_and_what_was_made_since_is_in_a_snapshot(hom
     assert list(volume.verify()) == []
 
 
+@pytest.mark.parametrize("mode", [FILE, PIPE, LINK])
+def test_what_has_several_names_comes_back_whole_by_any_of_them(home: Home, mode: int) -> None:
+    first, second = (make(home.volume, ROOT, name, DIRECTORY) for name in (b"a", b"b"))
+    home.volume.change(second, Change(owner="bob@family", group="bob@family"))
+    one = make(home.volume, first, b"one", mode, b"target" if mode == LINK else b"")
+    home.volume.set_xattr(one, b"user.a", b"1", 0)
+    if mode == FILE:
+        home.volume.change(one, Change(size=5 * CHUNK, mode=0o4700))
+    home.volume.link(one, second, b"two")
+    home.shoot(name="s")
+    seen = home.look("/hold/me/a/one")
+    home.restore("s", "b", to="/hold/me/back")
+    assert home.look("/hold/me/back/two") == {name: what for name, what in seen.items() if name != "same"}
+
+
 def test_holes_cost_nothing_however_large(home: Home) -> None:
     file = make(home.volume, ROOT, b"huge", FILE)
     write(home.volume, file, 5 * CHUNK + 3, b"data")
