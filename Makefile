@@ -19,7 +19,7 @@ $(DEV): pyproject.toml packaging/bootstrap
 	@packaging/bootstrap $(VENV) '.[dev]'
 	@touch $@ $(RUN)
 
-demo: $(RUN) ## add a real directory (DIR=…), read it back, compare, break a block; as root, two users of one node
+demo: $(RUN) ## add a real directory (DIR=…), read it back, compare, break a block; as root, two users of one node and one mount
 	@packaging/demo $(BIN)/hold $(DIR)
 	@packaging/demo-users $(BIN)/hold
 

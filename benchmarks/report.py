@@ -45,6 +45,11 @@ def thousand_files(count: int) -> Work:
     return Work(count / 1e3, "k files")
 
 
+def thousands(count: int, unit: str) -> Work:
+    """What is counted as work."""
+    return Work(count / 1e3, f"k {unit}")
+
+
 def timed(seconds: Sequence[float], work: Work) -> str:
     """Return times and rate as they are shown."""
     return f"{spread(seconds, '.2f')} s, {work.rate(seconds)}"
@@ -66,6 +71,12 @@ def compared(
     found = ratios(theirs, ours)
     met = None if at_least is None else statistics.median(found) >= at_least
     return Line(row, what, timed(ours, work), f"{name}: {timed(theirs, work)}", spread(found, ".2f"), target, met)
+
+
+def rated(row: int, what: str, seconds: Sequence[float], work: Work, at_least: float) -> Line:
+    """Hold a rate, in the work's unit, against what it should be."""
+    met = work.amount / statistics.median(seconds) >= at_least
+    return Line(row, what, timed(seconds, work), "", "", f"≥ {at_least:g} {work.unit}/s", met)
 
 
 def limited(row: int, what: str, millis: Sequence[float], yardstick: str, below: float | None = None) -> Line:

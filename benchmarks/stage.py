@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import measuring
 from measuring import Failed, Ledger, Sample
 
 Step = Callable[[], None]
+T = TypeVar("T")
 
 GIB = 1 << 30
 
@@ -71,12 +73,16 @@ class Stage:
     def measure(self, name: str, argv: list[str], out: Path | None = None) -> Sample:
         """Run a command and note what it took."""
         sample = self.prepare(argv, out)
+        self.note(name, sample)
+        return sample
+
+    def note(self, name: str, sample: Sample) -> None:
+        """Note what something took."""
         self.ledger.note(name, sample)
         print(
             f"  {name}: {sample.seconds:.3f} s, {sample.cpu:.2f} s of CPU, {sample.peak / 2**20:.0f} MiB",
             file=sys.stderr,
         )
-        return sample
 
     def last_line(self) -> str:
         """The last line that the last command wrote to standard output."""
@@ -128,6 +134,6 @@ class Stage:
             raise Failed(f"{got} is not what was added: {(result.stdout + result.stderr)[:500]}")
 
 
-def in_turn(steps: list[Step], run: int) -> list[Step]:
+def in_turn(steps: list[T], run: int) -> list[T]:
     """Return the steps, backwards in every other run: neighbours stay neighbours, and each goes first in turn."""
     return steps[::-1] if run % 2 else steps

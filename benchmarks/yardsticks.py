@@ -10,7 +10,7 @@ from pathlib import Path
 from measuring import Failed
 from stage import Stage
 
-PACKAGES = {"restic": "restic", "borg": "borgbackup"}
+PACKAGES = {"restic": "restic", "borg": "borgbackup", "bindfs": "bindfs"}
 _HASHING = str(Path(__file__).with_name("hashing.py"))
 
 

@@ -287,6 +287,10 @@ class Mounts(Protocol):
         """Serve a mount, whose connected socket this is, from now on. Returns at once."""
         ...
 
+    def attended(self) -> list[OsPath]:
+        """The mounts that are served now, by the sockets where agents come to them."""
+        ...
+
 
 class Held(NamedTuple):
     """What is in a tree, as stat(2) has it. Times in nanoseconds since 1970; whose it is, as principals."""

@@ -381,12 +381,12 @@ def test_who_tends_the_trees_is_told_of_changes_and_of_nothing_else(slow: Slow, 
 
 
 def test_a_notice_goes_to_the_mount_that_is_there(attendance: Attendance) -> None:
-    attendance.notify(Which.IPNS, Notice.OBJECT, 7)
+    attendance.object_changed(7)
     with asking(attendance) as mount:
         mount.ask(call(2, "attr", ROOT))
-        attendance.notify(Which.IPNS, Notice.NAME, 7, b"name")
+        attendance.name_changed(7, b"name")
         (said,) = mount.answers(1)
-    assert said == (NOTICE, Notice.NAME, Which.IPNS, encode([7, b"name"]), b"")
+    assert said == (NOTICE, Notice.NAME, Which.VOLUME, encode([7, b"name"]), b"")
 
 
 # ── the first words ──

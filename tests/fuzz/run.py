@@ -10,9 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from commonhold.formats.keys import Seed, encode_pem
+from commonhold.ipc.treewords import encode
 from tests import vectors
 from tests.fuzz.targets import TARGETS
 
+_ATTR = (7, 0o100644, 1, "alice@home", "alice@home", 5, 8, 1 << 60, 1, 1, 1, 0)
+ANSWERS: list[Any] = [
+    _ATTR,
+    [(b"name", 1, 7, 0o100644, _ATTR)],
+    [(b"name", 1, 7, 0, None)],
+    [b"user.a"],
+    (9, 8, 7, 6),
+    5,
+]
 CRASHES = Path(__file__).parent / "crashes"
 
 
@@ -32,6 +42,8 @@ def seeds() -> list[bytes]:
         ]
     found += [b"2126-11-21T00:00:00.123456789Z", encode_pem(Seed(bytes(32)))]
     found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
+    found += [bytes.fromhex(case["hex"]) for case in vectors.cases("fuse-requests")]
+    found += [b"abcd" + encode(said) for said in ANSWERS]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]

@@ -30,12 +30,17 @@ from commonhold.formats import (
 from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.malformed import Malformed
+from commonhold.ipc.treeframes import Broken, Incoming
+from commonhold.mount.desk import Lied
 from commonhold.sealing import links, opening
 from commonhold.sealing.block import Outer, sealed_size
 from commonhold.sealing.seal import verify_key
 from commonhold.unixfs import chunk, read
 from commonhold.unixfs.nodes import children
 from commonhold.unixfs.run import items, run
+from tests import vectors
+from tests.mount.desks import Mount
+from tests.mount.kernel import ALICE, SHIFT
 
 _DIR = cids.make_v1(cids.DAG_PB, multihash.sha2_256(b""))
 
@@ -121,6 +126,52 @@ def _fuse(data: bytes) -> None:
     fuse.parse(data)
 
 
+class _Pieces:
+    """Bytes that come by a socket, a few at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def recv_into(self, view: memoryview) -> int:
+        count = min(len(view), len(self._data), 1 + len(self._data) // 3)
+        view[:count], self._data = self._data[:count], self._data[count:]
+        return count
+
+
+def _frames(data: bytes) -> None:
+    """Any bytes of an agent's; and any behind a head that is right."""
+    for said in (data, struct.pack("<IIQHBB", len(data) // 2, len(data) - len(data) // 2, 2, 1, 0, 0) + data):
+        incoming, pieces = Incoming(), _Pieces(said)
+        with contextlib.suppress(Broken):
+            while incoming.fill(pieces):  # type: ignore[arg-type]
+                for frame in incoming.frames():
+                    assert len(frame.body) + len(frame.payload) <= len(said)
+
+
+_ASKED = [bytes.fromhex(case["hex"]) for case in vectors.cases("fuse-requests") if "request" in case]
+
+
+def _desk(data: bytes) -> None:
+    """A request of the kernel's and any answer to it; any request. Whoever asked is told one thing."""
+    mount = Mount(ALICE)
+    mount.root(ALICE)
+    with contextlib.suppress(Malformed):
+        mount.desk.ask(memoryview(data))
+    raw = bytearray(_ASKED[int.from_bytes(data[:2], "little") % len(_ASKED)])
+    raw[16:24] = (3 << SHIFT | 7).to_bytes(8, "little")
+    raw[24:32] = struct.pack("<II", ALICE, ALICE)
+    mount.calls.clear()
+    mount.desk.ask(memoryview(raw))
+    for call in [call for call in mount.calls if call.id]:
+        before = len(mount.replies)
+        code, cut = sum(data[2:3]) % 8, sum(data[3:4])
+        with contextlib.suppress(Lied):
+            mount.say(ALICE, call.id, code, data[4 + cut :], data[4 : 4 + cut])
+        assert len(mount.replies) == before + 1
+    with contextlib.suppress(Lied):
+        mount.say(ALICE, 0, sum(data[:1]) % 4, data[1:])
+
+
 def _ipns(data: bytes) -> None:
     """A record that is read says what can be written again, and reads the same."""
     record = ipns.decode(data)
@@ -147,6 +198,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "links": _decoder(lambda data: children(_DIR, data)),
     "car": _decoder(_car),
     "fuse": _decoder(_fuse),
+    "frames": _frames,
+    "desk": _desk,
     "keylist": _decoder(keylist.unpack),
     "spots": _decoder(spots.unpack),
     "reads": _reads,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from commonhold.host import health
-from commonhold.host.health import Entry, Finding, Space, Status
+from commonhold.host.health import Entry, Finding, Shown, Space, Status
+from commonhold.host.mounted import Mounted
 from commonhold.host.repository import Candidate, Choice
 from commonhold.host.units import Drift
 
@@ -187,3 +188,22 @@ def test_drop_ins_are_named_and_not_judged() -> None:
     drop_in = Path("/etc/systemd/system/a.service.d/b.conf")
     found = health.units([Drift("a.service", Path("/usr/lib/systemd/system/a.service"), drop_ins=(drop_in,))])
     assert judged(found) == [("OK", "")] and str(drop_in) in found[0].said
+
+
+@pytest.mark.parametrize(
+    ("found", "enabled", "judgement"),
+    [
+        ([], False, ("OK", "")),
+        ([], True, ("FAIL", "systemctl status commonhold-mount")),
+        ([("1.0", None)], True, ("OK", "")),
+        ([("1.0", None)], False, ("OK", "")),
+        ([("0.9", None)], True, ("WARN", "sudo systemctl restart commonhold-mount")),
+        ([("1.0", "Transport endpoint is not connected")], True, ("FAIL", "sudo systemctl restart commonhold-mount")),
+        ([("1.0", "no answer within 3 s")], False, ("FAIL", "sudo hold mount --off")),
+    ],
+)
+def test_a_mount_answers_and_is_of_this_version(
+    found: list[tuple[str, str | None]], enabled: bool, judgement: tuple[str, str]
+) -> None:
+    seen = [Shown(Mounted(Path("/hold"), "/hold", version), why) for version, why in found]
+    assert judged(health.mount(seen, enabled, "1.0")) == [judgement]

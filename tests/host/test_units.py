@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.host.repository import SYSTEM
-from commonhold.host.units import AGENT, NODE, SYSTEM_PATHS, drift, shipped
+from commonhold.host.repository import SYSTEM, SYSTEM_SOCKET
+from commonhold.host.units import AGENT, MOUNT, NODE, SYSTEM_PATHS, drift, shipped
+from commonhold.mount import config as mounts
 from commonhold.node.config import Limits, parse
 
 _UNITS = Path(__file__).parents[2] / "packaging/systemd"
@@ -28,7 +29,7 @@ def _analyze(directory: Path, *words: str) -> str:
 
 
 @_ANALYZE
-@pytest.mark.parametrize(("units", "manager"), [(NODE, "--system"), (AGENT, "--user")])
+@pytest.mark.parametrize(("units", "manager"), [(NODE, "--system"), (MOUNT, "--system"), (AGENT, "--user")])
 def test_systemd_finds_nothing_wrong(tmp_path: Path, units: tuple[str, ...], manager: str) -> None:
     for unit in units:  # the one change: a program that exists on this machine
         (tmp_path / unit).write_text(shipped(unit).replace("=/usr/bin/hold ", f"={sys.executable} "))
@@ -40,6 +41,8 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, units: tuple[str, ...], man
     ("service", "most"),
     [
         ("commonhold-node.service", 1.0),
+        # Root's, and in the host's mount namespace: half of what can be taken away cannot be taken from it.
+        ("commonhold-mount.service", 3.6),
         # Counted as root's, with all capabilities of root; a user's process has none of them.
         ("commonhold-agent.service", 6.0),
     ],
@@ -54,6 +57,33 @@ def test_the_node_can_tell_who_calls_it() -> None:
     """With one of these it would take callers for nobody, or nobody for a caller."""
     settings = {line.partition("=")[0] for line in shipped("commonhold-node.service").splitlines()}
     assert not settings & {"PrivateUsers", "ProtectProc", "ProcSubset", "DynamicUser"}
+
+
+def test_nothing_gives_the_mount_a_view_of_the_files_that_is_not_the_hosts() -> None:
+    """With one of these nobody else would see what it mounts. Source: systemd.exec(5), and what systemd 252 does."""
+    settings = dict(
+        line.split("=", 1) for line in shipped("commonhold-mount.service").splitlines() if re.match(r"\w+=", line)
+    )
+    for name in settings:
+        assert not re.match(
+            r"(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec|BindReadOnly|Bind)Paths|Root|TemporaryFileSystem|MountFlags"
+            r"|Protect(System|Home|Proc|Kernel\w+|ControlGroups)|ProcSubset|Private(Tmp|Devices|IPC|Users)|DynamicUser"
+            r"|LogNamespace|MountImages|Extension\w+",
+            name,
+        ), name
+    assert settings["PrivateMounts"] == "no" and settings["PrivateNetwork"] == "yes"
+
+
+def test_the_example_config_is_what_a_mount_reads_and_shows_the_defaults() -> None:
+    example = shipped("mount.toml")
+    read = mounts.parse(tomllib.loads(example))
+    shown = tuple((name, Path("/", name)) for name in mounts.NAMES)
+    assert read == mounts.Config(shown=shown, node=SYSTEM_SOCKET)
+    every_field = re.sub(r"^#(?=\w+ = )", "", example, flags=re.MULTILINE)
+    assert mounts.parse(tomllib.loads(every_field)) == read
+    assert f"RuntimeDirectory={read.socket.parent.name}\n" in shipped("commonhold-mount.service")
+    for user in (read.user, read.public):
+        assert re.search(rf"^u {user} ", shipped("commonhold.sysusers"), re.MULTILINE)
 
 
 def test_the_example_config_is_what_a_node_reads_and_shows_the_defaults() -> None:
@@ -96,6 +126,6 @@ def test_a_unit_that_is_not_installed_is_not_the_same(tmp_path: Path) -> None:
 
 
 def test_every_unit_is_shipped_and_says_where_its_manual_is() -> None:
-    for unit in NODE + AGENT:
+    for unit in NODE + MOUNT + AGENT:
         assert "Documentation=man:commonhold(7)" in shipped(unit)
     assert Path("/etc/systemd/system") == SYSTEM_PATHS[0]

@@ -14,7 +14,7 @@ from commonhold.formats.fusereplies import Attr, Entry, Opened, Reply, Statfs
 from commonhold.formats.malformed import Malformed
 from commonhold.ipc.treewords import RESENT, Which
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT
-from commonhold.trees import MAX_IO, NOW, ROOT, Room
+from commonhold.trees import MAX_IO, NOW, ROOT, Item, Room
 from commonhold.trees import Attr as TreeAttr
 from tests import vectors
 from tests.mount import kernel
@@ -418,6 +418,26 @@ def test_what_is_forgotten_is_told_to_those_whose_it_was(mount: Mount) -> None:
         (ALICE, 0, "forget", [[7]]),
     ]
     assert not mount.replies
+
+
+def test_an_object_is_forgotten_when_the_kernel_has_given_back_all_that_it_was_given(mount: Mount) -> None:
+    for _ in range(3):
+        unique = mount.ask(Opcode.LOOKUP, kernel.named(b"x"), NODE)
+        mount.answer(ALICE, unique, FILE)
+    del mount.calls[:]
+    mount.ask(Opcode.FORGET, kernel.forget(2), NODE)
+    assert mount.calls == []  # this one may have been on its way while the name was looked up again
+    mount.ask(Opcode.FORGET, kernel.forget(1), NODE)
+    assert [list(call.given) for call in mount.calls] == [[[7]]]
+
+
+def test_an_entry_that_found_no_room_in_a_listing_is_forgotten(mount: Mount) -> None:
+    items = [Item(b"a" * 200, 1, 7, FILE.mode, FILE), Item(b"b" * 200, 2, 8, FILE.mode, FILE._replace(number=8))]
+    unique = mount.ask(Opcode.READDIRPLUS, kernel.reading(2, 400), NODE)
+    mount.answer(ALICE, unique, items)
+    assert [(call.name, list(call.given)) for call in mount.calls if call.id == 0] == [("forget", [[8]])]
+    mount.ask(Opcode.FORGET, kernel.forget(1), NODE)
+    assert list(mount.calls[-1].given) == [[7]]
 
 
 def test_what_is_forgotten_brings_no_agent() -> None:

@@ -207,6 +207,27 @@ def test_an_interrupted_agent_that_leaves_owes_nothing() -> None:
     assert mount.only(unique).errno == errno.EIO
 
 
+def test_who_waits_for_a_lock_can_be_killed_whatever_the_agent_does() -> None:
+    mount = Mount(ALICE)
+    node = mount.node(ALICE, 7)
+    told, silent = (mount.ask(Opcode.SETLKW, kernel.LOCK, node) for _ in range(2))
+    mount.desk.look()
+    mount.desk.look()
+    assert not mount.replies  # it takes as long as it takes
+    interrupt(mount, told)
+    interrupt(mount, silent)
+    assert [(call.name, call.id, list(call.given)) for call in mount.calls[2:]] == [
+        ("interrupt", 0, [told]),
+        ("interrupt", 0, [silent]),
+    ]
+    mount.answer(ALICE, told, error=errno.EINTR)
+    mount.desk.look()
+    mount.desk.look()
+    assert mount.only(told).errno == mount.only(silent).errno == errno.EINTR
+    mount.answer(ALICE, silent)  # too late, and no lie
+    assert len(mount.replies) == 2
+
+
 # ── limits ──
 
 

@@ -75,6 +75,10 @@ LIES: list[tuple[Opcode, bytes, list[Any]]] = [
         Opcode.LISTXATTR, kernel.listxattr(9),
         [None, 7, [""], ["text"], [b""], [b"a\0b"], [b"n" * 256], [[b"a"]], [b"n" * 255] * 257],
     ),
+    (
+        Opcode.GETLK, kernel.LOCK,
+        [7, [], [0, 9, 1], [0, 9, 2, 7], [0, 9, -1, 7], [9, 0, 1, 7], [-1, 9, 1, 7], [0, HUGE, 1, 7], [0, 9, 1, -7]],
+    ),
     (Opcode.READDIR, kernel.reading(0, 4096), [None, 7, [7], [[]], {}, [None]]),
     (Opcode.READDIRPLUS, kernel.reading(0, 4096), [None, 7, [7], [[]], {}, [None]]),
 ]  # fmt: skip

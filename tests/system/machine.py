@@ -25,7 +25,7 @@ mount -t tmpfs -o mode=755,size=1g machine /mnt
 debootstrap --variant=minbase --include="$1" "$2" /mnt "$3"
 mount -t tmpfs -o mode=755 machine /run
 exec systemd-nspawn --quiet --boot --private-network --register=no --keep-unit --link-journal=no --console=pipe \
-  --machine=hold-test --directory=/mnt
+  --machine=hold-test --bind=/dev/fuse --directory=/mnt
 """
 
 Done = subprocess.CompletedProcess[str]

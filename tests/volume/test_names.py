@@ -388,3 +388,61 @@ def test_room_counts_objects(volume: Volume) -> None:
     volume.unlink(ROOT, b"f")
     volume.forget([file])
     assert volume.room().objects == 1
+
+
+@pytest.mark.parametrize("number", [0, -1, 1 << 48, 1 << 63, 1 << 64])
+def test_numbers_that_no_object_can_have_are_nobodys(volume: Volume, number: int) -> None:
+    file = make(volume, b"f").number
+    for call in (
+        lambda: volume.lookup(number, b"x"),
+        lambda: volume.attr(number),
+        lambda: volume.change(number, Change(size=1)),
+        lambda: make(volume, b"x", FILE, number),
+        lambda: volume.link(number, ROOT, b"x"),
+        lambda: volume.rename(ROOT, b"f", number, b"x", 0),
+        lambda: volume.listing(number, 0, 1, False),
+        lambda: volume.read(number, 0, 1),
+        lambda: volume.cached(number, 0, 1),
+        lambda: write(volume, number, 0, b"x"),
+        lambda: volume.copy(file, 0, number, 0, 1),
+        lambda: volume.xattr(number, b"user.x"),
+        lambda: volume.parent(number),
+    ):
+        refused(errno.ENOENT, call)
+    volume.forget([number])
+    assert names(volume) == [b"f"]
+
+
+def test_offsets_and_values_that_cannot_be_are_refused(volume: Volume) -> None:
+    file = make(volume, b"f").number
+    write(volume, file, 0, b"x")
+    for offset in (1, 1 << 63, 1 << 64):
+        assert volume.read(file, offset, 10) == b"" == volume.cached(file, offset, 10)
+        assert volume.copy(file, offset, file, 5, 10) == 0
+    assert volume.read(file, 0, 1 << 64) == b"x"
+    for call in (
+        lambda: volume.read(file, -1, 10),
+        lambda: volume.read(file, 0, -1),
+        lambda: write(volume, file, -1, b"x"),
+        lambda: volume.allocate(file, 0, 0, 0),
+        lambda: volume.copy(file, -1, file, 5, 1),
+        lambda: volume.seek(file, 0, 0),
+        lambda: volume.listing(ROOT, 1 << 63, 1, False),
+        lambda: volume.listing(ROOT, 0, -1, False),
+        lambda: volume.make(ROOT, b"d", 0o020600, 1 << 63, b"", ALICE, True),
+        lambda: volume.make(ROOT, b"d", FILE, 0, b"", Who("\udc80", "g"), True),
+        lambda: volume.change(file, Change(owner="a\0b")),
+    ):
+        refused(errno.EINVAL, call)
+    for mode in (1 << 20, 2, 8, 32, 64):
+        refused(errno.EOPNOTSUPP, lambda mode=mode: volume.allocate(file, 0, 1, mode))  # type: ignore[misc]
+    refused(errno.EFBIG, lambda: write(volume, file, 1 << 64, b"x"))
+    refused(errno.ENXIO, lambda: volume.seek(file, 1 << 64, 3))
+    assert volume.write(file, 100, memoryview(b""), False) == 0
+    assert volume.attr(file).size == 1
+
+
+def test_closing_leaves_nobody_waiting(volume: Volume) -> None:
+    volume.close()
+    refused(errno.EIO, lambda: volume.attr(ROOT))
+    refused(errno.EIO, lambda: volume.sync(0))

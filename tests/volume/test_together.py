@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -164,6 +165,7 @@ def test_a_vault_that_is_away_makes_syncs_fail_only_when_much_is_unstored(
     assert content(volume, file) == b"a" * (2 * CHUNK) + b"b" * (2 * CHUNK)
     place.vault.step = lambda name: None
     volume.sync(0)
+    assert volume._extents.inline == 2 * CHUNK and len(place.vault.kept_chapters) == 1
     assert content(place.crash(volume), file) == b"a" * (2 * CHUNK) + b"b" * (2 * CHUNK)
 
 
@@ -227,13 +229,28 @@ def test_a_file_read_in_order_is_fetched_ahead(place: Place, volume: Volume) -> 
     write(volume, file, 0, b"".join(bytes([n]) * CHUNK for n in range(20)))
     volume.settle()
     volume._opened = Opened(place.vault.read)
-    assert volume.cached(file, 0, 10) is None
-    volume.read(file, 0, CHUNK)
-    volume.read(file, CHUNK, CHUNK)
-    volume._pool.submit(lambda: None).result()
+    missed = 0
+    for at in range(0, 20 * CHUNK, CHUNK // 4):
+        data = volume.cached(file, at, CHUNK // 4)
+        if data is None:
+            missed += 1
+            data = volume.read(file, at, CHUNK // 4)
+        assert data == bytes([at // CHUNK]) * (CHUNK // 4)
+        for _ in range(3):
+            volume._pool.submit(lambda: None).result()
+        time.sleep(0.002)
+    assert missed < 6 and place.vault.reads == 20
+
+
+def test_a_file_read_here_and_there_is_not(place: Place, volume: Volume) -> None:
+    file = make(volume, b"f").number
+    write(volume, file, 0, b"".join(bytes([n]) * CHUNK for n in range(20)))
+    volume.settle()
+    volume._opened = Opened(place.vault.read)
+    for at in (7, 3, 12, 18, 1, 9):
+        volume.read(file, at * CHUNK, 4096)
     volume._pool.shutdown()
-    assert volume.cached(file, 5 * CHUNK, 10) == b"\5" * 10
-    assert place.vault.reads < 8
+    assert place.vault.reads == 6
 
 
 def test_what_is_written_over_and_over_is_not_sent_each_time(place: Place, volume: Volume) -> None:
@@ -256,3 +273,61 @@ def test_many_tiny_pieces_do_not_use_up_memory(volume: Volume, monkeypatch: pyte
         assert volume._unstored.count <= 101
     assert volume.attr(file).size == 9991 and volume.attr(file).blocks == 2
     assert content(volume, file) == (b"x" + bytes(9)) * 999 + b"x"
+
+
+def test_a_read_whose_block_has_gone_meanwhile_reads_what_is_there_now(place: Place, volume: Volume) -> None:
+    file = make(volume, b"f").number
+    write(volume, file, 0, b"a" * CHUNK)
+    volume.settle()
+    volume._opened = Opened(place.vault.read)
+
+    def overwritten(name: str) -> None:
+        place.vault.step = lambda name: None
+        write(volume, file, 0, b"b" * CHUNK)
+        volume.sync(0)
+
+    place.vault.step = overwritten
+    assert volume.read(file, 0, CHUNK) == b"b" * CHUNK
+
+
+def test_a_commit_ends_while_others_write(place: Place, volume: Volume) -> None:
+    files = [make(volume, b"%d" % n).number for n in range(3)]
+    threads: list[threading.Thread] = []
+
+    def others(name: str) -> None:
+        if name == "commit" and len(threads) < 2:
+            file = files[len(threads) + 1]
+            threads.append(threading.Thread(target=lambda: write(volume, file, 5, bytes(CHUNK))))
+            threads[-1].start()
+            threads[-1].join(0.2)
+
+    place.vault.step = others
+    write(volume, files[0], 0, bytes(CHUNK))
+    volume.sync(0)
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert len(threads) == 2 and volume._extents.inline == 0
+    assert content(volume, files[2]) == bytes(CHUNK + 5)
+
+
+def test_chapters_that_cannot_be_made_anew_do_not_cost_each_sync(
+    place: Place, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commonhold.volume.settling.MOST_CHAPTERS", 2)
+    monkeypatch.setattr("commonhold.volume.settling.MERGED", 2)
+    done: list[str] = []
+
+    def failing(name: str) -> None:
+        done.append(name)
+        if name == "keep":
+            raise HoldError("keep", Kind.NOT_FOUND, "block", "gone")
+
+    place.vault.step = failing
+    for n in range(8):
+        write(volume, make(volume, b"%d" % n).number, 0, bytes([n]) * 300_000)
+        volume.sync(0)
+    assert done.count("keep") == 1
+    place.vault.step = lambda name: None
+    volume.settle()
+    assert len(place.vault.kept_chapters) <= 2

@@ -42,7 +42,7 @@ from commonhold.locking.values import MAX_OFFSET, from_row
 from commonhold.trees import Tree
 
 _THREADS = 8
-_HELLO_SECONDS = 10.0
+_HELLO_SECONDS = 30.0  # the mount may have no worker just now
 _REMEMBERED = 4096  # answers; a mount has fewer calls under way
 _SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
 _JOIN = 64 << 10  # answers up to here are sent together
@@ -141,9 +141,16 @@ class Attendance:
             with self._sending:
                 self._sock = None
 
-    def notify(self, tree: Which, notice: Notice, *said: Any) -> None:
-        """Tell the mount of something that it did not ask for."""
-        self._send([head(NOTICE, notice, tree, 0, encode(said), 0)], self._sock)
+    def name_changed(self, parent: int, name: bytes) -> None:
+        """Tell the mount that what a name in the user's own tree led to is over."""
+        self._notify(Notice.NAME, parent, name)
+
+    def object_changed(self, number: int) -> None:
+        """Tell the mount that an object of the user's own tree is no longer what it was."""
+        self._notify(Notice.OBJECT, number)
+
+    def _notify(self, notice: Notice, *said: Any) -> None:
+        self._send([head(NOTICE, notice, Which.VOLUME, 0, encode(said), 0)], self._sock)
 
     def _send(self, parts: list[Payload], sock: socket.socket | None) -> None:
         """Send, if who asked is still there: nobody else waits for an answer."""

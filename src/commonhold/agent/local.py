@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from commonhold.agent.graphs import LocalGraphs
     from commonhold.agent.history import LocalHistory
     from commonhold.agent.keyring import LocalKeyring
-    from commonhold.agent.mounts import Attend, LocalMounts
+    from commonhold.agent.mounts import LocalMounts, NodeMounts
     from commonhold.agent.own import Own
     from commonhold.agent.pinning import LocalPins
     from commonhold.agent.publishing import LocalNaming
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 class LocalAgent:
     """See `calls.Agent`. A room is made when it is first entered: most commands enter one."""
 
-    def __init__(self, opened: Opened, attend: "Attend | None" = None, own: "Callable[[], Own] | None" = None) -> None:
-        """`own` gives the caller's own tree where it is open already for others, such as mounts."""
+    def __init__(self, opened: Opened, mounts: "NodeMounts | None" = None) -> None:
+        """`mounts` are those of an agent that stays, which has the caller's own tree open for them, too."""
         self._opened = opened
-        self._attend = attend
-        self._own = own or opened.own
+        self._mounts = mounts
+        self._own: Callable[[], Own] = opened.own if mounts is None else mounts.own
 
     @cached_property
     def files(self) -> "LocalFiles":
@@ -77,7 +77,7 @@ class LocalAgent:
         """Mounts."""
         from commonhold.agent.mounts import LocalMounts
 
-        return LocalMounts(self._attend)
+        return LocalMounts(self._mounts)
 
     @cached_property
     def tree(self) -> "LocalTree":

@@ -11,14 +11,13 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from commonhold import __version__
 from commonhold.agent.local import LocalAgent
-from commonhold.agent.mounts import Mounts
+from commonhold.agent.mounts import Mounts, NodeMounts
 from commonhold.agent.opened import Served
 from commonhold.calls import Open, OsPath
 from commonhold.errors import HoldError, Kind, from_any
@@ -126,11 +125,7 @@ class Service:
             return
         connection.sock.settimeout(None)
         with contextlib.closing(served):
-            agent = LocalAgent(
-                served,
-                partial(self._mounts.attend, node=connection.node),
-                partial(self._mounts.own, connection.node),
-            )
+            agent = LocalAgent(served, NodeMounts(self._mounts, connection.node))
             while self._rest(connection):
                 with connection.receive() as message:
                     if not self._begin(connection):

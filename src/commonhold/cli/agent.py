@@ -6,12 +6,13 @@ There is one for each user, and nobody else may call it. Commands that work thro
 import argparse
 import os
 import socket
+from contextlib import closing
 from pathlib import Path
 
-from commonhold.cli.opening import agent, agent_socket, choose, state_of
+from commonhold.cli.opening import agent_socket, choose, listens, state_of
 from commonhold.cli.output import Output
 from commonhold.cli.values import natural
-from commonhold.errors import os_errors
+from commonhold.errors import HoldError, Kind, os_errors
 
 EXAMPLES = """examples:
   hold agent
@@ -34,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Serve."""
     if args.attend is not None:
-        return _attend(args, out)
+        return _attend(args)
     from commonhold.agent.main import Config, run
 
     state = state_of(choose(args).path.absolute())
@@ -42,13 +43,18 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-def _attend(args: argparse.Namespace, out: Output) -> int:
+def _attend(args: argparse.Namespace) -> int:
     """Have the caller's agent serve a mount."""
     from commonhold.calls import Open
+    from commonhold.cli.reaching import attending
     from commonhold.host import sockets
 
+    path = choose(args).path
+    node = listens(path)
+    if node is None:
+        raise HoldError("attend", Kind.UNREACHABLE, str(path), "no node serves it", hint="hold up")
     with socket.socket(socket.AF_UNIX) as mount, os_errors("attend", str(args.attend)):
         sockets.connect(mount, args.attend)
-        with agent(args, out) as own:
+        with closing(attending(state_of(path), node)) as own:
             own.mounts.attend(Open(mount.fileno(), str(args.attend)))
     return 0

@@ -1,8 +1,8 @@
 """Check what Commonhold stands on here, and say what to do about what is wrong.
 
 Checked are: the clock, which repository it is, modes and keys, who has it, disk and file system, the node and its
-group, your agent, quota, the installed units, and blocks that are kept in more than one place. Nothing is changed.
-Exit code 1 if anything is FAIL.
+group, your agent, quota, the mount, the installed units, and blocks that are kept in more than one place. Nothing is
+changed. Exit code 1 if anything is FAIL.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from commonhold.cli.opening import choose, listens, place_of_state, searched
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.multihash import Multihash
-from commonhold.host import daemon, health, observing, units
+from commonhold.host import daemon, health, mounted, observing, units
 from commonhold.host.health import Finding, Status
-from commonhold.host.repository import LOCK, SYSTEM_CONFIG, Choice, is_repository, unlocked
+from commonhold.host.repository import LOCK, MOUNT_CONFIG, SYSTEM_CONFIG, Choice, is_repository, unlocked
 from commonhold.ipc.endpoint import owners
 from commonhold.ipc.nodeclient import NodeStore
 from commonhold.ipc.peer import groups_of
@@ -94,7 +94,9 @@ def _checks(args: argparse.Namespace) -> Iterator[tuple[str, Check]]:
         yield "repository", lambda: [health.fail("repository", str(told), told.hint)]
     else:
         yield from _checks_of(chosen)
-    yield "config", lambda: health.config(observing.entry(SYSTEM_CONFIG))
+    yield "mount", _mount
+    for config in (SYSTEM_CONFIG, MOUNT_CONFIG):
+        yield "config", partial(_config, config)
     yield "units", _units
 
 
@@ -155,8 +157,28 @@ def _store(path: Path) -> list[Finding]:
         return [users.store(*glance.state(path))]
 
 
+def _mount() -> list[Finding]:
+    found = [health.Shown(one, _unanswered(one.path)) for one in mounted.here()]
+    return health.mount(found, units.enabled(*units.MOUNT), commonhold.__version__)
+
+
+def _unanswered(path: Path) -> str | None:
+    """Why nobody gets into a mount; None if it answers."""
+    try:
+        observing.within(_SOCKET_SECONDS, partial(os.stat, path))
+    except OSError as error:
+        return error.strerror or str(error)
+    except HoldError as error:
+        return error.why
+    return None
+
+
+def _config(path: Path) -> list[Finding]:
+    return health.config(observing.entry(path))
+
+
 def _units() -> list[Finding]:
-    system = [units.drift(unit, units.SYSTEM_PATHS) for unit in units.NODE]
+    system = [units.drift(unit, units.SYSTEM_PATHS) for unit in units.NODE + units.MOUNT]
     return health.units(system + [units.drift(unit, units.USER_PATHS) for unit in units.AGENT])
 
 

@@ -54,6 +54,23 @@ def reach(state: Path, node: Path, out: Output) -> RemoteAgent | None:
     raise lost
 
 
+def attending(state: Path, node: Path) -> RemoteAgent:
+    """The caller's agent, told which node this is about, started if need be; wherever it stands, and whatever it may do
+    there: what it is asked for has nothing to do with the caller's files."""
+    for _ in range(_ATTEMPTS):
+        agent = _fitting(state)
+        try:
+            agent.open(node)
+        except Lost as error:  # it was about to end
+            lost = error
+        except BaseException:
+            agent.close()
+            raise
+        else:
+            return agent
+    raise lost
+
+
 def _opened(agent: RemoteAgent, state: Path, node: Path) -> bool:
     """Tell an agent which node this is about; whether it may be asked for anything then."""
     try:

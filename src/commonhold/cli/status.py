@@ -1,14 +1,22 @@
-"""Say which repository this is, why that one, which shape it has, and what isolation that gives."""
+"""Say which repository this is, why that one, which shape it has, what isolation that gives, and what is mounted."""
 
 import argparse
 import os
 from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from commonhold import __version__
-from commonhold.cli.opening import choose, place_of_state, serving
+from commonhold.cli.opening import choose, listens, place_of_state, serving
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError
+from commonhold.host import mounted
+from commonhold.host.mounted import Mounted
+from commonhold.host.names import shown
 from commonhold.host.repository import Choice
+
+if TYPE_CHECKING:
+    from commonhold.ipc.agentclient import RemoteAgent
 
 _ISOLATION = {
     "embedded": "it is single user; whoever can read the repository's files can read all in it that is not sealed",
@@ -28,7 +36,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Say it. Does not open the store, so it answers while another process has it."""
     choice = choose(args)
     shape, node = _shape(choice)
-    agent = _agent(choice) if node else ""
+    agent, attended = _agent(choice) if node else ("", False)
+    places = mounted.here()
+    yours = mounted.own_tree(places)
     row = {
         "version": __version__,
         "repository": str(choice.path),
@@ -39,6 +49,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
         "isolation": _ISOLATION[shape],
         "node": node,
         "agent": agent,
+        "mount": [one._asdict() | {"path": str(one.path)} for one in places],
+        "yours": str(yours) if yours else "",
+        "attended": attended,
     }
     there = row["exists"] or shape == "system"
     lines = [
@@ -47,6 +60,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         *(f"passed over: {path}: {why}" for path, why in choice.passed_over),
         *([f"node:       {node}"] if node else []),
         *([f"agent:      {agent}"] if agent else []),
+        *([f"mount:      {_mount(places, yours, attended)}"] if places else []),
         f"isolation:  {shape}: {_ISOLATION[shape]}",
     ]
     out.result(row, "\n".join(lines))
@@ -73,15 +87,34 @@ def _shape(choice: Choice) -> tuple[str, str]:
     return "system", f"{version}, for members of group {str(group)[:40]!r}"
 
 
-def _agent(choice: Choice) -> str:
-    """What there is to say of the caller's agent."""
+def _mount(places: list[Mounted], yours: Path | None, attended: bool) -> str:
+    """What there is to say of the mount, and of the caller's files in it."""
+    paths = ", ".join(shown(str(one.path)) for one in places)
+    versions = ", ".join(sorted({shown(one.version) for one in places}))
+    served = "which your agent serves" if attended else "which your agent serves as soon as they are looked at"
+    return f"{paths}, by hold {versions}" + (f"; your files are in {shown(str(yours))}, {served}" if yours else "")
+
+
+def _agent(choice: Choice) -> tuple[str, bool]:
+    """What there is to say of the caller's agent, and whether it serves a mount."""
     from commonhold.cli.reaching import running
 
     try:
         agent = running(place_of_state(choice.path))
     except (HoldError, OSError) as error:
-        return f"none: {error}"
+        return f"none: {error}", False
     if agent is None:
-        return "starts with the next command"
+        return "starts with the next command", False
     with closing(agent):
-        return f"process {agent.hello.process}, yours alone"
+        return f"process {agent.hello.process}, yours alone", _attended(agent, choice)
+
+
+def _attended(agent: "RemoteAgent", choice: Choice) -> bool:
+    """Whether an agent serves a mount; not, if it does not say so."""
+    node = listens(choice.path)
+    try:
+        if node is not None:
+            agent.open(node)
+        return node is not None and bool(agent.mounts.attended())
+    except (HoldError, OSError):
+        return False

@@ -13,6 +13,7 @@ from pathlib import Path
 from shlex import quote
 
 from commonhold.errors import HoldError
+from commonhold.host.mounted import Mounted
 from commonhold.host.names import shown
 from commonhold.host.private import refuse_shared
 from commonhold.host.repository import MARKER, Candidate, Choice
@@ -159,7 +160,7 @@ def secrets(found: Sequence[tuple[Path, os.stat_result, int]], owner: int) -> li
 
 
 def config(entry: Entry | None) -> list[Finding]:
-    """The node's config file, if this host has one (A51)."""
+    """A daemon's config file, if this host has it (A51)."""
     if entry is None:
         return []
     said = _shown(entry)
@@ -244,6 +245,34 @@ def file_system(kind: str | None, path: Path) -> Finding:
     if kind not in _PUNCHES:
         return warn("file system", f"{kind} may have no holes: what gc deletes gives less space back", remedy)
     return ok("file system", kind)
+
+
+# ── the mount ──
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One of the places where a mount is, and why nobody gets in there (None: it answers)."""
+
+    at: Mounted
+    why_not: str | None
+
+
+def mount(found: Sequence[Shown], enabled: bool, version: str) -> list[Finding]:
+    """The mount of this host, as far as it is seen from here. `enabled`: its service is to run from the start on."""
+    restart = "sudo systemctl restart commonhold-mount" if enabled else "sudo hold mount --off"
+    if not found and enabled:
+        return [fail("mount", "its service is enabled, but nothing is mounted", "systemctl status commonhold-mount")]
+    wrong = []
+    for one in found:
+        where = shown(str(one.at.path))
+        if one.why_not is not None:
+            wrong.append(fail("mount", f"{where}: {one.why_not}", restart))
+        elif one.at.version != version:
+            said = f"{where} is by hold {shown(one.at.version)}, this command of {version}"
+            wrong.append(warn("mount", said, restart))
+    paths = ", ".join(shown(str(one.at.path)) for one in found)
+    return wrong or [ok("mount", f"{paths}: there, and answers" if found else "there is none here")]
 
 
 # ── units ──

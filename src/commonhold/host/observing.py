@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import stat
 import subprocess
 import threading
@@ -12,6 +11,7 @@ from typing import TypeVar
 
 from commonhold.errors import HoldError, Kind
 from commonhold.host.health import Entry, Space
+from commonhold.host.mounted import unescaped
 from commonhold.host.repository import KEYS
 
 _CLOCK_SECONDS = 2.0
@@ -100,7 +100,7 @@ def file_system_of(path: Path, mounts: str) -> str | None:
     best, kind = -1, None
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
-        point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), left.split(" ")[4])
+        point = unescaped(left.split(" ")[4])
         if path.is_relative_to(point) and len(point) >= best:
             best, kind = len(point), right.split(" ")[0]
     return kind

@@ -25,6 +25,7 @@ KEYS = "keys"  # a directory of its owner alone
 SYSTEM = Path("/var/lib/commonhold")
 SYSTEM_SOCKET = Path("/run/commonhold/node.sock")
 SYSTEM_CONFIG = Path("/etc/commonhold/node.toml")
+MOUNT_CONFIG = Path("/etc/commonhold/mount.toml")
 
 
 @dataclass(frozen=True, slots=True)

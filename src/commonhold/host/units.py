@@ -10,8 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 
 NODE = ("commonhold-node.socket", "commonhold-node.service")
+MOUNT = ("commonhold-mount.service",)
 AGENT = ("commonhold-agent.socket", "commonhold-agent.service")
 SYSTEM_PATHS = tuple(Path(f"{path}/systemd/system") for path in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
+_WANTED = Path("/etc/systemd/system/multi-user.target.wants")
 USER_PATHS = tuple(Path(f"{path}/systemd/user") for path in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
 
 
@@ -46,6 +48,11 @@ def drift(unit: str, paths: tuple[Path, ...]) -> Drift:
             missing = tuple(line for line in ours if line not in theirs)
             return Drift(unit, path / unit, added, missing, drop_ins)
     return Drift(unit, None, drop_ins=drop_ins)
+
+
+def enabled(unit: str) -> bool:
+    """Whether the service manager starts a unit with the machine: `WantedBy=multi-user.target`."""
+    return (_WANTED / unit).is_symlink()
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -81,10 +81,15 @@ class Outgoing:
     def __init__(self) -> None:
         self._small = bytearray()  # heads that wait for each other
         self._left: deque[memoryview] = deque()  # what there was no room for, first
-        self.size = 0  # bytes of that
+        self._kept = 0  # bytes of that
 
     def __bool__(self) -> bool:
         return bool(self._small or self._left)
+
+    @property
+    def size(self) -> int:
+        """How many bytes wait."""
+        return self._kept + len(self._small)
 
     def add(self, first: bytes) -> None:
         """Add a frame without a payload, or all of it before that. It is sent with what comes next, or by `send`."""
@@ -113,7 +118,7 @@ class Outgoing:
     def _keep(self, data: Payload) -> None:
         if data:
             self._left.append(memoryview(bytes(data)))
-            self.size += len(data)
+            self._kept += len(data)
 
     def _send_left(self, sock: socket.socket) -> None:
         left = self._left
@@ -122,7 +127,7 @@ class Outgoing:
                 sent = sock.sendmsg(list(islice(left, _TOGETHER)))
             except BlockingIOError:
                 return
-            self.size -= sent
+            self._kept -= sent
             while sent:
                 first = left[0]
                 if sent < len(first):

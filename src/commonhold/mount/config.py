@@ -12,7 +12,6 @@ from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats.malformed import Malformed
 from commonhold.identity.idmap import IdMap, Row
 
-SYSTEM_CONFIG = Path("/etc/commonhold/mount.toml")
 RUNTIME = Path("/run/commonhold-mount")
 NAMES = ("ipfs", "ipns", "hold")  # of the tree's directories
 _PATHS = {"at", "socket", "node", *NAMES}

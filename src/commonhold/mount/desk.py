@@ -179,6 +179,7 @@ class Desk:
         self._agents: dict[int, _Agent] = {}
         self._handles = slots.worker << 40
         self._written: Counter[int] = Counter()  # how many have a node open for writing
+        self._known: dict[int, int] = {}  # how often the kernel was given a node
         self._locked: set[int] = set()  # nodes on which there may be locks
         self._interrupted: list[tuple[_Agent, int]] = []  # since we looked
         self._late: list[tuple[_Agent, int]] = []  # before that
@@ -366,8 +367,10 @@ class Desk:
         )  # fmt: skip
 
     def _entry_of(self, base: int, found: TreeAttr) -> Entry:
+        """An entry as the kernel is given it, which counts as one reference more."""
         attr = self._attr_of(base, found)
         valid = _IPNS_VALID if base >> _SHIFT == IPNS_SLOT else HOUR
+        self._known[attr.ino] = self._known.get(attr.ino, 0) + 1
         return Entry(attr.ino, 0, valid, valid, attr)
 
     def _as_entry(self, unique: int, frame: Frame, nodeid: int) -> Reply:
@@ -435,7 +438,11 @@ class Desk:
     @staticmethod
     def _as_held(unique: int, frame: Frame, _context: object) -> Reply:
         found = BY_NAME["test"].result.decode(frame.body)  # type: ignore[union-attr]
-        return fusereplies.lock(unique, Lock(*found) if found is not None else Lock(0, 0, _UNLOCKED, 0))
+        if found is None:
+            return fusereplies.lock(unique, Lock(0, 0, _UNLOCKED, 0))
+        if not 0 <= found.start <= found.end <= MAX_SIZE or not 0 <= found.kind < _UNLOCKED:
+            raise Lied("a lock that cannot be")
+        return fusereplies.lock(unique, Lock(*found))
 
     def _as_opened(self, unique: int, _frame: Frame, context: tuple[int, int]) -> Reply:
         return fusereplies.opened(unique, self._handle(*context))
@@ -458,10 +465,13 @@ class Desk:
         return _sized(unique, bytes(frame.payload), size)
 
     @staticmethod
-    def _as_xattrs(unique: int, frame: Frame, size: int) -> Reply:
+    def _as_xattrs(unique: int, frame: Frame, context: tuple[int, bool]) -> Reply:
+        size, root = context
         names = BY_NAME["xattrs"].result.decode(frame.body)  # type: ignore[union-attr]
         if any(not 0 < len(name) <= 255 or 0 in name for name in names):
             raise Lied("an attribute's name")
+        if not root:  # the others are not to know of root's: xattr(7)
+            names = [name for name in names if not name.startswith(b"trusted.")]
         return _sized(unique, b"".join(name + b"\0" for name in names), size)
 
     def _as_listing(self, unique: int, frame: Frame, context: tuple[int, int, int, bool]) -> Reply:
@@ -479,6 +489,8 @@ class Desk:
                 else:
                     fits = listing.add(name, base | number, mode >> 12 & 15, position + 2)
                 if not fits:
+                    if attr is not None:
+                        self._forgotten([(base | number, 1)])
                     break
         return fusereplies.data(unique, listing.payload())
 
@@ -579,8 +591,21 @@ class Desk:
         self._call(request, "lookup", (nodeid & MAX_NUMBER, body.name), self._as_entry, nodeid)
 
     def _forget(self, _request: Request, body: Any) -> None:
+        self._forgotten(body.items)
+
+    def _forgotten(self, items: Sequence[tuple[int, int]]) -> None:
+        """The kernel has so many references less. Agents hear of those to which it has none left.
+
+        What a worker before this one gave out is not counted: to that the first that is forgotten is the last.
+        """
+        known = self._known
         slots: dict[int, list[int]] = {}
-        for nodeid, _ in body.items:
+        for nodeid, count in items:
+            left = known.get(nodeid, 0) - count
+            if left > 0:
+                known[nodeid] = left
+                continue
+            known.pop(nodeid, None)
             slots.setdefault(nodeid >> _SHIFT, []).append(nodeid & MAX_NUMBER)
         for slot, numbers in slots.items():
             for start in range(0, len(numbers), _MAX_ITEMS):
@@ -781,25 +806,23 @@ class Desk:
     def _getxattr(self, request: Request, body: Any) -> None:
         if request.nodeid >> _SHIFT == 0 or body.name.startswith(b"security."):  # asked for before every first write
             raise Refused(errno.ENODATA)
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         self._call(request, "xattr", (request.nodeid & MAX_NUMBER, body.name), self._as_xattr, body.size)
 
     def _listxattr(self, request: Request, body: Any) -> None:
         if request.nodeid >> _SHIFT == 0:
             self._outside.reply(_sized(request.unique, b"", body.size))
             return
-        self._call(request, "xattrs", (request.nodeid & MAX_NUMBER,), self._as_xattrs, body.size)
+        given = (request.nodeid & MAX_NUMBER,)
+        self._call(request, "xattrs", given, self._as_xattrs, (body.size, request.uid == 0))
 
     def _setxattr(self, request: Request, body: Any) -> None:
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         given = (request.nodeid & MAX_NUMBER, body.name, body.value, body.flags)
         self._call(request, "set_xattr", given, self._as_done)
 
     def _removexattr(self, request: Request, body: Any) -> None:
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         self._call(request, "remove_xattr", (request.nodeid & MAX_NUMBER, body.name), self._as_done)
 
     def _fallocate(self, request: Request, body: Any) -> None:
@@ -835,6 +858,7 @@ class Desk:
                 agent.kept -= len(asked.payload)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
             elif id_ in agent.patient:
+                self._interrupted.append((agent, id_))
                 uid, which = self._slots.tree(agent.patient[id_].context) or (0, 0)
                 call = BY_NAME["interrupt"].number
                 self._outside.call(uid, head(0, call, which, 0, encode((id_,)), 0), _NOTHING)
@@ -845,7 +869,7 @@ class Desk:
         """End what was to be ended when we looked last, and is not done yet. Whoever was to be killed can die then."""
         late, self._late, self._interrupted = self._late, self._interrupted, []
         for agent, id_ in late:
-            asked = agent.asked.pop(id_, None)
+            asked = agent.asked.pop(id_, None) or agent.patient.pop(id_, None)
             if asked is not None:
                 agent.abandoned.add(id_)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
@@ -867,9 +891,12 @@ def _failure(unique: int, number: int) -> Reply:
     return fusereplies.error(unique, errno.EOPNOTSUPP if number == errno.ENOSYS else number)
 
 
-def _kept(name: bytes) -> bool:
-    """Whether attributes of that kind are kept: the user's own, and root's."""
-    return name.startswith((b"user.", b"trusted."))
+def _check_attribute(name: bytes) -> None:
+    """Refuse attributes that are not kept: all but the user's own, and root's."""
+    if not name.startswith((b"user.", b"trusted.")):
+        raise Refused(errno.EOPNOTSUPP)
+    if name in (b"user.", b"trusted."):
+        raise Refused(errno.EINVAL)
 
 
 def _sized(unique: int, value: bytes, size: int) -> Reply:

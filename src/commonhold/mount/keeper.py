@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from commonhold import __version__
 from commonhold.errors import HoldError, Kind, from_os, os_errors
+from commonhold.host.mounted import KIND, SOURCE
 from commonhold.host.saying import say
 from commonhold.ipc.endpoint import listen
 
@@ -34,6 +36,7 @@ _PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)  # before a worker is replaced that did
 _LONG = 10.0
 _STOP_SECONDS = 20.0
 _BREATH = 0.01
+_LAST_FD = (1 << 31) - 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -80,6 +83,7 @@ class Keeper:
         self._again: float | None = None  # when the next one comes
         self._helper: int | None = None  # who shows the directories, or unmounts
         self._until: float | None = None  # set once we are told to end
+        self._to_come = {"worker", "directories"}  # until it is ready
         self._mounted = Mounted("", ())
 
     def run(self) -> None:
@@ -137,14 +141,13 @@ class Keeper:
         keeper = os.getpid()
 
         def work() -> None:
-            ours.close()
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the keeper says when
             drop(parts.uid, parts.gid)
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() == keeper:
                 parts.worker(device, agents, theirs.fileno(), parts.memory, self._epoch)
 
-        self._worker = _fork(work)
+        self._worker = _fork(work, device, agents, theirs.fileno(), parts.memory)
         self._line, self._began = ours, time.monotonic()
         theirs.close()
 
@@ -159,7 +162,14 @@ class Keeper:
         elif said[:1] == b"A" and len(said) == 5:
             self._bring(int.from_bytes(said[1:], "little"))
         elif said == b"R":
-            self._parts.ready()
+            self._come("worker")
+
+    def _come(self, what: str) -> None:
+        """One of the things is there without which it is not ready."""
+        if what in self._to_come:
+            self._to_come.remove(what)
+            if not self._to_come:
+                self._parts.ready()
 
     def _bring(self, uid: int) -> None:
         """Have a user's agent brought."""
@@ -184,8 +194,12 @@ class Keeper:
                 del self._bringing[uid]
                 if status != 0:
                     self._tell(uid)
-        if self._helper is not None and os.waitpid(self._helper, os.WNOHANG)[0]:
-            self._helper = None
+        if self._helper is not None:
+            ended, status = os.waitpid(self._helper, os.WNOHANG)
+            if ended:
+                self._helper = None
+                if self._until is None:
+                    self._shown(status)
         if self._worker is not None and os.waitpid(self._worker, os.WNOHANG)[0]:
             self._worker = None
             if self._line is not None:
@@ -197,18 +211,25 @@ class Keeper:
                 say("hold mount", "the worker has ended; another one comes")
             self._again = time.monotonic() + _PAUSES[self._short]
 
+    def _shown(self, status: int) -> None:
+        """Whoever shows the directories has ended."""
+        if status != 0:
+            where = ", ".join(str(path) for _, path in self._parts.place.shown)
+            raise HoldError("mount", Kind.FAILED, where, "the directories cannot be shown there")
+        self._come("directories")
+
     def _end_all(self) -> None:
         for process in self._bringing.values():
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
         if self._worker is not None:
             until = time.monotonic() + _STOP_SECONDS
-            while time.monotonic() < until and os.waitpid(self._worker, os.WNOHANG)[0] == 0:
-                time.sleep(_BREATH)
-            else:
-                with suppress(OSError):
+            while os.waitpid(self._worker, os.WNOHANG)[0] == 0:
+                if until <= time.monotonic():
                     os.kill(self._worker, signal.SIGKILL)
                     os.waitpid(self._worker, 0)
+                    break
+                time.sleep(_BREATH)
 
 
 @contextmanager
@@ -226,8 +247,9 @@ def _signals() -> Iterator[int]:
         os.close(say)
 
 
-def _fork(work: Callable[[], object]) -> int:
-    """Do something in a process of its own, which returns nowhere; its number."""
+def _fork(work: Callable[[], object], *kept: int) -> int:
+    """Do something in a process of its own, which returns nowhere; its number. Of our descriptors it has the standard
+    ones and what it is to keep: a device that is open anywhere else lives on when its worker has died."""
     child = os.fork()
     if child:
         return child
@@ -236,6 +258,10 @@ def _fork(work: Callable[[], object]) -> int:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        after = 2
+        for fd in (*sorted(kept), _LAST_FD):
+            os.closerange(after + 1, fd)
+            after = fd
         work()
         code = 0
     except BaseException as error:  # noqa: BLE001 nothing else of the parent's is to be run here
@@ -255,26 +281,39 @@ def mount(place: Place) -> int:
     with os_errors("mount", "/dev/fuse"):
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     for at in place.all:
-        _clear(at)
+        clear(at)
+        with os_errors("mount", str(at)):
+            at.mkdir(mode=0o755, parents=True, exist_ok=True)
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
-    _mount(b"commonhold", place.at, b"fuse.commonhold", _MS_NOSUID | _MS_NODEV, options)
+    source = f"{SOURCE}{__version__}".encode()
+    _mount(source, place.at, KIND.encode(), _MS_NOSUID | _MS_NODEV, options)
     return device
 
 
-def _clear(at: Path) -> None:
-    """See that something can be mounted there."""
+def clear(at: Path) -> None:
+    """Take away what killed keepers left at a place. EXISTS where anything else is mounted, NOT_A_DIRECTORY."""
     with os_errors("mount", str(at)):
+        while _left(at):
+            if _libc.umount2(os.fsencode(at), _MNT_DETACH) != 0:
+                raise OSError(ctypes.get_errno(), "umount")
         try:
             status = at.stat()
-        except OSError as error:
-            if error.errno != errno.ENOTCONN:
-                raise
-            _libc.umount2(os.fsencode(at), _MNT_DETACH)
-            status = at.stat()
+        except FileNotFoundError:
+            return
     if not stat.S_ISDIR(status.st_mode):
         raise HoldError("mount", Kind.NOT_A_DIRECTORY, str(at), "not a directory")
     if status.st_dev != at.parent.stat().st_dev:
         raise HoldError("mount", Kind.EXISTS, str(at), "something is mounted there", hint=f"umount {at}")
+
+
+def _left(at: Path) -> bool:
+    """Whether a mount is there that nobody serves any more. The kernel may still know its attributes: stat(2) does not
+    tell."""
+    try:
+        os.statvfs(at)
+    except OSError as error:
+        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
+    return False
 
 
 def show(place: Place) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.errors import HoldError, Kind
 from commonhold.host import allocator, systemd
 from commonhold.mount import slots
 from commonhold.mount.config import Config
@@ -22,12 +22,7 @@ Bring = Callable[[int], object]
 
 def run(config: Config, environment: Mapping[str, str], bringing: Bring | None = None) -> None:
     """Mount, and serve until INT or TERM. `bringing` is in place of `bring`."""
-    if os.geteuid() != 0:
-        raise HoldError("mount", Kind.DENIED, "/dev/fuse", "only root may mount for others", hint="sudo hold mount")
     worker, public = _user(config.user), _user(config.public).pw_uid
-    for at in (config.at, *(path for _, path in config.shown)):
-        with os_errors("mount", str(at)):
-            at.mkdir(mode=0o755, parents=True, exist_ok=True)
     place = Place(config.at.resolve(), tuple((name, at.resolve()) for name, at in config.shown))
 
     def work(device: int, agents: int, keeper: int, memory: int, epoch: bytes) -> None:
@@ -65,7 +60,7 @@ def bring(uid: int, agents: Path, node: Path | None) -> None:
     """
     user = pwd.getpwuid(uid)
     manager = Path(f"/run/user/{uid}")
-    if uid != 0 and _SYSTEMD.is_dir():
+    if _SYSTEMD.is_dir():
         subprocess.run(["systemctl", "--quiet", "start", f"user@{uid}.service"], check=False, stdin=subprocess.DEVNULL)
     at = ["--repo", str(node)] if node is not None else []
     environment = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "LANG": "C.UTF-8"}

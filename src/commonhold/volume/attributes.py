@@ -4,9 +4,9 @@ import errno
 from typing import Any
 
 from commonhold.trees import MAX_NAME, MAX_SIZE, MAX_XATTR, NOW, XATTR_CREATE, XATTR_REPLACE, Attr, Change
-from commonhold.volume.faults import fault
+from commonhold.volume.faults import check_principal, fault
 from commonhold.volume.ground import S_IFDIR, S_IFMT
-from commonhold.volume.names import MAX_PRINCIPAL, Names
+from commonhold.volume.names import Names
 from commonhold.volume.tables import Object
 
 MAX_XATTRS = 1 << 20  # bytes of all names and values of an object
@@ -77,9 +77,9 @@ class Attributes(Names):
     def xattr(self, number: int, name: bytes) -> bytes:
         """See `trees.Tree`."""
         with self._held:
+            self._object(number)
             value = self._tables.xattr(number, name)
             if value is None:
-                self._object(number)
                 raise fault(errno.ENODATA)
             return value
 
@@ -95,14 +95,14 @@ class Attributes(Names):
             raise fault(errno.ERANGE)
         if len(value) > MAX_XATTR:
             raise fault(errno.E2BIG)
-        if flags not in (0, XATTR_CREATE, XATTR_REPLACE):
+        if flags & ~(XATTR_CREATE | XATTR_REPLACE):
             raise fault(errno.EINVAL)
         with self._held:
             row = self._object(number)
             sizes = dict(self._tables.xattrs(number))
-            if flags == XATTR_CREATE and name in sizes:
+            if flags & XATTR_CREATE and name in sizes:
                 raise fault(errno.EEXIST)
-            if flags == XATTR_REPLACE and name not in sizes:
+            if flags & XATTR_REPLACE and name not in sizes:
                 raise fault(errno.ENODATA)
             sizes[name] = len(value)
             if sum(sizes.values()) + sum(map(len, sizes)) > MAX_XATTRS:
@@ -129,8 +129,8 @@ def _check(change: Change) -> None:
     if change.size is not None and change.size > MAX_SIZE:
         raise fault(errno.EFBIG)
     for principal in (change.owner, change.group):
-        if principal is not None and not 0 < len(principal.encode(errors="surrogatepass")) <= MAX_PRINCIPAL:
-            raise fault(errno.EINVAL)
+        if principal is not None:
+            check_principal(principal)
     for time in (change.accessed, change.modified, change.changed):
         if time is not None and not NOW <= time <= _LAST:
             raise fault(errno.EINVAL)

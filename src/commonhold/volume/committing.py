@@ -32,16 +32,11 @@ class Committing(Ground):
         self._leaving: list[int] = []  # those that the last one needs no more
         self._points = 0  # that are open, and may need them
 
-    def commit(self) -> None:
-        """Put all that was done so far on disk."""
-        with self._committing:
-            self._commit(INLINE)
-
     @contextmanager
     def point(self) -> Iterator[Point]:
         """All that was done so far, on disk, as a point in time. Calls wait no longer than for a commit."""
         with self._committing:
-            self.commit()
+            self._commit(INLINE)
             point = Point(self._tables.path, self._opened.get)
             self._points += 1
         try:

@@ -6,6 +6,8 @@ import os
 from commonhold.errors import HoldError
 from commonhold.trees import MAX_NAME
 
+MAX_PRINCIPAL = 255
+
 
 def fault(code: int) -> OSError:
     """The error of an errno."""
@@ -23,4 +25,10 @@ def check_name(name: bytes) -> None:
     if len(name) > MAX_NAME:
         raise fault(errno.ENAMETOOLONG)
     if not name or b"/" in name or b"\0" in name or name in (b".", b".."):
+        raise fault(errno.EINVAL)
+
+
+def check_principal(principal: str) -> None:
+    """Refuse what cannot be whose something is."""
+    if not principal or not principal.isprintable() or len(principal.encode()) > MAX_PRINCIPAL:
         raise fault(errno.EINVAL)

@@ -10,7 +10,7 @@ from types import TracebackType
 from commonhold.errors import HoldError
 from commonhold.trees import Attr
 from commonhold.volume.extents import Extent
-from commonhold.volume.faults import fault, from_hold
+from commonhold.volume.faults import fault
 from commonhold.volume.opened import Opened
 from commonhold.volume.outbox import Batch, Load, Outbox, Place
 from commonhold.volume.pieces import CHUNK, Unstored
@@ -19,6 +19,7 @@ from commonhold.volume.vault import Vault
 
 S_IFMT, S_IFDIR, S_IFREG = 0o170000, 0o040000, 0o100000
 _FETCHERS = 3
+_SCATTERED = 1 << 16
 
 
 class Held:
@@ -73,8 +74,8 @@ class Ground:
         self._refused_at = 0
         self._gate = False  # writes wait until a commit is done
         self._pool = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="hold-ahead")
-        self._reached: dict[int, int] = {}  # how far files were read
-        self._scattered: set[tuple[int, int]] = set()  # chunks of files that were stored in parts
+        self._reached: dict[int, tuple[int, int]] = {}  # how far files were read, and fetched ahead
+        self._scattered: set[tuple[int, int]] = set()  # chunks of files that were added to
         self._objects: int | None = None  # how many there are, once somebody asked
         self.dirty_since: int | None = None  # when the first change was made that is not committed
 
@@ -155,7 +156,7 @@ class Ground:
         for number, piece, skip in places:
             self._extents.insert(number, Extent(piece.start, len(piece.data), block, skip))
             self._hold(number, len(piece.data))
-            if len(piece.data) < CHUNK:
+            if piece.start % CHUNK and len(self._scattered) < _SCATTERED:
                 self._scattered.add((number, piece.start // CHUNK))
 
     def _failed(self, batch: Batch) -> None:
@@ -166,11 +167,6 @@ class Ground:
                     place.piece.sent = False
             self._refusal, self._refused_at = batch.error, self._clock()
             self._held.freed.notify_all()
-
-    def _refuse(self) -> None:
-        """Raise what the vault said the last time."""
-        if self._refusal is not None:
-            raise from_hold(self._refusal)
 
 
 def packed(places: list[Place]) -> list[Load]:

@@ -2,14 +2,13 @@
 
 import errno
 
-from commonhold.trees import EXCHANGE, MAX_TARGET, NO_REPLACE, ROOT, Attr, Item, Who
+from commonhold.trees import EXCHANGE, MAX_SIZE, MAX_TARGET, NO_REPLACE, ROOT, Attr, Item, Who
 from commonhold.volume.committing import Committing
-from commonhold.volume.faults import check_name, fault
+from commonhold.volume.faults import check_name, check_principal, fault
 from commonhold.volume.ground import S_IFDIR, S_IFMT, S_IFREG
 from commonhold.volume.tables import Object
 
 MAX_LINKS = 65000
-MAX_PRINCIPAL = 255
 _S_IFLNK = 0o120000
 _KINDS = (0o010000, 0o020000, S_IFDIR, 0o060000, S_IFREG, _S_IFLNK, 0o140000)
 _S_ISGID = 0o2000
@@ -39,6 +38,8 @@ class Names(Committing):
         with self._held:
             above = self._place(parent, name) if name else self._directory(parent)
             kind = mode & S_IFMT
+            if not 0 <= device <= MAX_SIZE:
+                raise fault(errno.EINVAL)
             found = self._tables.found(parent, name) if name else None
             if found is not None:
                 if exclusive or kind != S_IFREG or found.mode & S_IFMT != S_IFREG:
@@ -57,8 +58,7 @@ class Names(Committing):
 
     def _whose(self, who: Who, above: Object) -> Who:
         for principal in who:
-            if not 0 < len(principal.encode(errors="surrogatepass")) <= MAX_PRINCIPAL:
-                raise fault(errno.EINVAL)
+            check_principal(principal)
         return Who(who.owner, self._tables.principal_name(above.group)) if above.mode & _S_ISGID else who
 
     def _make(self, above: Object, name: bytes, mode: int, device: int, target: bytes, who: Who) -> Object:
@@ -231,6 +231,8 @@ class Names(Committing):
         """See `trees.Tree`."""
         with self._held:
             self._directory(number)
+            if not 0 <= position <= MAX_SIZE or most < 0:
+                raise fault(errno.EINVAL)
             found = []
             for name, at, *rest in self._tables.listing(number, position, most):
                 row = Object._make(rest)

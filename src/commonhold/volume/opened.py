@@ -29,10 +29,8 @@ class Opened:
                 self._contents.move_to_end(digest)
             return found
 
-    def here(self, digest: bytes) -> bool:
-        """Whether a content is here or on its way."""
-        with self._mutex:
-            return digest in self._contents or digest in self._coming
+    def _known(self, digest: bytes) -> bool:
+        return digest in self._contents or digest in self._coming
 
     def add(self, digest: bytes, content: bytes) -> None:
         """Remember a content."""
@@ -44,14 +42,15 @@ class Opened:
             while self._held > self._most:
                 self._held -= len(self._contents.popitem(last=False)[1])
 
-    def fetch_ahead(self, blocks: list[Sealed], pool: Executor) -> None:
-        """Have contents fetched by a pool's threads; those that are not here and not on their way."""
-        for block in blocks:
-            with self._mutex:
-                if block.digest in self._contents or block.digest in self._coming:
-                    continue
-                coming = self._coming[block.digest] = Future()
-            pool.submit(self._bring, block, coming)
+    def fetch_ahead(self, blocks: list[Sealed], pool: Executor, expect: Callable[[list[Sealed]], None]) -> None:
+        """Have contents fetched by a pool's threads: those that are not here and not on their way. Never waits."""
+        with self._mutex:
+            missing = [block for block in blocks if not self._known(block.digest)]
+            coming = [(block, self._coming.setdefault(block.digest, Future())) for block in missing]
+        if len(missing) > 1:
+            pool.submit(expect, missing)
+        for block, future in coming:
+            pool.submit(self._bring, block, future)
 
     def get(self, block: Sealed) -> bytes:
         """A content, fetched if need be."""

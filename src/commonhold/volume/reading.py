@@ -7,6 +7,7 @@ from commonhold.errors import HoldError, Kind
 from commonhold.trees import MAX_SIZE, SEEK_DATA, SEEK_HOLE
 from commonhold.volume.attributes import Attributes
 from commonhold.volume.faults import fault, from_hold
+from commonhold.volume.pieces import CHUNK
 from commonhold.volume.tables import Object
 from commonhold.volume.vault import Sealed
 
@@ -31,8 +32,7 @@ class Reading(Attributes):
     def cached(self, number: int, offset: int, size: int) -> bytes | None:
         """See `trees.Tree`."""
         with self._held:
-            row = self._read_from(number, offset, size)
-            stop = min(offset + size, row.size)
+            row, stop = self._span(number, offset, size)
             parts = [
                 Part(part.start, part.length, self._opened.peek(part.block.digest) or b"", None, part.skip)
                 if part.block is not None
@@ -42,6 +42,8 @@ class Reading(Attributes):
             if not all(part.data for part in parts):
                 return None
             self._accessed(row)
+            ahead = self._ahead(row, offset, stop)
+        self._fetch_ahead(ahead)
         return _joined(parts, offset, stop)
 
     def read(self, number: int, offset: int, size: int) -> bytes:
@@ -49,8 +51,7 @@ class Reading(Attributes):
         before: list[Part] | None = None
         while True:
             with self._held:
-                row = self._read_from(number, offset, size)
-                stop = min(offset + size, row.size)
+                row, stop = self._span(number, offset, size)
                 parts = self._parts(row, offset, stop)
                 self._accessed(row)
                 ahead = self._ahead(row, offset, stop)
@@ -67,14 +68,17 @@ class Reading(Attributes):
     def _content(self, part: Part) -> bytes:
         return part.data if part.block is None else self._opened.get(part.block)
 
-    def _read_from(self, number: int, offset: int, size: int) -> Object:
+    def _span(self, number: int, offset: int, size: int) -> tuple[Object, int]:
+        """The file, and where a read of it ends."""
         row = self._file(number)
         if offset < 0 or size < 0:
             raise fault(errno.EINVAL)
-        return row
+        return row, max(offset, min(offset + size, row.size))
 
     def _parts(self, row: Object, start: int, stop: int) -> list[Part]:
         """What there is of a range, in order."""
+        if start == stop:
+            return []
         found: list[Part] = []
         pieces = self._unstored.of(row.number)
         if pieces is not None:
@@ -100,23 +104,22 @@ class Reading(Attributes):
     # ── what comes next ──
 
     def _ahead(self, row: Object, start: int, stop: int) -> list[Sealed]:
-        """The blocks that will be asked for soon, and are not here, if this file is being read in order."""
-        in_order = self._reached.pop(row.number, 0) == start
-        self._reached[row.number] = stop
+        """The blocks that will be asked for soon, if this file is being read in order."""
+        reached, asked = self._reached.pop(row.number, (-CHUNK, 0))
+        in_order = abs(start - reached) < CHUNK
+        begin = max(asked, stop) if in_order else stop
+        wanted = in_order and row.held and begin < min(row.size, stop + _AHEAD // 2)
+        self._reached[row.number] = stop, stop + _AHEAD if wanted else begin
         if len(self._reached) > _FOLLOWED:
             del self._reached[next(iter(self._reached))]
-        if not in_order or not row.held or stop >= row.size:
+        if not wanted:
             return []
-        found = dict.fromkeys(extent.block for extent in self._extents.over(row.number, stop, stop + _AHEAD))
-        blocks = [sealed for sealed, inline in map(self._extents.block, found) if not inline]
-        return [sealed for sealed in blocks if not self._opened.here(sealed.digest)]
+        numbers = dict.fromkeys(extent.block for extent in self._extents.over(row.number, begin, stop + _AHEAD))
+        return [sealed for sealed, inline in map(self._extents.block, numbers) if not inline]
 
     def _fetch_ahead(self, blocks: list[Sealed]) -> None:
-        if not blocks:
-            return
-        if len(blocks) > 1:
-            self._vault.expect(blocks)
-        self._opened.fetch_ahead(blocks, self._pool)
+        if blocks:
+            self._opened.fetch_ahead(blocks, self._pool, self._vault.expect)
 
     # ── holes ──
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import disk
 from commonhold.host.repository import VOLUME
+from commonhold.trees import MAX_NUMBER
 from commonhold.volume.extents import Extents
 
 VERSION = 1
@@ -229,7 +230,9 @@ class Tables:
     # ── objects ──
 
     def object(self, number: int) -> Object | None:
-        """An object's row."""
+        """An object's row. Any number may be asked for."""
+        if not 0 < number <= MAX_NUMBER:
+            return None
         row = self.db.execute(f"select {_OBJECT} from object where number = ?", (number,)).fetchone()
         return None if row is None else Object._make(row)
 
@@ -268,7 +271,9 @@ class Tables:
     # ── entries ──
 
     def found(self, parent: int, name: bytes) -> Object | None:
-        """The object that a name leads to."""
+        """The object that a name leads to; any numbers may be asked for."""
+        if not 0 < parent <= MAX_NUMBER:
+            return None
         row = self.db.execute(
             "select o.number, mode, links, owner, grp, size, held, accessed, modified, changed, born, device, o.parent"
             " from entry e join object o on o.number = e.number where e.parent = ? and e.name = ?",

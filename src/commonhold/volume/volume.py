@@ -78,12 +78,12 @@ class Volume(Adopting):
         self._end()
 
     def _end(self) -> None:
+        with self._held.freed:
+            self._held.lost = self._held.lost or HoldError("open", Kind.FAILED, str(self._path), "it was closed")
+            self._held.freed.notify_all()
         self._outbox.close()
         self._pool.shutdown()
-        with self._held.freed:
-            self._held.lost = HoldError("open", Kind.FAILED, str(self._path), "it was closed")
-            self._held.freed.notify_all()
-            self._tables.close()
+        self._tables.close()
 
     def sync(self, number: int) -> None:
         """See `trees.Tree`. All of the volume is committed, whatever the object."""

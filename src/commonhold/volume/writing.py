@@ -39,6 +39,8 @@ class Writing(Reading):
                 raise fault(errno.EINVAL)
             if offset + len(data) > MAX_SIZE:
                 raise fault(errno.EFBIG)
+            if not data:
+                return 0
             now = self._now()
             stop = offset + len(data)
             if row.held:
@@ -62,12 +64,12 @@ class Writing(Reading):
     def _room_for(self, length: int) -> None:
         """Wait until there is memory for so many bytes more, and no commit has its turn; what a full vault said."""
         while True:
+            full = self._unstored.total + length > MOST or self._unstored.count > MOST_PIECES
             if self._refusal is not None:
                 if self._clock() - self._refused_at > _PATIENCE:
                     self._refusal = None
-                elif self._refusal.kind in FULL or self._unstored.total + length > MOST:
+                elif full or self._refusal.kind in FULL:
                     raise from_hold(self._refusal)
-            full = self._unstored.total + length > MOST or self._unstored.count > MOST_PIECES
             if not full and not self._gate:
                 return
             if full and not self._gate:
