@@ -71,6 +71,14 @@ def test_what_is_put_keeps_modes_times_attributes_links_and_holes(home: Home, tr
     assert list(home.volume.verify()) == []
 
 
+def test_what_is_put_twice_under_one_name_is_there_once(home: Home, tree: LocalTree, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    os.link(tmp_path / "file", tmp_path / "same")
+    put(tree, tmp_path / "file", tmp_path / "file", tmp_path / "same")
+    entries = home.look("/hold/me")["entries"]
+    assert set(entries) == {b"file", b"same"} and entries[b"file"] == entries[b"same"]
+
+
 def test_directories_take_in_what_comes_and_files_are_replaced_in_one_step(
     home: Home, tree: LocalTree, tmp_path: Path
 ) -> None:
