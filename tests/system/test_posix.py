@@ -2,6 +2,8 @@
 
 import grp
 import os
+import random
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.system.people import Doing, People, people
 from tests.system.posix import attributes, content, naming, opening
 from tests.system.posix.differences import KNOWN
 from tests.system.posix.differing import Case, Cast, Difference, compare, outcome
+from tests.system.posix.sequences import search
 from tests.system.posix.words import ROOT, Caller
 
 pytestmark = [
@@ -113,3 +116,26 @@ def test_where_it_is_not_ext4_it_differs_as_is_told(stage: Stage) -> None:
         return found
 
     assert stage.host.do(told) == [(known.why, known.here, known.right) for known in KNOWN]
+
+
+def at_random(stage: Stage, first: int, each: int, seconds: float) -> None:
+    """Several scripts at once, each process with its own."""
+    at_work = [
+        Doing(stage.host.enter, partial(search, stage.tried, stage.right, stage.cast, start, each))
+        for start in range(first, first + _AT_ONCE)
+    ]
+    for doing in at_work:
+        stage.host.result(doing, seconds)
+
+
+def test_whatever_users_do_in_any_order_comes_out_as_on_ext4(stage: Stage) -> None:
+    at_random(stage, 0, 30, 120)
+
+
+@pytest.mark.soak
+def test_whatever_they_do_for_minutes_does_too(stage: Stage) -> None:
+    stop = time.monotonic() + 600
+    first = random.randrange(1 << 30)
+    while time.monotonic() < stop:
+        at_random(stage, first, 100, 600)
+        first += _AT_ONCE
