@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,6 +146,16 @@ class Host:
         rows = [line.split() for line in Path(f"/proc/{self._pid}/mountinfo").read_text().splitlines()]
         found = {Path(row[4]): int(row[2].split(":")[1]) for row in rows if row[row.index("-") + 1] == _KIND}
         return {path: number for path, number in found.items() if number not in self._others}
+
+    @contextlib.contextmanager
+    def watched(self, seconds: float = 3 * SECONDS) -> Iterator[None]:
+        """Run a block; if it takes longer, whoever waits for a mount is cut off, so that it ends."""
+        timer = threading.Timer(seconds, self.abort)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def abort(self) -> None:
         """Cut off whoever waits for a mount, whatever its processes do."""

@@ -35,6 +35,12 @@ def mounted(machine: Host) -> Iterator[Mount]:
         assert one.errors.read_text() == ""
 
 
+@pytest.fixture(autouse=True)
+def watched(machine: Host) -> Iterator[None]:
+    with machine.watched():
+        yield
+
+
 @pytest.fixture
 def alice(machine: Host) -> Dweller:
     return machine.alice

@@ -35,6 +35,12 @@ def mounted(machine: Host) -> Iterator[Mount]:
         yield one
 
 
+@pytest.fixture(autouse=True)
+def watched(machine: Host) -> Iterator[None]:
+    with machine.watched():
+        yield
+
+
 @pytest.fixture
 def alice(machine: Host) -> Dweller:
     return machine.alice
@@ -209,7 +215,7 @@ def test_a_copy_goes_on_while_the_worker_is_killed_again_and_again(
             subprocess.run(["cp", "-r", str(source), str(spot / "copy")], check=True)
             subprocess.run(["diff", "-r", str(source), str(spot / "copy")], check=True)
             (spot / "copy").rename(spot / f"copy{number}")
-            if (source / "enough").exists():
+            if (alice.directory / "enough").exists():
                 return
             subprocess.run(["rm", "-r", str(spot / f"copy{number}")], check=True)
 
@@ -223,7 +229,7 @@ def test_a_copy_goes_on_while_the_worker_is_killed_again_and_again(
             os.kill(worker, signal.SIGKILL)
         kills += 1
         waited(lambda worker=worker: uid_of(worker) is None)  # type: ignore[misc]
-    alice.do((source / "enough").touch)
+    alice.do((alice.directory / "enough").touch)
     longest = mounted.host.result(working)
     alice.host.result(copying, 120)
     print(f"{kills} kills; the longest pause {longest:.1f} s")  # noqa: T201
@@ -359,7 +365,7 @@ def test_a_keeper_that_is_killed_while_it_unmounts_leaves_nothing_that_hangs(
         mounted.process.send_signal(signal.SIGTERM)
         time.sleep(1)  # what was written is on its way, and does not come there
         mounted.kill()
-        waited(lambda: alice.do(lambda: outcome(mounted.at.stat)) == "ENOTCONN")
+        waited(lambda: alice.do(lambda: outcome((spot / "nothing").stat)) == "ENOTCONN")
     finally:
         os.kill(agent, signal.SIGCONT)
         writing.kill()

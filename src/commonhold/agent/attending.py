@@ -42,7 +42,7 @@ from commonhold.locking.values import MAX_OFFSET, from_row
 from commonhold.trees import Tree
 
 _THREADS = 8
-_HELLO_SECONDS = 10.0
+_HELLO_SECONDS = 30.0  # the mount may have no worker just now
 _REMEMBERED = 4096  # answers; a mount has fewer calls under way
 _SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
 _JOIN = 64 << 10  # answers up to here are sent together

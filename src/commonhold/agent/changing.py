@@ -127,6 +127,16 @@ class Changes:
                 stack.pop()
             stack += [(attr.number, item.name, item.attr) for item in below if item.attr is not None]
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Run a block of which no commit has a part only."""
+        with self.volume.together():
+            before, self._next = self._next, float("inf")
+            try:
+                yield
+            finally:
+                self._next = before
+
     def _pause(self) -> None:
         """Commit now and then: what is done lies in memory until then."""
         now = time.monotonic()

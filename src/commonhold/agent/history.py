@@ -124,11 +124,13 @@ class _Placing:
         parent = places.directory("restore", volume, above).number
         name = target[-1] if target else b"restored"
         partial = partial_name(name)
+        # To make something in the root is to change it.
+        before = None if target else self._before(target)
         with places.about("restore", places.text(target)):
             try:
                 number = self._restorer.restore(cid, path, parent, partial)
-                before = self._before(target, partial)
                 if target:
+                    before = self._before(target)
                     self._changes.put_over(parent, partial, name)
                 else:
                     self._into_root(volume.attr(number), partial)
@@ -138,14 +140,14 @@ class _Placing:
             self._changes.done()
         return before
 
-    def _before(self, target: list[bytes], partial: bytes) -> str | None:
+    def _before(self, target: list[bytes]) -> str | None:
         try:
             places.find("restore", self._changes.volume, target)
         except HoldError as error:
             if error.kind is not Kind.NOT_FOUND:
                 raise
             return None
-        return shoot(self._own, target, Shooting(), self._watcher, replacing=partial).name
+        return shoot(self._own, target, Shooting(), self._watcher, automatic=True).name
 
     def _into_root(self, made: Attr, partial: bytes) -> None:
         """Have the root be what was made: its entries leave together, and the new ones come, in one commit."""
@@ -154,7 +156,7 @@ class _Placing:
             why = "the tree's root is a directory, and this is none"
             raise HoldError("restore", Kind.NOT_A_DIRECTORY, places.TREE, why, hint="--to /hold/me/NAME")
         old = partial_name(b"before")
-        with volume.together():
+        with changes.together():
             leaving = changes.make(ROOT, old, stat.S_IFDIR | 0o700)
             for item in _all(changes, ROOT):
                 if item not in (partial, old):

@@ -225,6 +225,9 @@ class Worker:
         return len(self._connections) - len(self._agents)
 
     def _serve(self, agent: _Connection, events: int) -> None:
+        if events & select.EPOLLHUP and not agent.greeted:  # it came while there was no worker, and did not wait
+            self._drop(agent)
+            return
         try:
             if events & select.EPOLLOUT:
                 self._send(agent)
