@@ -80,6 +80,10 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     (Opcode.LISTXATTR, kernel.listxattr(9), "xattrs", [7], [b"a", b"bc"], b"", fusereplies.data(0, b"a\0bc\0")),
     (Opcode.LISTXATTR, kernel.listxattr(0), "xattrs", [7], [b"a", b"bc"], b"", fusereplies.xattr_size(0, 5)),
     (Opcode.LISTXATTR, kernel.listxattr(4), "xattrs", [7], [b"a", b"bc"], b"", fusereplies.error(0, errno.ERANGE)),
+    (
+        Opcode.LISTXATTR, kernel.listxattr(9), "xattrs", [7], [b"trusted.a", b"user.b"], b"",
+        fusereplies.data(0, b"user.b\0"),
+    ),
     (Opcode.REMOVEXATTR, kernel.named(b"user.a"), "remove_xattr", [7, b"user.a"], None, b"", DONE),
     (
         Opcode.CREATE, kernel.create(os.O_EXCL, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", ME, True], FILE,
@@ -330,6 +334,14 @@ def test_attributes_that_nobody_keeps_are_no_agents_business(mount: Mount, name:
     assert mount.only(asked).errno == kept
     for opcode, body in ((Opcode.SETXATTR, kernel.setxattr(name, b"v")), (Opcode.REMOVEXATTR, kernel.named(name))):
         assert mount.only(mount.ask(opcode, body, NODE)).errno == errno.EOPNOTSUPP
+    assert not mount.calls
+
+
+@pytest.mark.parametrize("name", [b"user.", b"trusted."])
+def test_an_attribute_has_a_name_after_its_kind(mount: Mount, name: bytes) -> None:
+    for opcode, body in ((Opcode.SETXATTR, kernel.setxattr(name, b"v")), (Opcode.REMOVEXATTR, kernel.named(name)),
+                         (Opcode.GETXATTR, kernel.getxattr(9, name))):  # fmt: skip
+        assert mount.only(mount.ask(opcode, body, NODE)).errno == errno.EINVAL
     assert not mount.calls
 
 

@@ -2,6 +2,9 @@
 
 import grp
 import os
+import random
+import stat
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,12 +14,14 @@ from typing import NamedTuple
 import pytest
 
 from tests.system.disks import ext4
+from tests.system.fsx import exercise
 from tests.system.mounts import Host, Mount, host, mount
 from tests.system.people import Doing, People, people
 from tests.system.posix import attributes, content, naming, opening
 from tests.system.posix.differences import KNOWN
 from tests.system.posix.differing import Case, Cast, Difference, compare, outcome
-from tests.system.posix.words import ROOT, Caller
+from tests.system.posix.sequences import search
+from tests.system.posix.words import ROOT, Caller, entries
 
 pytestmark = [
     pytest.mark.root,
@@ -113,3 +118,117 @@ def test_where_it_is_not_ext4_it_differs_as_is_told(stage: Stage) -> None:
         return found
 
     assert stage.host.do(told) == [(known.why, known.here, known.right) for known in KNOWN]
+
+
+def at_random(stage: Stage, first: int, each: int, seconds: float) -> None:
+    """Several scripts at once, each process with its own."""
+    at_work = [
+        Doing(stage.host.enter, partial(search, stage.tried, stage.right, stage.cast, start, each))
+        for start in range(first, first + _AT_ONCE)
+    ]
+    for doing in at_work:
+        stage.host.result(doing, seconds)
+
+
+def test_whatever_users_do_in_any_order_comes_out_as_on_ext4(stage: Stage) -> None:
+    at_random(stage, 0, 30, 120)
+
+
+@pytest.mark.soak
+def test_whatever_they_do_for_minutes_does_too(stage: Stage) -> None:
+    stop = time.monotonic() + 600
+    first = random.randrange(1 << 30)
+    while time.monotonic() < stop:
+        at_random(stage, first, 100, 600)
+        first += _AT_ONCE
+
+
+def everything(top: Path) -> dict[Path, object]:
+    """All that a tree is, to the nanosecond."""
+    found: dict[Path, object] = {}
+    for directory, names, files in os.walk(top):
+        for path in [Path(directory), *[Path(directory) / name for name in names + files]]:
+            status = path.lstat()
+            shown = (status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_size)
+            names_here = os.listxattr(path, follow_symlinks=False)
+            content = path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 20 else None
+            found[path] = (*shown, status.st_mtime_ns, status.st_ctime_ns, sorted(names_here), content)
+    return found
+
+
+def test_what_was_done_is_so_when_it_is_mounted_again(stage: Stage, mounted: Mount) -> None:
+    """What the kernel had in memory only, times above all, is what the tree has."""
+    cases = [case for about in (attributes, naming, content) for case in about.cases()][::9]
+    assert not stage.differences(cases)
+    before = stage.host.do(lambda: everything(stage.tried))
+    assert mounted.stop() == 0
+    mounted.start()
+    after = stage.host.do(lambda: everything(stage.tried))
+    wrong = {str(path): (was, after.get(path)) for path, was in before.items() if after.get(path) != was}
+    assert not wrong and len(after) == len(before) > 1000
+
+
+def test_what_is_done_later_is_not_older(stage: Stage) -> None:
+    """Names are made by the agent, contents are written by the kernel: two clocks that have to be one."""
+
+    def order() -> list[int]:
+        top = stage.tried / "order"
+        top.mkdir()
+        times = []
+        with open(top / "written", "wb", buffering=0) as file:
+            for number in range(200):
+                (top / f"{number}").mkdir()
+                file.write(b"x")
+                times += [(top / f"{number}").lstat().st_mtime_ns, os.fstat(file.fileno()).st_mtime_ns]
+        return times
+
+    times = stage.host.do(order)
+    assert times == sorted(times)
+
+
+def test_a_place_in_a_listing_is_good_while_names_come_and_go(stage: Stage) -> None:
+    def read() -> tuple[list[bytes], list[bytes], list[bytes]]:
+        top = stage.tried / "many"
+        top.mkdir()
+        for number in range(500):
+            (top / f"stays-{number}").touch()
+        fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+        first = entries(fd, 4096)
+        for entry in first[2::2]:
+            (top / os.fsdecode(entry.name)).unlink()
+        (top / "comes").touch()
+        rest = []
+        while more := entries(fd, 4096):
+            rest += more
+        os.lseek(fd, first[-1].position, os.SEEK_SET)
+        again = []
+        while more := entries(fd, 4096):
+            again += more
+        os.lseek(fd, 0, os.SEEK_SET)
+        anew = []
+        while more := entries(fd, 4096):
+            anew += more
+        os.close(fd)
+        assert sorted(entry.name for entry in anew) == sorted([*os.listdir(os.fsencode(top)), b".", b".."])
+        return [[entry.name for entry in part if entry.name != b"comes"] for part in (first, rest, again)]  # type: ignore[return-value]
+
+    first, rest, again = stage.host.do(read)
+    assert rest == again and len(first) + len(rest) == 502
+    assert len({*first, *rest}) == 502
+
+
+@pytest.mark.soak
+def test_a_file_is_what_was_done_to_it_for_minutes(stage: Stage, mounted: Mount) -> None:
+    alice = stage.host.alice
+    spot = mounted.spot(alice, "fsx")
+
+    def work(seed: int) -> None:
+        stop = time.monotonic() + 600
+        while time.monotonic() < stop:
+            exercise(spot / f"{seed}", seed, 20_000)
+            (spot / f"{seed}").unlink()
+            seed += 1000
+
+    at_work = [alice.start(partial(work, seed)) for seed in range(4)]
+    for doing in at_work:
+        stage.host.result(doing, 900)
