@@ -111,6 +111,8 @@ def test_mounts_hear_of_what_commands_change_and_of_nothing_else(home: Home, tre
     objects: list[int] = []
     home.own.names.add(lambda parent, name: names.append((parent, name)))
     home.own.objects.add(objects.append)
+    nameless: list[int] = []
+    home.own.nameless.add(nameless.append)
     home.volume.make(ROOT, b"by a mount", stat.S_IFREG | 0o600, 0, b"", ME, True)
     assert not names and not objects
     (tmp_path / "file").write_bytes(b"1")
@@ -120,7 +122,9 @@ def test_mounts_hear_of_what_commands_change_and_of_nothing_else(home: Home, tre
     names.clear()
     put(tree, tmp_path / "file")
     assert (ROOT, b"file") in names
-    assert home.volume.attr(file).links == 0  # a mount may have it open: it says when it has forgotten it
+    assert home.volume.attr(file).links == 0 and nameless == [
+        file
+    ]  # a mount may have it open: it says when it has forgotten it
     names.clear()
     tree.remove(OsPath("/hold/me/file"), False)
     assert (ROOT, b"file") in names

@@ -12,7 +12,7 @@ from commonhold.formats.fuse import NO_REPLY
 from commonhold.formats.fuseflags import InitFlag, Opcode, OpenFlag, SetattrFlag, WriteFlag
 from commonhold.formats.fusereplies import Attr, Entry, Opened, Reply, Statfs
 from commonhold.formats.malformed import Malformed
-from commonhold.ipc.treewords import RESENT, Which
+from commonhold.ipc.treewords import RESENT, Notice, Which
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT
 from commonhold.trees import MAX_IO, NOW, ROOT, Item, Room
 from commonhold.trees import Attr as TreeAttr
@@ -485,6 +485,16 @@ def test_an_entry_that_found_no_room_in_a_listing_is_forgotten(mount: Mount) -> 
     assert [(call.name, list(call.given)) for call in mount.calls if call.id == 0] == [("forget", [[8]])]
     mount.ask(Opcode.FORGET, kernel.forget(1), NODE)
     assert list(mount.calls[-1].given) == [[7]]
+
+
+def test_what_lost_its_last_name_is_forgotten_at_once_if_the_kernel_does_not_know_it(mount: Mount) -> None:
+    unique = mount.ask(Opcode.LOOKUP, kernel.named(b"x"), NODE)
+    mount.answer(ALICE, unique, FILE)
+    del mount.calls[:]
+    mount.answer(ALICE, 0, [7], error=Notice.NAMELESS)
+    assert mount.calls == []
+    mount.answer(ALICE, 0, [8], error=Notice.NAMELESS)
+    assert [(call.id, call.name, list(call.given)) for call in mount.calls] == [(0, "forget", [[8]])]
 
 
 def test_what_is_forgotten_brings_no_agent() -> None:

@@ -329,7 +329,7 @@ class Desk:
         """Pass on what an agent says of its user's own tree."""
         name = None
         try:
-            if frame.code == Notice.OBJECT:
+            if frame.code in (Notice.OBJECT, Notice.NAMELESS):
                 (number,) = _OBJECT.decode(frame.body)
             elif frame.code == Notice.NAME:
                 number, name = _NAME.decode(frame.body)
@@ -343,6 +343,10 @@ class Desk:
         if slot is None:  # nor does the kernel know anything of it
             return
         nodeid = slot << _SHIFT | number
+        if frame.code == Notice.NAMELESS:
+            if nodeid not in self._known and self._slots.worker == 1:  # nobody knows what an earlier worker gave out
+                self._forgotten([(nodeid, 0)])
+            return
         notice = fusenotices.inval_inode(nodeid, 0, 0) if name is None else fusenotices.inval_entry(nodeid, name, 0)
         self._outside.tell(notice)
 
