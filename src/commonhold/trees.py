@@ -18,6 +18,7 @@ NOW = -(1 << 63)  # as a time to set: that of the tree's own clock
 KEEP_SIZE, PUNCH_HOLE, COLLAPSE_RANGE, ZERO_RANGE, INSERT_RANGE = 1, 2, 8, 16, 32  # fallocate(2)
 NO_REPLACE, EXCHANGE, WHITEOUT = 1, 2, 4  # renameat2(2)
 XATTR_CREATE, XATTR_REPLACE = 1, 2  # setxattr(2)
+XATTR_KILL = 4  # with an ACL: whoever asks may not keep the set-group-ID bit
 SEEK_DATA, SEEK_HOLE = 3, 4  # lseek(2)
 
 
@@ -39,10 +40,12 @@ class Attr(NamedTuple):
 
 
 class Who(NamedTuple):
-    """Whose something new is: the caller and its group."""
+    """Whose something new is: the caller and its group, and the permissions that the caller lets nobody have, unless
+    the directory has a list of what there shall be: umask(2)."""
 
     owner: str
     group: str
+    mask: int = 0
 
 
 class Change(NamedTuple):
@@ -98,7 +101,8 @@ class Tree(Protocol):
         """Make an object of the type in `mode`: a file, directory, symbolic link, device, pipe or socket. EEXIST if
         the name is taken, unless by a file that may be there already. An empty name makes a file without one.
 
-        In a directory with the set-group-ID bit it has the directory's group, and a directory the bit too.
+        In a directory with the set-group-ID bit it has the directory's group, and a directory the bit too; in one with
+        a default ACL it has that, and a directory the default too.
         """
         ...
 
@@ -154,11 +158,13 @@ class Tree(Protocol):
         ...
 
     def set_xattr(self, number: int, name: bytes, value: bytes, flags: int) -> None:
-        """Set one; as setxattr(2). EEXIST, ENODATA."""
+        """Set one; as setxattr(2). EEXIST, ENODATA. `system.posix_acl_access` and `_default` are ACLs as `formats/acl`
+        writes them: permissions are those of the list then, and change with them. EACCES for a default of what is no
+        directory."""
         ...
 
     def remove_xattr(self, number: int, name: bytes) -> None:
-        """Remove one. ENODATA."""
+        """Remove one. ENODATA; but for ACLs, which there need not be."""
         ...
 
     # ── content ──

@@ -65,7 +65,7 @@ class MemoryTree:
             number,
             one.mode,
             one.links,
-            *one.who,
+            *one.who[:2],
             size,
             (size + 511) // 512,
             times[0],

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from commonhold.formats import fusereplies
+from commonhold.formats import acl, fusereplies
+from commonhold.formats.acl import Acl
 from commonhold.formats.fuse import NO_REPLY
 from commonhold.formats.fuseflags import InitFlag, Opcode, OpenFlag, SetattrFlag, WriteFlag
 from commonhold.formats.fusereplies import Attr, Entry, Opened, Reply, Statfs
@@ -34,7 +35,8 @@ FOLDER_ENTRY = fusereplies.entry(0, FOUND._replace(attr=SHOWN._replace(mode=0o40
 LINK_ENTRY = fusereplies.entry(0, FOUND._replace(attr=SHOWN._replace(mode=0o120777)))
 ATTR = fusereplies.attr(0, HOUR, SHOWN)
 DONE = fusereplies.done(0)
-ME = ["alice@home", "alice@home"]
+ME = ["alice@home", "alice@home", 0]
+MASKED = [*ME[:2], 0o22]
 KEEPS = int(OpenFlag.KEEP_CACHE)
 HANDLE = 1 << 40 | 1  # the first of the first worker
 CREATED = fusereplies.created(0, FOUND, Opened(HANDLE, KEEPS))
@@ -48,8 +50,8 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     (Opcode.GETATTR, kernel.GETATTR, "attr", [7], FILE, b"", ATTR),
     (Opcode.READLINK, b"", "target", [7], None, b"to/there", fusereplies.data(0, b"to/there")),
     (Opcode.SYMLINK, b"n\0to\0", "make", [7, b"n", 0o120777, 0, b"to", ME, True], LINK, b"", LINK_ENTRY),
-    (Opcode.MKNOD, kernel.mknod(0o100644, 0, b"n"), "make", [7, b"n", 0o100644, 0, b"", ME, True], FILE, b"", ENTRY),
-    (Opcode.MKDIR, kernel.mkdir(0o755, b"n"), "make", [7, b"n", 0o40755, 0, b"", ME, True], FOLDER, b"", FOLDER_ENTRY),
+    (Opcode.MKNOD, kernel.mknod(0o100644, 0, b"n"), "make", [7, b"n", 0o100644, 0, b"", MASKED, True], FILE, b"", ENTRY),
+    (Opcode.MKDIR, kernel.mkdir(0o755, b"n"), "make", [7, b"n", 0o40755, 0, b"", MASKED, True], FOLDER, b"", FOLDER_ENTRY),
     (Opcode.UNLINK, kernel.named(b"x"), "unlink", [7, b"x"], None, b"", DONE),
     (Opcode.RMDIR, kernel.named(b"x"), "rmdir", [7, b"x"], None, b"", DONE),
     (Opcode.RENAME, kernel.rename(NODE + 1, b"a", b"b"), "rename", [7, b"a", 8, b"b", 0], None, b"", DONE),
@@ -86,15 +88,15 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     ),
     (Opcode.REMOVEXATTR, kernel.named(b"user.a"), "remove_xattr", [7, b"user.a"], None, b"", DONE),
     (
-        Opcode.CREATE, kernel.create(os.O_EXCL, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", ME, True], FILE,
+        Opcode.CREATE, kernel.create(os.O_EXCL, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", MASKED, True], FILE,
         b"", CREATED,
     ),
     (
-        Opcode.CREATE, kernel.create(0, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", ME, False], FILE, b"",
+        Opcode.CREATE, kernel.create(0, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", MASKED, False], FILE, b"",
         CREATED,
     ),
     (
-        Opcode.TMPFILE, kernel.create(0, 0o100600, b"/"), "make", [7, b"", 0o100600, 0, b"", ME, True], FILE, b"",
+        Opcode.TMPFILE, kernel.create(0, 0o100600, b"/"), "make", [7, b"", 0o100600, 0, b"", MASKED, True], FILE, b"",
         CREATED,
     ),
     (Opcode.FALLOCATE, kernel.fallocate(1, 2, 3), "allocate", [7, 1, 2, 3], None, b"", DONE),
@@ -327,7 +329,7 @@ def test_the_mounts_own_nodes_have_room_for_nothing_and_no_attributes(mount: Mou
 # ── what is answered at once ──
 
 
-@pytest.mark.parametrize("name", [b"security.capability", b"system.posix_acl_access", b"other.kind", b"user"])
+@pytest.mark.parametrize("name", [b"security.capability", b"system.other", b"other.kind", b"user"])
 def test_attributes_that_nobody_keeps_are_no_agents_business(mount: Mount, name: bytes) -> None:
     asked = mount.ask(Opcode.GETXATTR, kernel.getxattr(0, name), NODE)
     kept = errno.ENODATA if name.startswith(b"security.") else errno.EOPNOTSUPP
@@ -335,6 +337,31 @@ def test_attributes_that_nobody_keeps_are_no_agents_business(mount: Mount, name:
     for opcode, body in ((Opcode.SETXATTR, kernel.setxattr(name, b"v")), (Opcode.REMOVEXATTR, kernel.named(name))):
         assert mount.only(mount.ask(opcode, body, NODE)).errno == errno.EOPNOTSUPP
     assert not mount.calls
+
+
+KERNELS = acl.to_kernel(Acl(7, ((ALICE, 6), (BOB, 4)), 5, ((CAROL, 4),), 6, 0))
+TREES = b"user::rwx\nuser:alice@home:rw-\nuser:bob@home:r--\ngroup::r-x\ngroup:carol@home:r--\nmask::rw-\nother::---\n"
+
+
+@pytest.mark.parametrize("name", acl.NAMES)
+def test_a_tree_has_acls_of_principals_and_the_kernel_of_ids(mount: Mount, name: bytes) -> None:
+    mount.ask(Opcode.SETXATTR, kernel.setxattr(name, KERNELS, 1), NODE)
+    assert list(mount.calls.pop().given) == [7, name, TREES, 1]
+    asked = mount.ask(Opcode.GETXATTR, kernel.getxattr(4096, name), NODE)
+    mount.answer(ALICE, asked, None, payload=TREES)
+    assert mount.only(asked) == Answer(0, KERNELS)
+
+
+@pytest.mark.parametrize("value", [b"", KERNELS[:-1], acl.to_kernel(Acl(7, ((STRANGER, 6),), 5, (), 6, 0))])
+def test_an_acl_that_is_none_or_names_nobody_is_refused(mount: Mount, value: bytes) -> None:
+    assert mount.only(mount.ask(Opcode.SETXATTR, kernel.setxattr(acl.ACCESS, value), NODE)).errno == errno.EINVAL
+    assert not mount.calls
+
+
+def test_whoever_has_no_id_here_is_left_out_of_an_acl(mount: Mount) -> None:
+    asked = mount.ask(Opcode.GETXATTR, kernel.getxattr(4096, acl.ACCESS), NODE)
+    mount.answer(ALICE, asked, None, payload=TREES.replace(b"alice@home", b"alice@elsewhere"))
+    assert mount.only(asked) == Answer(0, acl.to_kernel(Acl(7, ((BOB, 4),), 5, ((CAROL, 4),), 6, 0)))
 
 
 @pytest.mark.parametrize("name", [b"user.", b"trusted."])

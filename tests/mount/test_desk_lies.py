@@ -89,6 +89,8 @@ PAYLOADS = [
     (Opcode.READLINK, b"", b"a\0b"),
     (Opcode.GETXATTR, kernel.getxattr(9, b"user.a"), b"a" * 65537),
     (Opcode.GETXATTR, kernel.getxattr(0, b"user.a"), b"a" * 65537),
+    (Opcode.GETXATTR, kernel.getxattr(0, b"system.posix_acl_access"), b"user::rwx\n"),
+    (Opcode.GETXATTR, kernel.getxattr(4096, b"system.posix_acl_default"), b"\xff"),
 ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from commonhold.formats import acl
 from commonhold.trees import (
     EXCHANGE,
     KEEP_SIZE,
@@ -15,6 +16,7 @@ from commonhold.trees import (
     ROOT,
     WHITEOUT,
     XATTR_CREATE,
+    XATTR_KILL,
     XATTR_REPLACE,
     Attr,
     Change,
@@ -50,7 +52,7 @@ def test_every_type_of_object_is_kept_as_it_was_made(place: Place, volume: Volum
     target = b"to" if kind == 0o120000 else b""
     device = 0x12345 if kind in (0o020000, 0o060000) else 0
     made = volume.make(ROOT, b"x", kind | 0o6751, device, target, BOB, True)
-    assert (made.mode, made.device, made.owner, made.group) == (kind | 0o6751, device, *BOB)
+    assert (made.mode, made.device, made.owner, made.group) == (kind | 0o6751, device, *BOB[:2])
     assert made.size == len(target) and made.links == (2 if kind == 0o040000 else 1)
     assert made.accessed == made.modified == made.changed == made.born
     volume.sync(0)
@@ -347,7 +349,7 @@ def test_extended_attributes(place: Place, volume: Volume) -> None:
     both = XATTR_CREATE | XATTR_REPLACE
     refused(errno.EEXIST, lambda: volume.set_xattr(file.number, b"user.a", b"x", both))
     refused(errno.ENODATA, lambda: volume.set_xattr(file.number, b"user.c", b"x", both))
-    refused(errno.EINVAL, lambda: volume.set_xattr(file.number, b"user.c", b"x", 4))
+    refused(errno.EINVAL, lambda: volume.set_xattr(file.number, b"user.c", b"x", 8))
     refused(errno.E2BIG, lambda: volume.set_xattr(file.number, b"user.c", bytes(MAX_XATTR + 1), 0))
     refused(errno.ERANGE, lambda: volume.set_xattr(file.number, b"u" * 256, b"", 0))
     refused(errno.ERANGE, lambda: volume.set_xattr(file.number, b"", b"", 0))
@@ -361,6 +363,35 @@ def test_extended_attributes(place: Place, volume: Volume) -> None:
     refused(errno.ENODATA, lambda: volume.xattr(file.number, b"user.a"))
     refused(errno.ENODATA, lambda: volume.remove_xattr(file.number, b"user.a"))
     refused(errno.ENOENT, lambda: volume.xattr(12345, b"user.a"))
+
+
+LIST = b"user::rw-\nuser:bob@family:rwx\ngroup::r--\nmask::r-x\nother::---\n"
+
+
+def test_permissions_are_those_of_the_acl(place: Place, volume: Volume) -> None:
+    file = make(volume, b"f", 0o102644).number
+    volume.set_xattr(file, acl.ACCESS, LIST, XATTR_KILL)
+    assert volume.attr(file).mode == 0o100650
+    volume.change(file, Change(mode=0o4620))
+    assert volume.xattr(file, acl.ACCESS) == LIST.replace(b"r-x", b"-w-") and volume.attr(file).mode == 0o104620
+    volume.set_xattr(file, acl.ACCESS, b"user::r--\ngroup::r--\nother::r--\n", 0)
+    assert volume.attr(file).mode == 0o104444 and volume.xattrs(file) == []
+    volume.remove_xattr(file, acl.ACCESS)
+    refused(errno.EINVAL, lambda: volume.set_xattr(file, acl.ACCESS, b"user::r--\n", 0))
+    refused(errno.EACCES, lambda: volume.set_xattr(file, acl.DEFAULT, LIST, 0))
+
+
+def test_a_default_acl_takes_the_place_of_the_mask(volume: Volume) -> None:
+    masked = ALICE._replace(mask=0o077)
+    assert volume.make(ROOT, b"before", 0o100666, 0, b"", masked, True).mode == 0o100600
+    volume.set_xattr(ROOT, acl.DEFAULT, LIST, 0)
+    file = volume.make(ROOT, b"f", 0o100666, 0, b"", masked, True)
+    assert file.mode == 0o100640 and volume.xattr(file.number, acl.ACCESS) == LIST.replace(b"mask::r-x", b"mask::r--")
+    below = volume.make(ROOT, b"d", 0o42755, 0, b"", masked, True)
+    assert below.mode == 0o42650 and sorted(volume.xattrs(below.number)) == sorted(acl.NAMES)
+    assert volume.xattr(below.number, acl.DEFAULT) == LIST
+    link = volume.make(ROOT, b"l", 0o120777, 0, b"to", masked, True)
+    assert link.mode == 0o120777 and volume.xattrs(link.number) == []
 
 
 def test_an_objects_extended_attributes_have_room_for_a_mebibyte(volume: Volume) -> None:

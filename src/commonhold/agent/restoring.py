@@ -96,7 +96,7 @@ class Restorer:
 
     def _above(self, path: Path) -> Who:
         """Whose the directory above a path was."""
-        owner, group = self._changes.who
+        owner, group, _ = self._changes.who
         for depth in range(len(path)):
             record = self._records.get(path[:depth], EMPTY)
             owner, group = record.owner or owner, record.group or group

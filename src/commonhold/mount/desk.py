@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from commonhold.formats import fuse, fusenotices, fusereplies
+from commonhold.formats import acl, fuse, fusenotices, fusereplies
 from commonhold.formats.fuse import NO_REPLY, BadRequest, Request
 from commonhold.formats.fusebodies import Init
 from commonhold.formats.fuseflags import (
@@ -28,6 +28,7 @@ from commonhold.formats.fuseflags import (
     OpenInFlag,
     ReleaseFlag,
     SetattrFlag,
+    SetxattrFlag,
     WriteFlag,
 )
 from commonhold.formats.fuselisting import Listing, ListingPlus
@@ -37,7 +38,19 @@ from commonhold.identity.principal import MAX_PRINCIPAL
 from commonhold.ipc.treeframes import Frame, head
 from commonhold.ipc.treewords import BY_NAME, PROTOCOL, RESENT, Call, Notice, Welcome, Which, encode
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT, Full, Slots
-from commonhold.trees import MAX_IO, MAX_NAME, MAX_NUMBER, MAX_SIZE, MAX_TARGET, MAX_XATTR, NOW, ROOT, Change, Who
+from commonhold.trees import (
+    MAX_IO,
+    MAX_NAME,
+    MAX_NUMBER,
+    MAX_SIZE,
+    MAX_TARGET,
+    MAX_XATTR,
+    NOW,
+    ROOT,
+    XATTR_KILL,
+    Change,
+    Who,
+)
 from commonhold.trees import Attr as TreeAttr
 
 SECOND = 1_000_000_000
@@ -65,7 +78,7 @@ WANTED = int(
     | InitFlag.DO_READDIRPLUS | InitFlag.READDIRPLUS_AUTO | InitFlag.PARALLEL_DIROPS | InitFlag.HANDLE_KILLPRIV_V2
     | InitFlag.SETXATTR_EXT | InitFlag.EXPLICIT_INVAL_DATA | InitFlag.CACHE_SYMLINKS | InitFlag.HAS_EXPIRE_ONLY
     | InitFlag.HAS_RESEND | InitFlag.ABORT_ERROR | InitFlag.INIT_EXT | InitFlag.NO_EXPORT_SUPPORT
-    | InitFlag.WRITEBACK_CACHE | InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS
+    | InitFlag.WRITEBACK_CACHE | InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS | InitFlag.POSIX_ACL | InitFlag.DONT_MASK
 )  # fmt: skip
 
 _KEEP = Opened(0, int(OpenFlag.KEEP_CACHE))
@@ -79,6 +92,7 @@ _WRITE_KILL, _OPEN_KILL = int(WriteFlag.KILL_SUIDGID), int(OpenInFlag.KILL_SUIDG
 _FLOCK, _UNLOCKED = int(LockFlag.FLOCK), 2
 _MOST_LOCKED = 1 << 20  # nodes on which there may be locks
 _FLOCK_UNLOCK = int(ReleaseFlag.FLOCK_UNLOCK)
+_ACL_KILL = int(SetxattrFlag.ACL_KILL_SGID)
 
 _OBJECT = msgspec.msgpack.Decoder(tuple[int])
 _NAME = msgspec.msgpack.Decoder(tuple[int, bytes])
@@ -168,7 +182,7 @@ class _Agent:
 
 
 class Desk:
-    """See the module. `umask` and permissions are the kernel's business (`default_permissions`)."""
+    """See the module. Permissions are the kernel's business (`default_permissions`)."""
 
     def __init__(self, slots: Slots, ids: Ids, users: Users, outside: Outside) -> None:
         self._slots = slots
@@ -467,6 +481,11 @@ class Desk:
     def _as_xattr(unique: int, frame: Frame, size: int) -> Reply:
         return _sized(unique, bytes(frame.payload), size)
 
+    def _as_list(self, unique: int, frame: Frame, size: int) -> Reply:
+        """An ACL of a tree's, for the kernel. Whoever is nobody here is left out: it is of no use to them."""
+        found = acl.parse(bytes(frame.payload))
+        return _sized(unique, acl.to_kernel(acl.translated(found, self._ids.uid, self._ids.gid)), size)
+
     @staticmethod
     def _as_xattrs(unique: int, frame: Frame, context: tuple[int, bool]) -> Reply:
         size, root = context
@@ -650,12 +669,12 @@ class Desk:
     def _group(self, gid: int) -> str | None:
         return NOBODYS if gid == NOBODY else self._ids.group(gid)
 
-    def _who(self, request: Request) -> Who:
+    def _who(self, request: Request, mask: int = 0) -> Who:
         """Whose something new is. Nobody may have nothing."""
         owner = self._ids.user(request.uid)
         if owner is None:
             raise Refused(errno.EOVERFLOW)
-        return Who(owner, self._ids.group(request.gid) or NOBODYS)
+        return Who(owner, self._ids.group(request.gid) or NOBODYS, mask & 0o777)
 
     def _readlink(self, request: Request, _body: Any) -> None:
         nodeid = request.nodeid
@@ -667,28 +686,31 @@ class Desk:
             return
         self._call(request, "target", (nodeid & MAX_NUMBER,), self._as_target)
 
-    def _make(self, request: Request, name: bytes, mode: int, device: int, target: bytes) -> None:
-        given = (request.nodeid & MAX_NUMBER, name, mode, device, target, self._who(request), True)
+    def _make(
+        self, request: Request, body: Any, mode: int, device: int = 0, mask: int = 0, target: bytes = b""
+    ) -> None:
+        given = (request.nodeid & MAX_NUMBER, body.name, mode, device, target, self._who(request, mask), True)
         self._call(request, "make", given, self._as_entry, request.nodeid)
 
     def _symlink(self, request: Request, body: Any) -> None:
-        self._make(request, body.name, stat.S_IFLNK | 0o777, 0, body.target)
+        self._make(request, body, stat.S_IFLNK | 0o777, target=body.target)
 
     def _mknod(self, request: Request, body: Any) -> None:
-        self._make(request, body.name, body.mode, body.rdev, b"")
+        self._make(request, body, body.mode, body.rdev, body.umask)
 
     def _mkdir(self, request: Request, body: Any) -> None:
-        self._make(request, body.name, stat.S_IFDIR | body.mode & 0o7777, 0, b"")
+        self._make(request, body, stat.S_IFDIR | body.mode & 0o7777, 0, body.umask)
 
     def _create(self, request: Request, body: Any) -> None:
         mode = stat.S_IFREG | body.mode & 0o7777
         exclusive = bool(body.flags & os.O_EXCL)
-        given = (request.nodeid & MAX_NUMBER, body.name, mode, 0, b"", self._who(request), exclusive)
+        who = self._who(request, body.umask)
+        given = (request.nodeid & MAX_NUMBER, body.name, mode, 0, b"", who, exclusive)
         self._call(request, "make", given, self._as_created, (request.nodeid, body.flags))
 
     def _tmpfile(self, request: Request, body: Any) -> None:
         mode = stat.S_IFREG | body.mode & 0o7777
-        given = (request.nodeid & MAX_NUMBER, b"", mode, 0, b"", self._who(request), True)
+        given = (request.nodeid & MAX_NUMBER, b"", mode, 0, b"", self._who(request, body.umask), True)
         self._call(request, "make", given, self._as_created, (request.nodeid, body.flags))
 
     def _unlink(self, request: Request, body: Any) -> None:
@@ -810,7 +832,8 @@ class Desk:
         if request.nodeid >> _SHIFT == 0 or body.name.startswith(b"security."):  # asked for before every first write
             raise Refused(errno.ENODATA)
         _check_attribute(body.name)
-        self._call(request, "xattr", (request.nodeid & MAX_NUMBER, body.name), self._as_xattr, body.size)
+        finish = self._as_list if body.name in acl.NAMES else self._as_xattr
+        self._call(request, "xattr", (request.nodeid & MAX_NUMBER, body.name), finish, body.size)
 
     def _listxattr(self, request: Request, body: Any) -> None:
         if request.nodeid >> _SHIFT == 0:
@@ -821,8 +844,22 @@ class Desk:
 
     def _setxattr(self, request: Request, body: Any) -> None:
         _check_attribute(body.name)
-        given = (request.nodeid & MAX_NUMBER, body.name, body.value, body.flags)
-        self._call(request, "set_xattr", given, self._as_done)
+        value, flags = body.value, body.flags
+        if body.name in acl.NAMES:
+            value = self._acl(value)
+            flags |= XATTR_KILL if body.setxattr_flags & _ACL_KILL else 0
+        self._call(request, "set_xattr", (request.nodeid & MAX_NUMBER, body.name, value, flags), self._as_done)
+
+    def _acl(self, value: bytes) -> bytes:
+        """An ACL of the kernel's, for a tree. Whom it names must be somebody."""
+        try:
+            found = acl.from_kernel(value)
+        except Malformed as error:
+            raise Refused(errno.EINVAL) from error
+        told = acl.translated(found, self._ids.user, self._group)
+        if (len(told.users), len(told.groups)) != (len(found.users), len(found.groups)):
+            raise Refused(errno.EINVAL)
+        return acl.text(told)
 
     def _removexattr(self, request: Request, body: Any) -> None:
         _check_attribute(body.name)
@@ -895,8 +932,8 @@ def _failure(unique: int, number: int) -> Reply:
 
 
 def _check_attribute(name: bytes) -> None:
-    """Refuse attributes that are not kept: all but the user's own, and root's."""
-    if not name.startswith((b"user.", b"trusted.")):
+    """Refuse attributes that are not kept: all but the user's own, root's, and ACLs."""
+    if not name.startswith((b"user.", b"trusted.")) and name not in acl.NAMES:
         raise Refused(errno.EOPNOTSUPP)
     if name in (b"user.", b"trusted."):
         raise Refused(errno.EINVAL)

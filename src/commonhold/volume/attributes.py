@@ -3,7 +3,9 @@
 import errno
 from typing import Any
 
-from commonhold.trees import MAX_NAME, MAX_SIZE, MAX_XATTR, NOW, XATTR_CREATE, XATTR_REPLACE, Attr, Change
+from commonhold.formats import acl
+from commonhold.formats.malformed import Malformed
+from commonhold.trees import MAX_NAME, MAX_SIZE, MAX_XATTR, NOW, XATTR_CREATE, XATTR_KILL, XATTR_REPLACE, Attr, Change
 from commonhold.volume.faults import check_principal, fault
 from commonhold.volume.ground import S_IFDIR, S_IFMT
 from commonhold.volume.names import Names
@@ -51,6 +53,7 @@ class Attributes(Names):
             mode = without_set_id(mode)
         if change.mode is not None:
             mode = mode & S_IFMT | change.mode & 0o7777
+            self._listed_with(row.number, mode)
         for name in ("accessed", "modified"):
             time = getattr(change, name)
             if time is not None:
@@ -95,10 +98,13 @@ class Attributes(Names):
             raise fault(errno.ERANGE)
         if len(value) > MAX_XATTR:
             raise fault(errno.E2BIG)
-        if flags & ~(XATTR_CREATE | XATTR_REPLACE):
+        if flags & ~(XATTR_CREATE | XATTR_REPLACE | XATTR_KILL):
             raise fault(errno.EINVAL)
+        listed = _list(value) if name in acl.NAMES else None
         with self._held:
             row = self._object(number)
+            if name == acl.DEFAULT and row.mode & S_IFMT != S_IFDIR:
+                raise fault(errno.EACCES)
             sizes = dict(self._tables.xattrs(number))
             if flags & XATTR_CREATE and name in sizes:
                 raise fault(errno.EEXIST)
@@ -108,18 +114,45 @@ class Attributes(Names):
             if sum(sizes.values()) + sum(map(len, sizes)) > MAX_XATTRS:
                 raise fault(errno.ENOSPC)
             now = self._now()
-            self._tables.set_xattr(number, name, value)
+            if name == acl.ACCESS and listed is not None:
+                row = row._replace(mode=_mode_of(listed, row.mode, flags))
+            if name == acl.ACCESS and listed is not None and acl.is_plain(listed):
+                self._tables.remove_xattr(number, name)
+            else:
+                self._tables.set_xattr(number, name, value)
             self._tables.save(row._replace(changed=now))
+
+    def _listed_with(self, number: int, mode: int) -> None:
+        """What has an ACL has other permissions from now on: so has the list."""
+        value = self._tables.xattr(number, acl.ACCESS)
+        if value is not None:
+            self._tables.set_xattr(number, acl.ACCESS, acl.text(acl.with_bits(acl.parse(value), mode & 0o777)))
 
     def remove_xattr(self, number: int, name: bytes) -> None:
         """See `trees.Tree`."""
         with self._held:
             row = self._object(number)
             if self._tables.xattr(number, name) is None:
+                if name in acl.NAMES:
+                    return
                 raise fault(errno.ENODATA)
             now = self._now()
             self._tables.remove_xattr(number, name)
             self._tables.save(row._replace(changed=now))
+
+
+def _list(value: bytes) -> acl.Acl[str]:
+    try:
+        return acl.parse(value)
+    except Malformed as error:
+        raise fault(errno.EINVAL) from error
+
+
+def _mode_of(listed: acl.Acl[str], mode: int, flags: int) -> int:
+    """The mode of what is given an ACL."""
+    if flags & XATTR_KILL:
+        mode &= ~_SET_GROUP_ID
+    return mode & ~0o777 | acl.bits_of(listed)
 
 
 def _check(change: Change) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 
+from commonhold.formats import acl
 from commonhold.trees import EXCHANGE, MAX_SIZE, MAX_TARGET, NO_REPLACE, ROOT, Attr, Item, Who
 from commonhold.volume.committing import Committing
 from commonhold.volume.faults import check_name, check_principal, fault
@@ -46,7 +47,22 @@ class Names(Committing):
                     raise fault(errno.EEXIST)
                 return self._attr(found)
             _check_kind(kind, name, target)
-            return self._attr(self._make(above, name, mode & 0o177777, device, target, self._whose(who, above)))
+            bits, lists = self._lists_for(above, mode, who)
+            made = self._make(above, name, mode & 0o177000 | bits, device, target, self._whose(who, above))
+            for kind_of_list, value in lists:
+                self._tables.set_xattr(made.number, kind_of_list, value)
+            return self._attr(made)
+
+    def _lists_for(self, above: Object, mode: int, who: Who) -> tuple[int, list[tuple[bytes, bytes]]]:
+        """The permissions of what is made in a directory, and its ACLs."""
+        if mode & S_IFMT == _S_IFLNK:
+            return mode & 0o777, []
+        default = self._tables.xattr(above.number, acl.DEFAULT)
+        if default is None:
+            return mode & 0o777 & ~who.mask, []
+        found = acl.inherited(acl.parse(default), mode & 0o777)
+        access = [] if acl.is_plain(found) else [(acl.ACCESS, acl.text(found))]
+        return acl.bits_of(found), [*access, *([(acl.DEFAULT, default)] if mode & S_IFMT == S_IFDIR else [])]
 
     def _place(self, parent: int, name: bytes) -> Object:
         """The directory where an entry is to be made."""
@@ -57,9 +73,9 @@ class Names(Committing):
         return above
 
     def _whose(self, who: Who, above: Object) -> Who:
-        for principal in who:
+        for principal in who[:2]:
             check_principal(principal)
-        return Who(who.owner, self._tables.principal_name(above.group)) if above.mode & _S_ISGID else who
+        return who._replace(group=self._tables.principal_name(above.group)) if above.mode & _S_ISGID else who
 
     def _make(self, above: Object, name: bytes, mode: int, device: int, target: bytes, who: Who) -> Object:
         now = self._now()
