@@ -23,6 +23,7 @@ from commonhold.formats import (
     keys,
     multihash,
     spots,
+    supplement,
     unixfs,
     varint,
 )
@@ -192,6 +193,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "dag-pb": _decoder(dagpb.decode),
     "unixfs": _decoder(unixfs.decode),
     "dag-cbor": _decoder(dagcbor.decode),
+    "supplement": _decoder(supplement.decode),
     "dag-json": _decoder(dagcbor.from_json),
     "links": _decoder(lambda data: children(_DIR, data)),
     "car": _decoder(_car),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.host.repository import SYSTEM
+from commonhold.host.repository import SYSTEM, SYSTEM_SOCKET
 from commonhold.host.units import AGENT, MOUNT, NODE, SYSTEM_PATHS, drift, shipped
 from commonhold.mount import config as mounts
 from commonhold.node.config import Limits, parse
@@ -77,9 +77,10 @@ def test_nothing_gives_the_mount_a_view_of_the_files_that_is_not_the_hosts() -> 
 def test_the_example_config_is_what_a_mount_reads_and_shows_the_defaults() -> None:
     example = shipped("mount.toml")
     read = mounts.parse(tomllib.loads(example))
-    assert read == mounts.Config(shown=tuple((name, Path("/", name)) for name in mounts.NAMES))
-    every_field = tomllib.loads(re.sub(r"^#(?=[\[\w])", "", example, flags=re.MULTILINE))
-    assert mounts.parse({name: value for name, value in every_field.items() if name != "node"}) == read
+    shown = tuple((name, Path("/", name)) for name in mounts.NAMES)
+    assert read == mounts.Config(shown=shown, node=SYSTEM_SOCKET)
+    every_field = re.sub(r"^#(?=\w+ = )", "", example, flags=re.MULTILINE)
+    assert mounts.parse(tomllib.loads(every_field)) == read
     assert f"RuntimeDirectory={read.socket.parent.name}\n" in shipped("commonhold-mount.service")
     for user in (read.user, read.public):
         assert re.search(rf"^u {user} ", shipped("commonhold.sysusers"), re.MULTILINE)

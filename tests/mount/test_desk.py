@@ -12,9 +12,9 @@ from commonhold.formats.fuse import NO_REPLY
 from commonhold.formats.fuseflags import InitFlag, Opcode, OpenFlag, SetattrFlag, WriteFlag
 from commonhold.formats.fusereplies import Attr, Entry, Opened, Reply, Statfs
 from commonhold.formats.malformed import Malformed
-from commonhold.ipc.treewords import RESENT, Which
+from commonhold.ipc.treewords import RESENT, Notice, Which
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT
-from commonhold.trees import MAX_IO, NOW, ROOT, Room
+from commonhold.trees import MAX_IO, NOW, ROOT, Item, Room
 from commonhold.trees import Attr as TreeAttr
 from tests import vectors
 from tests.mount import kernel
@@ -80,6 +80,10 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     (Opcode.LISTXATTR, kernel.listxattr(9), "xattrs", [7], [b"a", b"bc"], b"", fusereplies.data(0, b"a\0bc\0")),
     (Opcode.LISTXATTR, kernel.listxattr(0), "xattrs", [7], [b"a", b"bc"], b"", fusereplies.xattr_size(0, 5)),
     (Opcode.LISTXATTR, kernel.listxattr(4), "xattrs", [7], [b"a", b"bc"], b"", fusereplies.error(0, errno.ERANGE)),
+    (
+        Opcode.LISTXATTR, kernel.listxattr(9), "xattrs", [7], [b"trusted.a", b"user.b"], b"",
+        fusereplies.data(0, b"user.b\0"),
+    ),
     (Opcode.REMOVEXATTR, kernel.named(b"user.a"), "remove_xattr", [7, b"user.a"], None, b"", DONE),
     (
         Opcode.CREATE, kernel.create(os.O_EXCL, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", ME, True], FILE,
@@ -333,6 +337,14 @@ def test_attributes_that_nobody_keeps_are_no_agents_business(mount: Mount, name:
     assert not mount.calls
 
 
+@pytest.mark.parametrize("name", [b"user.", b"trusted."])
+def test_an_attribute_has_a_name_after_its_kind(mount: Mount, name: bytes) -> None:
+    for opcode, body in ((Opcode.SETXATTR, kernel.setxattr(name, b"v")), (Opcode.REMOVEXATTR, kernel.named(name)),
+                         (Opcode.GETXATTR, kernel.getxattr(9, name))):  # fmt: skip
+        assert mount.only(mount.ask(opcode, body, NODE)).errno == errno.EINVAL
+    assert not mount.calls
+
+
 def test_every_opcode_is_a_call_or_is_answered_or_needs_no_answer(mount: Mount) -> None:
     known = {case[0] for case in CALLS} | {Opcode.SETATTR, Opcode.READDIR, Opcode.READDIRPLUS, Opcode.INIT}
     assert known | set(kernel.BODIES) | NO_REPLY == set(Opcode)
@@ -404,6 +416,41 @@ def test_whatever_a_kernel_asked_once_is_answered_or_asked_for(present: bool) ->
             assert done <= 1 and (done or not present or opcode in NO_REPLY)
 
 
+# ── holes ──
+
+
+def seek(mount: Mount, node: int = NODE) -> int | None:
+    """What a look for a hole is answered; None where the agent is asked."""
+    unique = mount.ask(Opcode.LSEEK, kernel.lseek(0, 4), node)
+    return None if mount.calls[-1:] and mount.calls[-1].id == unique else mount.only(unique).errno
+
+
+def opened(mount: Mount, flags: int, error: int = 0) -> None:
+    mount.answer(ALICE, mount.ask(Opcode.OPEN, kernel.opening(flags), NODE), error=error)
+
+
+def test_no_holes_are_told_of_while_somebody_may_be_writing(mount: Mount) -> None:
+    opened(mount, os.O_RDONLY)
+    opened(mount, os.O_RDWR, errno.ENOENT)
+    assert seek(mount) is None
+    for flags in (os.O_WRONLY, os.O_RDWR | os.O_APPEND):
+        opened(mount, flags)
+        assert seek(mount) == errno.EINVAL and seek(mount, NODE + 1) is None
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_RDONLY), NODE)
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_WRONLY), NODE)
+    assert seek(mount) == errno.EINVAL
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_RDWR | os.O_APPEND), NODE)
+    assert seek(mount) is None
+    created = mount.ask(Opcode.CREATE, kernel.create(os.O_WRONLY, 0o644, b"x"), NODE + 1)
+    mount.answer(ALICE, created, FILE)
+    assert seek(mount) == errno.EINVAL
+
+
+def test_no_holes_are_told_of_by_who_does_not_know_what_was_open_before(mount: Mount) -> None:
+    mount.slots.worker = 2
+    assert seek(mount) == errno.EINVAL
+
+
 # ── forgetting ──
 
 
@@ -418,6 +465,36 @@ def test_what_is_forgotten_is_told_to_those_whose_it_was(mount: Mount) -> None:
         (ALICE, 0, "forget", [[7]]),
     ]
     assert not mount.replies
+
+
+def test_an_object_is_forgotten_when_the_kernel_has_given_back_all_that_it_was_given(mount: Mount) -> None:
+    for _ in range(3):
+        unique = mount.ask(Opcode.LOOKUP, kernel.named(b"x"), NODE)
+        mount.answer(ALICE, unique, FILE)
+    del mount.calls[:]
+    mount.ask(Opcode.FORGET, kernel.forget(2), NODE)
+    assert mount.calls == []  # this one may have been on its way while the name was looked up again
+    mount.ask(Opcode.FORGET, kernel.forget(1), NODE)
+    assert [list(call.given) for call in mount.calls] == [[[7]]]
+
+
+def test_an_entry_that_found_no_room_in_a_listing_is_forgotten(mount: Mount) -> None:
+    items = [Item(b"a" * 200, 1, 7, FILE.mode, FILE), Item(b"b" * 200, 2, 8, FILE.mode, FILE._replace(number=8))]
+    unique = mount.ask(Opcode.READDIRPLUS, kernel.reading(2, 400), NODE)
+    mount.answer(ALICE, unique, items)
+    assert [(call.name, list(call.given)) for call in mount.calls if call.id == 0] == [("forget", [[8]])]
+    mount.ask(Opcode.FORGET, kernel.forget(1), NODE)
+    assert list(mount.calls[-1].given) == [[7]]
+
+
+def test_what_lost_its_last_name_is_forgotten_at_once_if_the_kernel_does_not_know_it(mount: Mount) -> None:
+    unique = mount.ask(Opcode.LOOKUP, kernel.named(b"x"), NODE)
+    mount.answer(ALICE, unique, FILE)
+    del mount.calls[:]
+    mount.answer(ALICE, 0, [7], error=Notice.NAMELESS)
+    assert mount.calls == []
+    mount.answer(ALICE, 0, [8], error=Notice.NAMELESS)
+    assert [(call.id, call.name, list(call.given)) for call in mount.calls] == [(0, "forget", [[8]])]
 
 
 def test_what_is_forgotten_brings_no_agent() -> None:

@@ -109,8 +109,12 @@ def test_an_agent_is_brought_once_at_a_time_and_so_many_at_once(lasting: Kept) -
     assert lasting.told() == [failed(2000)] and len(lasting.keeper._bringing) == 8
 
 
-def test_the_worker_says_when_it_is_ready(willing: Kept) -> None:
+def test_it_is_ready_when_the_worker_serves_and_the_directories_are_shown(willing: Kept) -> None:
     willing.hear(b"R")
+    assert willing.ready == 0
+    willing.keeper._come("directories")
+    assert willing.ready == 1
+    willing.hear(b"R")  # another worker
     assert willing.ready == 1
 
 

@@ -1,6 +1,7 @@
 """What every block store must do. A test module makes the `store` fixture and imports these."""
 
 import contextlib
+import os
 
 import pytest
 
@@ -143,3 +144,21 @@ def test_usage_counts_blocks_bytes_and_pins(store: BlockStore) -> None:
     store.unpin("a")
     store.delete(key_of(b"678"))
     assert store.usage().bytes == 5
+
+
+def test_slots_may_be_settled_in_any_order(store: BlockStore) -> None:
+    there, *new = (os.urandom(100_000) for _ in range(7))
+    keep(store, "there", there)
+    session = store.session()
+    blocks = [new[0], there, *new[1:]]
+    slots = []
+    for data in blocks:
+        slot = session.reserve(len(data), wait=True)
+        assert slot is not None
+        slot.into[:] = data
+        slots.append(slot)
+    for at in (5, 3, 1, 6, 0, 4, 2):
+        session.settle(slots[at], key_of(blocks[at]))
+    session.commit("all", cids.make_v1(cids.RAW, key_of(blocks[0])))
+    session.close()
+    assert [store.get(key_of(data)) for data in blocks] == blocks

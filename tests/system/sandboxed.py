@@ -1,4 +1,7 @@
-"""Run in the node's sandbox: what a store needs has to work, and what a taken-over node would like must not."""
+"""Run in a service's sandbox: what a node's store needs has to work, and what a taken-over node would like must not.
+
+With the word `mount`: what a taken-over keeper would like.
+"""
 
 import ctypes
 import grp
@@ -61,8 +64,39 @@ def nothing_else_works() -> None:
         sys.exit("this was possible: a new user namespace")
 
 
+def a_keeper_gets_no_further() -> None:
+    """It is root, and may mount and become others; other people's files, devices, the network are not its own."""
+    here = Path("/run/commonhold-mount/probe")
+    here.touch()
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(name: str, *words: object) -> None:
+        if getattr(libc, name)(*words) != 0:
+            raise OSError(ctypes.get_errno(), name)
+
+    refused("to see what is in a home directory", lambda: list(Path("/home/alice").iterdir()))
+    refused("to read what a user closed", lambda: Path("/home/alice/secret").read_text())
+    refused("to look into another's process", lambda: os.readlink("/proc/1/cwd"))
+    refused("to have a disk", lambda: os.mknod(here.with_name("disk"), 0o60600, os.makedev(7, 0)))
+    refused("to open an internet socket", lambda: socket.socket(socket.AF_INET))
+    refused("to ask the kernel for its network", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW))
+    refused("to have memory that is data and code", lambda: mmap.mmap(-1, 4096, prot=7))
+    refused("to give files away", lambda: os.chown(here, 1, 1))
+    refused("to make a program set-uid", lambda: os.chmod(here, 0o4755))
+    refused("a new user namespace", lambda: call("unshare", 0x10000000))
+    refused("a mount namespace, where nobody sees it", lambda: call("unshare", 0x00020000))
+    refused("another root", lambda: os.chroot("/home"))
+    refused("another host name", lambda: socket.sethostname("other"))
+    refused("another clock", lambda: call("settimeofday", ctypes.create_string_buffer(16), None))
+    refused("to change a file system's limits", lambda: call("quotactl", 0, None, 0, None))
+    here.unlink()
+
+
 if __name__ == "__main__":
-    a_store_works()
-    callers_can_be_told_apart()
-    nothing_else_works()
+    if sys.argv[1:] == ["mount"]:
+        a_keeper_gets_no_further()
+    else:
+        a_store_works()
+        callers_can_be_told_apart()
+        nothing_else_works()
     sys.stdout.write("all is as it should be\n")

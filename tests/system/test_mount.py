@@ -35,6 +35,12 @@ def mounted(machine: Host) -> Iterator[Mount]:
         assert one.errors.read_text() == ""
 
 
+@pytest.fixture(autouse=True)
+def watched(machine: Host) -> Iterator[None]:
+    with machine.watched():
+        yield
+
+
 @pytest.fixture
 def alice(machine: Host) -> Dweller:
     return machine.alice
@@ -371,8 +377,8 @@ def test_a_mount_says_what_it_lacks(machine: Host, directory: Path) -> None:
     assert "nothing: no such field" in refused(machine, directory, nothing="x")
     assert "at: not an absolute path" in refused(machine, directory, at="here")
     (directory / "file").touch()
-    assert "E-EXISTS" in refused(machine, directory, at=directory / "file")
-    assert "E-EXISTS" in refused(machine, directory, hold=directory / "file")
+    assert "E-NOT-A-DIRECTORY" in refused(machine, directory, at=directory / "file")
+    assert "E-NOT-A-DIRECTORY" in refused(machine, directory, hold=directory / "file")
     assert machine.mounts() == before
 
 

@@ -40,6 +40,12 @@ def mounted(machine: Host) -> Iterator[Mount]:
         yield one
 
 
+@pytest.fixture(autouse=True)
+def watched(machine: Host) -> Iterator[None]:
+    with machine.watched():
+        yield
+
+
 @pytest.fixture
 def alice(machine: Host) -> Dweller:
     return machine.alice

@@ -11,7 +11,7 @@ import pytest
 from tests.system.machine import Machine, machine
 
 _PACK = Path(__file__).parents[2] / "packaging/deb"
-_PROBES = [Path(__file__).with_name(name) for name in ("sandboxed.py", "using.py")]
+_PROBES = [Path(__file__).with_name(name) for name in ("sandboxed.py", "using.py", "keeping.py")]
 _PYTHON = "/usr/lib/commonhold/bin/python3 -I"
 _CALL = """
 import socket
@@ -42,7 +42,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         (made.root / "opt/call.py").write_text(_CALL)
         made.run("dpkg --install /opt/commonhold_*_amd64.deb")
         made.run("useradd --create-home alice; useradd --create-home bob; usermod -aG commonhold-users alice")
+        made.run("useradd --create-home carol; usermod -aG commonhold-users carol")
         yield made
+
+
+def keeper_and_worker(machine: Machine) -> tuple[int, int]:
+    """The processes of the mount."""
+    keeper = int(machine.said("systemctl show -P MainPID commonhold-mount"))
+    children = machine.said(
+        f"for one in $(cat /proc/{keeper}/task/{keeper}/children); do stat -c '%U %n' /proc/$one; done"
+    )
+    worker = next(line.rpartition("/")[2] for line in children.splitlines() if line.startswith("hold-mount "))
+    return keeper, int(worker)
 
 
 def test_the_command_works_for_an_ordinary_user(installed: Machine) -> None:
@@ -65,7 +76,8 @@ def test_what_was_installed_is_all_there_and_sound(installed: Machine) -> None:
         "/usr/share/fish/vendor_completions.d/hold.fish",
     ):
         assert (installed.root / path[1:]).is_file(), path
-    installed.run("systemd-analyze verify --man=no commonhold-node.socket commonhold-node.service")
+    units = "commonhold-node.socket commonhold-node.service commonhold-mount.service"
+    installed.run(f"systemd-analyze verify --man=no {units}")
 
 
 def test_users_modes_and_units_are_as_the_service_needs_them(installed: Machine) -> None:
@@ -76,6 +88,16 @@ def test_users_modes_and_units_are_as_the_service_needs_them(installed: Machine)
     assert installed.said("systemctl is-enabled commonhold-node.socket") == "enabled"
     assert installed.said("systemctl is-active commonhold-node.socket") == "active"
     assert installed.said("systemctl --global is-enabled commonhold-agent.socket") == "enabled"
+    assert installed.said("stat -c '%a %U:%G' /etc/commonhold/mount.toml") == "640 root:root"
+    assert installed.said("getent passwd hold-mount").endswith(":/:/usr/sbin/nologin")
+    assert installed.said("stat -c '%a %U:%G' /var/lib/commonhold-public") == "700 hold-public:hold-public"
+    assert installed.said("id -nG hold-public") == "hold-public commonhold-users"
+
+
+def test_nothing_is_mounted_before_it_is_wanted(installed: Machine) -> None:
+    assert installed.run("systemctl is-enabled commonhold-mount", code=1).stdout == "disabled\n"
+    installed.run("test ! -e /hold && test ! -e /ipfs && test ! -e /run/commonhold-mount")
+    assert "enable --now commonhold-mount" in installed.run("hold mount --link", user="alice", code=11).stderr
 
 
 def test_every_user_has_an_agent_socket_of_their_own(installed: Machine) -> None:
@@ -85,15 +107,20 @@ def test_every_user_has_an_agent_socket_of_their_own(installed: Machine) -> None
     assert installed.said(f"stat -c '%a %U' {socket}") == "600 alice"
 
 
-def test_the_sandbox_lets_a_store_work_and_nothing_else(installed: Machine) -> None:
-    """The unit as shipped, but for what it runs: a probe that tries both."""
-    drop_in = "/run/systemd/system/commonhold-node.service.d/probe.conf"
-    setting = f"[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart={_PYTHON} /opt/sandboxed.py"
-    installed.run(f"mkdir -p {drop_in.rpartition('/')[0]}; printf '{setting}\\n' >{drop_in}; systemctl daemon-reload")
-    started = installed.run("systemctl start commonhold-node.service", code=None)
-    said = installed.said("journalctl --no-pager --output cat --unit commonhold-node.service")
-    installed.run(f"rm {drop_in}; systemctl daemon-reload; rm -rf /var/lib/commonhold/*")
+def probed(machine: Machine, unit: str, probe: str) -> None:
+    """Run a unit as shipped, but for what it runs: a probe that tries what has to work and what must not."""
+    drop_in = f"/run/systemd/system/{unit}.d/probe.conf"
+    setting = f"[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart={_PYTHON} {probe}"
+    machine.run(f"mkdir -p {drop_in.rpartition('/')[0]}; printf '{setting}\\n' >{drop_in}; systemctl daemon-reload")
+    started = machine.run(f"systemctl start {unit}", code=None)
+    said = machine.said(f"journalctl --no-pager --output cat --unit {unit}")
+    machine.run(f"rm {drop_in}; systemctl daemon-reload; systemctl stop {unit}")
     assert started.returncode == 0 and "all is as it should be" in said, said
+
+
+def test_the_sandbox_lets_a_store_work_and_nothing_else(installed: Machine) -> None:
+    probed(installed, "commonhold-node.service", "/opt/sandboxed.py")
+    installed.run("rm -rf /var/lib/commonhold/*")
 
 
 def test_the_first_call_starts_the_node_and_only_the_group_may_call(installed: Machine) -> None:
@@ -138,9 +165,104 @@ def test_a_users_command_is_served_by_their_agent_in_its_sandbox_and_by_the_node
     assert installed.said("test -e .hold/agent.sock || echo none", user="alice") == "none"
 
 
+# ── the mount ──
+
+
+def test_the_sandbox_lets_a_keeper_get_no_further(installed: Machine) -> None:
+    installed.run("chmod 700 .; echo hers >secret; chmod 600 secret", user="alice")
+    probed(installed, "commonhold-mount.service", "/opt/sandboxed.py mount")
+
+
+def test_an_enabled_mount_is_seen_by_the_whole_host_under_its_sandbox(installed: Machine) -> None:
+    installed.run("systemctl enable --now commonhold-mount")
+    assert installed.said("ls /hold /ipfs /ipns") == "/hold:\nme\n\n/ipfs:\n\n/ipns:"
+    keeper, worker = keeper_and_worker(installed)
+    spaces = [installed.said(f"readlink /proc/{pid}/ns/mnt /proc/{pid}/ns/net") for pid in (1, keeper, worker)]
+    assert len({one.splitlines()[0] for one in spaces}) == 1, "what it mounts is its own alone"
+    assert len({one.splitlines()[1] for one in spaces}) == 3, "it has somebody's network"
+    for pid, capabilities in ((keeper, "00000000002001e0"), (worker, "0" * 16)):
+        status = installed.said(f"grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/{pid}/status").split()
+        assert status == ["CapEff:", capabilities, "CapBnd:", capabilities, "NoNewPrivs:", "1", "Seccomp:", "2"]
+    assert installed.said(f"stat -c %U /proc/{worker}") == "hold-mount"
+
+
+def test_two_users_work_in_their_trees_through_their_own_managers_agents(installed: Machine) -> None:
+    for user in ("alice", "carol"):
+        installed.run(f"{_PYTHON} /opt/keeping.py 1", user=user)
+        assert installed.said("stat -c '%U %a' /hold/me/kept/note", user=user) == f"{user} 600"
+        uid = installed.said(f"id -u {user}")
+        runtime = f"export XDG_RUNTIME_DIR=/run/user/{uid};"
+        agent = installed.said(f"{runtime} systemctl --user show -P MainPID commonhold-agent.service", user=user)
+        said = installed.said(f"{runtime} hold status", user=user)
+        assert f"process {agent}, yours alone" in said and "/hold/me, which your agent serves\n" in said
+    assert "denied" in installed.run("ls /hold/carol", user="alice", code=2).stderr
+    assert "denied" in installed.run("cat /hold/alice/kept/note", user="carol", code=1).stderr
+    assert installed.run("ls /hold/me/", user="bob", code=2).stderr != "", "bob may not use the node"
+    assert "OK    mount: " in installed.run("hold doctor", user="alice", code=None).stdout
+
+
+def test_a_link_in_the_home_directory_leads_to_ones_own_files(installed: Machine) -> None:
+    assert installed.said("hold mount --link mine", user="alice") == "made: /home/alice/mine leads to /hold/me"
+    assert installed.said("cat mine/kept/note", user="alice") == "alice's"
+
+
+def test_a_web_server_serves_what_is_public_from_the_mount(installed: Machine) -> None:
+    server = "python3 -m http.server --bind 127.0.0.1 --directory / 8080"
+    installed.run(f"systemd-run --quiet --unit=web --uid=www-data --working-directory=/ {server}")
+    uid = installed.said("id -u alice")
+    public, closed = (
+        installed.said(f"export XDG_RUNTIME_DIR=/run/user/{uid}; echo {word} | hold add -Q {more} -", user="alice")
+        for word, more in (("welcome", "--public"), ("secret", ""))
+    )
+    fetch = "import sys, urllib.request as web; print(web.urlopen(sys.argv[1]).read().decode(), end='')"
+    installed.run(
+        "while ! python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 8080))'; do sleep 0.1; done"
+    )
+    at = "http://127.0.0.1:8080/ipfs"
+    assert installed.said(f'python3 -c "{fetch}" {at}/{public}', user="bob") == "welcome"
+    assert "404" in installed.run(f'python3 -c "{fetch}" {at}/{closed}', user="bob", code=1).stderr
+    installed.run("systemctl stop web")
+
+
+def test_a_killed_worker_is_replaced_and_a_killed_keeper_comes_back(installed: Machine) -> None:
+    keeper, worker = keeper_and_worker(installed)
+    installed.run(f"kill -9 {worker}")
+    assert installed.said("cat /hold/me/kept/note", user="alice") == "alice's"
+    assert keeper_and_worker(installed)[0] == keeper
+    installed.run(f"kill -9 {keeper}")
+    installed.run("until cat /hold/me/kept/note; do sleep 0.1; done", user="alice")
+    assert installed.said("systemctl show -P NRestarts commonhold-mount") == "1"
+
+
+def test_what_was_written_is_there_after_a_restart(installed: Machine) -> None:
+    for user in ("alice", "carol"):
+        installed.run(f"{_PYTHON} /opt/keeping.py 2", user=user)
+    installed.run("systemctl restart commonhold-mount")
+    for user in ("alice", "carol"):
+        installed.run(f"{_PYTHON} /opt/keeping.py 3", user=user)
+
+
+def test_a_stopped_mount_leaves_nothing_mounted_and_has_not_failed(installed: Machine) -> None:
+    for signal in ("INT", "TERM"):
+        keeper, _ = keeper_and_worker(installed)
+        installed.run(f"kill -s {signal} {keeper}; while [ -e /proc/{keeper} ]; do sleep 0.1; done")
+        installed.run('until [ "$(systemctl is-active commonhold-mount)" = inactive ]; do sleep 0.1; done')
+        assert installed.said("systemctl show -P Result commonhold-mount") == "success"
+        assert "commonhold" not in installed.said("cat /proc/self/mountinfo")
+        installed.run("test ! -e /run/commonhold-mount && systemctl start commonhold-mount")
+
+
+def test_a_mount_ends_before_its_users_agents_do(installed: Machine) -> None:
+    uid = installed.said("id -u alice")
+    assert "commonhold-mount.service" in installed.said(f"systemctl show -P Before user@{uid}.service").split()
+
+
 def test_an_upgrade_keeps_what_the_administrator_chose(installed: Machine) -> None:
     installed.run("echo '# ours' >>/etc/commonhold/node.toml; systemctl --global disable commonhold-agent.socket")
+    keeper, _ = keeper_and_worker(installed)
     installed.run("dpkg --install /opt/commonhold_*_amd64.deb")
+    assert keeper_and_worker(installed)[0] != keeper
+    assert installed.said("cat /hold/me/kept/note", user="alice") == "alice's"
     assert installed.said("tail -n 1 /etc/commonhold/node.toml") == "# ours"
     assert installed.said("stat -c '%a %U:%G' /etc/commonhold/node.toml") == "640 root:commonhold"
     assert installed.run("systemctl --global is-enabled commonhold-agent.socket", code=1).stdout == "disabled\n"
@@ -150,8 +272,11 @@ def test_an_upgrade_keeps_what_the_administrator_chose(installed: Machine) -> No
 
 def test_removal_stops_the_services_and_keeps_config_and_content(installed: Machine) -> None:
     installed.run("mkdir -p /var/lib/commonhold && touch /var/lib/commonhold/content")
+    public = installed.said("id -u hold-public")
     installed.run("dpkg --remove commonhold")
     assert installed.run("systemctl is-active commonhold-node.socket", code=None).stdout == "inactive\n"
+    assert installed.run(f"systemctl is-active commonhold-mount user@{public}", code=None).stdout == "inactive\n" * 2
+    assert "commonhold" not in installed.said("cat /proc/self/mountinfo")
     installed.run("test ! -e /usr/bin/hold && test ! -e /usr/lib/commonhold && test ! -e /run/commonhold/node.sock")
     installed.run("test -e /etc/commonhold/node.toml && test -e /var/lib/commonhold/content")
 
@@ -161,6 +286,7 @@ def test_purging_leaves_only_what_people_stored(installed: Machine) -> None:
     assert "what users stored is kept in /var/lib/commonhold" in said
     left = installed.said("find / -xdev -iname '*commonhold*' -not -path '/opt/*' -not -path '/proc/*'")
     assert left == "/var/lib/commonhold"
+    installed.run("test ! -e /hold && test ! -e /ipfs && test ! -e /ipns")
     assert installed.said("ls /home/bob/.hold/format.json")
     assert installed.run("dpkg --status commonhold", code=1).stdout == ""
     assert installed.said("systemctl is-system-running") == "running"

@@ -251,3 +251,14 @@ def test_a_commit_that_sqlite_undid_ends_the_volume(place: Place, monkeypatch: p
         with pytest.raises(OSError, match="Input/output"):
             call()
     assert files(place.open()) == {b"kept": b"\1" * 10}
+
+
+def test_nothing_of_a_transaction_is_in_the_files_before_its_commit(place: Place) -> None:
+    volume = place.open()
+    volume.sync(0)
+    before = [path.stat().st_size for path in sorted(place.directory.iterdir())]
+    for n in range(1000):
+        volume.set_xattr(number(volume, b"%d" % n), b"user.x", bytes(60_000), 0)
+    assert [path.stat().st_size for path in sorted(place.directory.iterdir())] == before
+    volume.sync(0)
+    assert sum(path.stat().st_size for path in place.directory.iterdir()) > 60_000_000

@@ -344,6 +344,10 @@ def test_extended_attributes(place: Place, volume: Volume) -> None:
     volume.set_xattr(file.number, b"user.b", bytes(MAX_XATTR), XATTR_CREATE)
     refused(errno.EEXIST, lambda: volume.set_xattr(file.number, b"user.a", b"x", XATTR_CREATE))
     refused(errno.ENODATA, lambda: volume.set_xattr(file.number, b"user.c", b"x", XATTR_REPLACE))
+    both = XATTR_CREATE | XATTR_REPLACE
+    refused(errno.EEXIST, lambda: volume.set_xattr(file.number, b"user.a", b"x", both))
+    refused(errno.ENODATA, lambda: volume.set_xattr(file.number, b"user.c", b"x", both))
+    refused(errno.EINVAL, lambda: volume.set_xattr(file.number, b"user.c", b"x", 4))
     refused(errno.E2BIG, lambda: volume.set_xattr(file.number, b"user.c", bytes(MAX_XATTR + 1), 0))
     refused(errno.ERANGE, lambda: volume.set_xattr(file.number, b"u" * 256, b"", 0))
     refused(errno.ERANGE, lambda: volume.set_xattr(file.number, b"", b"", 0))

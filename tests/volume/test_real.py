@@ -2,9 +2,6 @@
 
 import os
 import random
-import select
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,8 +15,9 @@ from commonhold.formats.multihash import sha2_256
 from commonhold.trees import ROOT
 from commonhold.unixfs.profile import PROFILES
 from tests.fakes.keeping import Keeping
+from tests.volume.killing import check_reopened, run_for
 from tests.volume.volumes import content, make, names, write
-from tests.volume.workload import SECRET, Files, follow, found, opened, steps
+from tests.volume.workload import SECRET, Files, opened
 
 CHUNK = 1 << 20
 SOAK = bool(os.environ.get("HOLD_SOAK"))
@@ -83,38 +81,9 @@ def test_what_was_synced_is_there_after_kill_9(tmp_path: Path, seed: int) -> Non
     with opened(tmp_path):
         pass
     for life in range(5):
-        synced = run_for(tmp_path, seed * 100 + life, rng.uniform(0.02, 0.8))
-        with opened(tmp_path) as (volume, store):
-            assert list(volume.verify()) == []
-            now = found(volume)
-            assert store.usage().pins <= 32
-        with Store(tmp_path / "store") as store:
-            reclaim.collect(store)
-            assert verify(store).damage == []
-        for step in steps(seed * 100 + life):
-            if step.at >= synced and files == now:
-                break
-            assert step.at < synced + 1000, f"not the tree of any step since {synced}"
-            follow(files, step)
-
-
-def run_for(place: Path, seed: int, seconds: float) -> int:
-    """Run the workload, kill it so long after its first sync; the last step that it has synced."""
-    words = [sys.executable, "-m", "tests.volume.workload", str(place), str(seed)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
-    assert process.stdout is not None
-    try:
-        select.select([process.stdout], [], [], 30)
-        time.sleep(seconds)
-        process.kill()
-        out, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
-    assert not err, err.decode()
-    said = [int(line) for line in out.decode().split("\n")[:-1]]
-    assert said
-    return said[-1]
+        workload = seed * 100 + life
+        synced = run_for(tmp_path, workload, rng.uniform(0.02, 0.8), lambda: None)
+        check_reopened(tmp_path, files, workload, synced)
 
 
 @pytest.mark.slow

@@ -165,6 +165,7 @@ def test_a_vault_that_is_away_makes_syncs_fail_only_when_much_is_unstored(
     assert content(volume, file) == b"a" * (2 * CHUNK) + b"b" * (2 * CHUNK)
     place.vault.step = lambda name: None
     volume.sync(0)
+    assert volume._extents.inline == 2 * CHUNK and len(place.vault.kept_chapters) == 1
     assert content(place.crash(volume), file) == b"a" * (2 * CHUNK) + b"b" * (2 * CHUNK)
 
 
@@ -272,3 +273,61 @@ def test_many_tiny_pieces_do_not_use_up_memory(volume: Volume, monkeypatch: pyte
         assert volume._unstored.count <= 101
     assert volume.attr(file).size == 9991 and volume.attr(file).blocks == 2
     assert content(volume, file) == (b"x" + bytes(9)) * 999 + b"x"
+
+
+def test_a_read_whose_block_has_gone_meanwhile_reads_what_is_there_now(place: Place, volume: Volume) -> None:
+    file = make(volume, b"f").number
+    write(volume, file, 0, b"a" * CHUNK)
+    volume.settle()
+    volume._opened = Opened(place.vault.read)
+
+    def overwritten(name: str) -> None:
+        place.vault.step = lambda name: None
+        write(volume, file, 0, b"b" * CHUNK)
+        volume.sync(0)
+
+    place.vault.step = overwritten
+    assert volume.read(file, 0, CHUNK) == b"b" * CHUNK
+
+
+def test_a_commit_ends_while_others_write(place: Place, volume: Volume) -> None:
+    files = [make(volume, b"%d" % n).number for n in range(3)]
+    threads: list[threading.Thread] = []
+
+    def others(name: str) -> None:
+        if name == "commit" and len(threads) < 2:
+            file = files[len(threads) + 1]
+            threads.append(threading.Thread(target=lambda: write(volume, file, 5, bytes(CHUNK))))
+            threads[-1].start()
+            threads[-1].join(0.2)
+
+    place.vault.step = others
+    write(volume, files[0], 0, bytes(CHUNK))
+    volume.sync(0)
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert len(threads) == 2 and volume._extents.inline == 0
+    assert content(volume, files[2]) == bytes(CHUNK + 5)
+
+
+def test_chapters_that_cannot_be_made_anew_do_not_cost_each_sync(
+    place: Place, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commonhold.volume.settling.MOST_CHAPTERS", 2)
+    monkeypatch.setattr("commonhold.volume.settling.MERGED", 2)
+    done: list[str] = []
+
+    def failing(name: str) -> None:
+        done.append(name)
+        if name == "keep":
+            raise HoldError("keep", Kind.NOT_FOUND, "block", "gone")
+
+    place.vault.step = failing
+    for n in range(8):
+        write(volume, make(volume, b"%d" % n).number, 0, bytes([n]) * 300_000)
+        volume.sync(0)
+    assert done.count("keep") == 1
+    place.vault.step = lambda name: None
+    volume.settle()
+    assert len(place.vault.kept_chapters) <= 2

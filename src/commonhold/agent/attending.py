@@ -42,7 +42,7 @@ from commonhold.locking.values import MAX_OFFSET, from_row
 from commonhold.trees import Tree
 
 _THREADS = 8
-_HELLO_SECONDS = 10.0
+_HELLO_SECONDS = 30.0  # the mount may have no worker just now
 _REMEMBERED = 4096  # answers; a mount has fewer calls under way
 _SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
 _JOIN = 64 << 10  # answers up to here are sent together
@@ -148,6 +148,10 @@ class Attendance:
     def object_changed(self, number: int) -> None:
         """Tell the mount that an object of the user's own tree is no longer what it was."""
         self._notify(Notice.OBJECT, number)
+
+    def nameless(self, number: int) -> None:
+        """Ask the mount to have an object forgotten that lost its last name, as soon as the kernel does not know it."""
+        self._notify(Notice.NAMELESS, number)
 
     def _notify(self, notice: Notice, *said: Any) -> None:
         self._send([head(NOTICE, notice, Which.VOLUME, 0, encode(said), 0)], self._sock)

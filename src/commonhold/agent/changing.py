@@ -23,8 +23,7 @@ class Changes:
 
     @contextlib.contextmanager
     def unnamed(self, parent: int, mode: int, who: Who | None = None) -> Iterator[Attr]:
-        """A new file that no name leads to yet, as in a directory; if it still has none when the block ends, it is
-        gone."""
+        """A new file for a directory, without a name yet; if it still has none when the block ends, it is gone."""
         attr = self.volume.make(parent, b"", mode, 0, b"", who or self.who, True)
         try:
             yield attr
@@ -54,6 +53,8 @@ class Changes:
         try:
             self.volume.link(number, parent, name)
         except FileExistsError:
+            if self.volume.lookup(parent, name).number == number:
+                return
             partial = partial_name(name)
             self.volume.link(number, parent, partial)
             self._move_over(parent, partial, name)
@@ -126,6 +127,16 @@ class Changes:
                 self.rmdir(above, one)
                 stack.pop()
             stack += [(attr.number, item.name, item.attr) for item in below if item.attr is not None]
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Run a block of which no commit has a part only."""
+        with self.volume.together():
+            before, self._next = self._next, float("inf")
+            try:
+                yield
+            finally:
+                self._next = before
 
     def _pause(self) -> None:
         """Commit now and then: what is done lies in memory until then."""

@@ -20,7 +20,7 @@ from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.supplement import Path, Record
 from commonhold.host.names import shown
-from commonhold.trees import ROOT, Attr, Change
+from commonhold.trees import NO_REPLACE, ROOT, Attr, Change
 
 _GONE = (Kind.NOT_FOUND, Kind.NOT_A_DIRECTORY)
 
@@ -124,11 +124,13 @@ class _Placing:
         parent = places.directory("restore", volume, above).number
         name = target[-1] if target else b"restored"
         partial = partial_name(name)
+        # To make something in the root is to change it.
+        before = None if target else self._before(target)
         with places.about("restore", places.text(target)):
             try:
                 number = self._restorer.restore(cid, path, parent, partial)
-                before = self._before(target, partial)
                 if target:
+                    before = self._before(target)
                     self._changes.put_over(parent, partial, name)
                 else:
                     self._into_root(volume.attr(number), partial)
@@ -138,14 +140,14 @@ class _Placing:
             self._changes.done()
         return before
 
-    def _before(self, target: list[bytes], partial: bytes) -> str | None:
+    def _before(self, target: list[bytes]) -> str | None:
         try:
             places.find("restore", self._changes.volume, target)
         except HoldError as error:
             if error.kind is not Kind.NOT_FOUND:
                 raise
             return None
-        return shoot(self._own, target, Shooting(), self._watcher, replacing=partial).name
+        return shoot(self._own, target, Shooting(), self._watcher, automatic=True).name
 
     def _into_root(self, made: Attr, partial: bytes) -> None:
         """Have the root be what was made: its entries leave together, and the new ones come, in one commit."""
@@ -154,21 +156,30 @@ class _Placing:
             why = "the tree's root is a directory, and this is none"
             raise HoldError("restore", Kind.NOT_A_DIRECTORY, places.TREE, why, hint="--to /hold/me/NAME")
         old = partial_name(b"before")
-        with volume.together():
-            leaving = changes.make(ROOT, old, stat.S_IFDIR | 0o700)
+        with changes.together():
+            leaving = changes.make(ROOT, old, stat.S_IFDIR | 0o700).number
             for item in _all(changes, ROOT):
                 if item not in (partial, old):
-                    changes.rename(ROOT, item, leaving.number, item, 0)
+                    changes.rename(ROOT, item, leaving, item, 0)
             for item in _all(changes, made.number):
-                changes.rename(made.number, item, ROOT, item, 0)
+                self._into(made.number, item, leaving)
             for name in volume.xattrs(ROOT):
                 volume.remove_xattr(ROOT, name)
             for name in volume.xattrs(made.number):
                 volume.set_xattr(ROOT, name, volume.xattr(made.number, name), 0)
             changes.rmdir(ROOT, partial)
-            changes.remove(ROOT, old)
-            mode = stat.S_IMODE(made.mode)
-            changes.change(ROOT, Change(mode, made.owner, made.group, modified=made.modified))
+            like = Change(stat.S_IMODE(made.mode), made.owner, made.group, modified=made.modified)
+            changes.change(ROOT, like)
+        changes.remove(ROOT, old)
+        changes.change(ROOT, like)
+
+    def _into(self, directory: int, name: bytes, leaving: int) -> None:
+        """Move an entry to the root. What has come there under its name just now leaves with the others."""
+        try:
+            self._changes.rename(directory, name, ROOT, name, NO_REPLACE)
+        except FileExistsError:
+            self._changes.rename(ROOT, name, leaving, partial_name(name), 0)
+            self._changes.rename(directory, name, ROOT, name, NO_REPLACE)
 
     def _remove(self, parent: int, partial: bytes) -> None:
         """Take away what is not whole."""

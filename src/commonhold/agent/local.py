@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from commonhold.agent.opened import Opened
 from commonhold.api import Damage, Reclaimed, Report, Usage
 from commonhold.calls import Watcher
+from commonhold.errors import HoldError, Kind
 from commonhold.host.repository import VOLUME
 
 if TYPE_CHECKING:
@@ -24,13 +25,11 @@ if TYPE_CHECKING:
 class LocalAgent:
     """See `calls.Agent`. A room is made when it is first entered: most commands enter one."""
 
-    def __init__(
-        self, opened: Opened, mounts: "NodeMounts | None" = None, own: "Callable[[], Own] | None" = None
-    ) -> None:
-        """`own` gives the caller's own tree where it is open already for others, such as mounts."""
+    def __init__(self, opened: Opened, mounts: "NodeMounts | None" = None) -> None:
+        """`mounts` are those of an agent that stays, which has the caller's own tree open for them, too."""
         self._opened = opened
         self._mounts = mounts
-        self._own = own or opened.own
+        self._own: Callable[[], Own] = opened.own if mounts is None else mounts.own
 
     @cached_property
     def files(self) -> "LocalFiles":
@@ -121,5 +120,17 @@ class LocalKeeping:
 
         report = self._opened.verify(tell)
         if (self._opened.path / VOLUME).exists():
-            report.damage += [Damage(f"your own tree: {said}", None) for said in self._own().volume().verify()]
+            report.damage += [Damage(f"your own tree: {said}", None) for said in self._wrong(watcher)]
         return report
+
+    def _wrong(self, watcher: Watcher) -> list[str]:
+        """What is wrong with the own tree, if it is at this node."""
+        try:
+            return list(self._own().volume().verify())
+        except HoldError as error:
+            if error.kind is Kind.DENIED:
+                watcher.remark(f"note: your own tree was not checked: {error}")
+                return []
+            if error.kind is Kind.CORRUPT:
+                return [str(error)]
+            raise

@@ -20,8 +20,8 @@ from commonhold.ipc.treeframes import Broken, Incoming
 from commonhold.ipc.treewords import Welcome
 
 _SHORT = 1.0  # seconds: a connection that ends sooner was of no use
-_ATTEMPTS = 3  # at a mount to which every connection is short
-_PAUSE = 0.05
+_ATTEMPTS = 30  # at a mount to which every connection is short
+_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # before the first of them, and at last
 
 
 class LocalMounts:
@@ -61,6 +61,10 @@ class NodeMounts:
         """See `Mounts`."""
         return self._mounts.attended()
 
+    def own(self) -> Own:
+        """See `Mounts`."""
+        return self._mounts.own(self._node)
+
 
 class Mounts:
     """All of them. `state` is where the user's own things are."""
@@ -89,10 +93,17 @@ class Mounts:
         peer = credentials(sock)
         if peer.uid not in (0, self._uid):
             raise HoldError("attend", Kind.DENIED, f"uid {peer.uid}", "no mount of this host")
+        path = Path(os.fsdecode(sock.getpeername()))
         with self._lock:
             if self._stopping:
                 raise HoldError("attend", Kind.BUSY, "agent", "it is about to end")
-            served = _Served(sock, self._planted(node), self._uid)
+            plants = self._planted(node)
+            for one in self._served:
+                if one.serves(path, plants):  # it remembers what it has answered, and comes back by itself
+                    one.hurry()
+                    sock.close()
+                    return
+            served = _Served(sock, path, plants, self._uid)
             self._served.add(served)
         served.thread = threading.Thread(target=self._serve, args=(served,), name="hold-mount", daemon=True)
         served.thread.start()
@@ -131,16 +142,25 @@ class Mounts:
 class _Served:
     """One mount, by one connection after the other."""
 
-    def __init__(self, sock: socket.socket, plants: Plants, uid: int) -> None:
+    def __init__(self, sock: socket.socket, path: Path, plants: Plants, uid: int) -> None:
         self.thread: threading.Thread | None = None
         self._sock: socket.socket | None = sock
-        self.path = Path(os.fsdecode(sock.getpeername()))
+        self.path = path
         self._plants = plants
         self._uid = uid
         self._attendance: Attendance | None = None
         self._epoch = b""
         self._client = ""  # as locks have it
         self._stopping = False
+        self._wanted = threading.Event()
+
+    def serves(self, path: Path, plants: Plants) -> bool:
+        """Whether it is this mount that is served, with these trees."""
+        return (self.path, self._plants) == (path, plants)
+
+    def hurry(self) -> None:
+        """The mount asks for us: come back now, if we are not there."""
+        self._wanted.set()
 
     def run(self) -> None:
         """Serve it until it is gone, or does not want us."""
@@ -151,7 +171,7 @@ class _Served:
                 with self._sock as sock:
                     self._attend(sock)
                 short = short + 1 if time.monotonic() < began + _SHORT else 0
-                self._sock = None if self._stopping else self._again()
+                self._sock = None if self._stopping else self._again(min(_PAUSE * 2**short, _LONGEST_PAUSE))
         finally:
             self._leave()
             if self._client and not self._stopping:
@@ -181,6 +201,7 @@ class _Served:
             self._epoch = welcome.epoch
             self._plants.own.names.add(self._attendance.name_changed)
             self._plants.own.objects.add(self._attendance.object_changed)
+            self._plants.own.nameless.add(self._attendance.nameless)
         return self._attendance
 
     def _leave(self) -> None:
@@ -188,12 +209,14 @@ class _Served:
         if self._attendance is not None:
             self._plants.own.names.discard(self._attendance.name_changed)
             self._plants.own.objects.discard(self._attendance.object_changed)
+            self._plants.own.nameless.discard(self._attendance.nameless)
             self._attendance.close()
             self._attendance = None
 
-    def _again(self) -> socket.socket | None:
+    def _again(self, pause: float) -> socket.socket | None:
         """Another connection to the mount: what serves it may have been replaced. None if it is gone."""
-        time.sleep(_PAUSE)
+        self._wanted.wait(pause)
+        self._wanted.clear()
         sock = socket.socket(socket.AF_UNIX)
         try:
             sockets.connect(sock, self.path)

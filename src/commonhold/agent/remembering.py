@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from commonhold.agent.looms import Woven
-from commonhold.errors import HoldError, Kind
 from commonhold.formats.cid import Cid
 from commonhold.sealing.block import Row
 
@@ -38,7 +37,8 @@ class Memory:
         try:
             self._db = self._open()
         except sqlite3.DatabaseError:
-            path.unlink()
+            for ending in ("", "-wal", "-shm"):
+                Path(f"{path}{ending}").unlink(missing_ok=True)
             self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -91,10 +91,7 @@ class Memory:
 
     def commit(self) -> None:
         """Keep what was noted."""
-        try:
-            self._db.execute("commit")
-        except sqlite3.Error as error:
-            raise HoldError("snapshot", Kind.FAILED, str(self._path), str(error)) from error
+        self._db.execute("commit")
 
     def close(self) -> None:
         """Close it."""

@@ -11,7 +11,6 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -126,8 +125,7 @@ class Service:
             return
         connection.sock.settimeout(None)
         with contextlib.closing(served):
-            here = NodeMounts(self._mounts, connection.node)
-            agent = LocalAgent(served, here, partial(self._mounts.own, connection.node))
+            agent = LocalAgent(served, NodeMounts(self._mounts, connection.node))
             while self._rest(connection):
                 with connection.receive() as message:
                     if not self._begin(connection):

@@ -1,5 +1,6 @@
 """Making one snapshot: a point in time, traced into blocks, which are pinned and written down."""
 
+import sqlite3
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -22,29 +23,29 @@ from commonhold.formats.capability import ReadCapability
 from commonhold.host.names import shown
 from commonhold.trees import ROOT
 from commonhold.volume.point import Point
-from commonhold.volume.tables import Object
+from commonhold.volume.tables import Object, translated
 
 _MAX_NAME = 200  # bytes: a pin's has a prefix
 
 
-def shoot(own: Own, path: Sequence[bytes], how: Shooting, watcher: Watcher, *, replacing: bytes | None = None) -> Entry:
-    """Make a snapshot of what is at a path. EXISTS, NOT_FOUND.
-
-    `replacing`: it is made because that is about to be replaced, by what has this name and is left out.
-    """
+def shoot(own: Own, path: Sequence[bytes], how: Shooting, watcher: Watcher, *, automatic: bool = False) -> Entry:
+    """Make a snapshot of what is at a path. EXISTS, NOT_FOUND."""
     volume = own.volume()
     with own.shooting, volume.point() as point:
         now = time.time_ns()
         with chronicle_of(own) as chronicle:
-            name = _dated(chronicle, now, automatic=replacing is not None) if how.name is None else how.name
+            name = _dated(chronicle, now, automatic=automatic) if how.name is None else how.name
             chronicle.check_free(name)
         if not 0 < len(name.encode(errors="surrogatepass")) <= _MAX_NAME or not name.isprintable():
             why = f"a name has up to {_MAX_NAME} bytes, all of them printable"
             raise HoldError("snapshot", Kind.USAGE, shown(name), why)
         row = _found(point, path)
         kind = "plain" if how.plain else "sealed"
-        with closing(Memory(own.state / FILE, f"{kind} {volume.id}")) as memory:
-            return _Shot(own, point, memory, tuple(path), row, name, now, how, watcher, replacing).take()
+        try:
+            with closing(Memory(own.state / FILE, f"{kind} {volume.id}")) as memory:
+                return _Shot(own, point, memory, tuple(path), row, name, now, how, watcher, automatic).take()
+        except sqlite3.Error as error:
+            raise translated("snapshot", str(own.state), error) from error
 
 
 @contextmanager
@@ -95,7 +96,7 @@ class _Shot:
     now: int
     how: Shooting
     watcher: Watcher
-    replacing: bytes | None
+    automatic: bool
 
     def take(self) -> Entry:
         """Trace it; once more from the beginning, if what is remembered is there no more."""
@@ -104,8 +105,11 @@ class _Shot:
         except Missing:
             self.memory.forget()
             entry = self._once_more()
-        self._tidy()
-        self.memory.commit()
+        try:
+            self._tidy()
+            self.memory.commit()
+        except sqlite3.Error as error:  # it is made; the next one takes longer
+            self.watcher.remark(f"note: {self.own.state / FILE} cannot be written: {error}")
         return entry
 
     def _once_more(self) -> Entry:
@@ -118,15 +122,14 @@ class _Shot:
     def _attempt(self) -> Entry:
         with closing(self.own.store.session(self.how.readers)) as session:
             loom = self._loom(session)
-            tracer = Tracer(self.point, loom, self.memory, self.now, self.watcher, self.replacing)
+            tracer = Tracer(self.point, loom, self.memory, self.now, self.watcher)
             woven = tracer.trace(self.row)
             said = self._supplement(session, woven, tracer)
             loom.settle()
             root = woven.cid if woven.row is None else _capability(woven)
             cid = woven.cid if woven.row is None else cids.from_digest(cids.RAW, woven.digest)
             sizes = (tracer.size, tracer.files)
-            automatic = self.replacing is not None
-            entry = Entry(self.name, self.path, str(root), cid, str(said), self.now, *sizes, automatic)
+            entry = Entry(self.name, self.path, str(root), cid, str(said), self.now, *sizes, self.automatic)
             self.watcher.bytes(0)  # whoever has left by now wants no snapshot
             self._commit(session, entry)
             return entry

@@ -44,20 +44,14 @@ class _Open:
 
 
 class Tracer:
-    """Traces one tree. `now` is the time of the point; `records` is what its supplement says then.
+    """Traces one tree. `now` is the time of the point; `records` is what its supplement says then."""
 
-    `without` is a name in the topmost directory that is left out.
-    """
-
-    def __init__(
-        self, point: Point, loom: Loom, memory: Memory, now: int, watcher: Watcher, without: bytes | None = None
-    ) -> None:
+    def __init__(self, point: Point, loom: Loom, memory: Memory, now: int, watcher: Watcher) -> None:
         self._point = point
         self._loom = loom
         self._memory = memory
         self._now = now
         self._watcher = watcher
-        self._without = without
         self._weaver = Weaver(loom)
         self._several: dict[int, Woven] = {}  # files with several names
         self.records: list[tuple[Path, Record]] = []
@@ -80,8 +74,6 @@ class Tracer:
                 stack[-1].add(here.name, woven)
                 continue
             name, row = found
-            if name == self._without and len(stack) == 1:
-                continue
             text = stand_in(name)
             self._say((*(one.name for one in stack[1:]), text), row, here.row, name)
             if stat.S_ISDIR(row.mode):
@@ -126,7 +118,7 @@ class Tracer:
             return known.woven
         self._weaver.made = []
         if stat.S_ISLNK(row.mode):
-            woven = self._weaver.symlink(stand_in(self._point.target(row.number)), _mtime(row))
+            woven = self._weaver.symlink(_shown(self._point.target(row.number)), _mtime(row))
         else:
             woven = self._weaver.file(self._bytes(row), _attributes(row))
         if row.changed < self._now - SETTLED_NS:
@@ -162,6 +154,8 @@ class Tracer:
     def _record(self, row: Object, above: Object | None) -> Record:
         point, kind = self._point, stat.S_IFMT(row.mode)
         said = EMPTY
+        if row.links > 1 and not stat.S_ISDIR(row.mode):
+            above = None  # it may come back by another of its names, in another directory
         if above is None or row.owner != above.owner:
             said = said._replace(owner=point.principal_name(row.owner))
         if above is None or row.group != above.group:
@@ -177,10 +171,15 @@ class Tracer:
             said = said._replace(mode=mode)
         if kind == stat.S_IFLNK:
             target = point.target(row.number)
-            return said if stand_in(target).encode() == target else said._replace(target=target)
+            return said if _shown(target).encode() == target else said._replace(target=target)
         if kind == stat.S_IFREG and row.held < row.size:
             said = said._replace(holes=tuple(point.holes(row)))
         return said
+
+
+def _shown(target: bytes) -> str:
+    """What stands for a symbolic link's target, which may be no UTF-8."""
+    return target.decode(errors="backslashreplace")
 
 
 def _attributes(row: Object) -> Attributes:

@@ -89,7 +89,7 @@ class LocalTree:
             if source is None or name is None:
                 raise HoldError("put", Kind.USAGE, "-", "standard input needs a name: the path of a file")
             with passed.reading(source) as stream:
-                putter.put_stream(stream, parent, under, 0o644)
+                putter.put_stream(stream, parent, under, 0o666 & ~_umask())
         watcher.bytes(0)
         with places.about("put", path):
             changes.done()
@@ -105,7 +105,7 @@ class LocalTree:
         for depth in range(first, len(names)):
             with places.about("mkdir", places.text(names[: depth + 1])):
                 try:
-                    at = changes.make(at, names[depth], stat.S_IFDIR | 0o755).number
+                    at = changes.make(at, names[depth], stat.S_IFDIR | 0o777 & ~_umask()).number
                 except FileExistsError:
                     if not parents:
                         raise
@@ -150,6 +150,13 @@ def _destination(volume: Volume, names: list[bytes], path: str, sources: list[Os
     if path.endswith("/") or len(sources) > 1:
         raise HoldError("put", Kind.NOT_A_DIRECTORY, shown(path), "not a directory", hint="hold mkdir makes one")
     return places.directory("put", volume, names[:-1]).number, names[-1]
+
+
+def _umask() -> int:
+    """The caller's, which this thread has."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
 
 
 def _held(volume: Volume, attr: Attr) -> Held:

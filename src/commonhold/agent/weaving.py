@@ -5,6 +5,7 @@ which a volume has stored as they are; what is a hole is never looked at.
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from commonhold.unixfs.profile import V1_2025, cid_for
 from commonhold.volume.pieces import CHUNK
 
 _WIDTH = V1_2025.width
+_STANDING_IN = re.compile("~[0-9a-f]{32}\\Z")
 
 
 class Bytes(NamedTuple):
@@ -139,9 +141,11 @@ def of_bytes(content: bytes, loom: Loom) -> Bytes:
 
 
 def stand_in(name: bytes) -> str:
-    """What stands for a name that may be no UTF-8, and so no name of UnixFS: escaped then, with a part of its hash."""
-    try:
-        return name.decode()
-    except UnicodeDecodeError:
-        escaped = name.decode(errors="backslashreplace").encode()[:200].decode(errors="ignore")
-        return f"{escaped}~{hashlib.sha256(name).hexdigest()[:16]}"
+    """What stands for a name in UnixFS: the name itself, unless it is no UTF-8, or could be what stands for another.
+
+    That is escaped, and has a part of its hash. No two names have the same.
+    """
+    text = name.decode(errors="backslashreplace")
+    if text.encode() == name and not _STANDING_IN.search(text):
+        return text
+    return f"{text.encode()[:200].decode(errors='ignore')}~{hashlib.sha256(name).hexdigest()[:32]}"

@@ -1,6 +1,6 @@
 """A frame being filled: page-aligned memory for payloads, and the table that goes before them.
 
-Slots are reserved in order, filled and hashed anywhere, and settled in order by the one thread that owns the frame.
+Slots are reserved in order, filled and hashed anywhere, and settled in any order by whoever has the frame at a time.
 A slot whose block turned out to be there already leaves no trace on disk when it is the last one or a large one.
 """
 
@@ -80,7 +80,9 @@ class Frame:
         """Return what to write, its size in whole pages, and the blocks: (key, offset from its start, length)."""
         runs = self._runs()
         shifts = _Shifts(self._dead)
-        placed = [(name, start - shifts.before(start), length) for name, start, length in self._blocks]
+        placed = [
+            (name, start - shifts.before(start), length) for name, start, length in sorted(self._blocks, key=_start)
+        ]
         body = b"".join([layout.pack_entry(*entry) for entry in placed])
         front = round_up(HEADER_SIZE + len(body))
         total = front + sum(end - start for start, end in runs)
@@ -114,6 +116,10 @@ class Frame:
 
 
 _MAX_ENTRY = 1 + 160 + 8
+
+
+def _start(block: tuple[Multihash, int, int]) -> int:
+    return block[1]
 
 
 class _Shifts:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from commonhold.agent.local import LocalAgent
@@ -10,6 +10,7 @@ from commonhold.agent.opened import Opened
 from commonhold.api import Reclaimed, Records, Report
 from commonhold.blockstore.store import Store
 from commonhold.cli.output import Output
+from commonhold.errors import HoldError
 from commonhold.host.repository import Lock, node_socket
 
 
@@ -22,12 +23,25 @@ def locked(path: Path, words: str, out: Output, before: Callable[[Path], None] |
     try:
         if before is not None:
             before(path)
-        with Store(path) as store, closing(Embedded(path, store)) as repository:
+        with Store(path) as store:
             for note in store.notes:
                 out.remark(f"note: {note}")
-            yield LocalAgent(repository)
+            with _closing(Embedded(path, store)) as repository:
+                yield LocalAgent(repository)
     finally:
         lock.release()
+
+
+@contextmanager
+def _closing(repository: "Embedded") -> Iterator["Embedded"]:
+    """Close it when a block ends. What ended the block early is the error then, whatever it keeps us from."""
+    try:
+        yield repository
+    except BaseException:
+        with suppress(HoldError, OSError):
+            repository.close()
+        raise
+    repository.close()
 
 
 class Embedded(Opened):

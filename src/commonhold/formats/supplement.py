@@ -108,6 +108,8 @@ def _record(said: dict[str, Any]) -> Record:
             found[key] = _pairs(value, int)
         elif kind is None or not isinstance(value, kind) or isinstance(value, bool):
             raise Malformed("supplement", f"the field {key[:40]!r}")
+        elif isinstance(value, int) and not -_MAX_NUMBER <= value <= _MAX_NUMBER:
+            raise Malformed("supplement", f"{key} {value}")
         else:
             found[key] = value
     return Record(**found)

@@ -178,6 +178,7 @@ class Desk:
         self._agents: dict[int, _Agent] = {}
         self._handles = slots.worker << 40
         self._written: dict[int, int] = {}  # how many have a node open for writing
+        self._known: dict[int, int] = {}  # how often the kernel was given a node
         self._locked: set[int] = set()  # nodes on which there may be locks
         self._interrupted: list[tuple[_Agent, int]] = []  # since we looked
         self._late: list[tuple[_Agent, int]] = []  # before that
@@ -328,7 +329,7 @@ class Desk:
         """Pass on what an agent says of its user's own tree."""
         name = None
         try:
-            if frame.code == Notice.OBJECT:
+            if frame.code in (Notice.OBJECT, Notice.NAMELESS):
                 (number,) = _OBJECT.decode(frame.body)
             elif frame.code == Notice.NAME:
                 number, name = _NAME.decode(frame.body)
@@ -342,6 +343,10 @@ class Desk:
         if slot is None:  # nor does the kernel know anything of it
             return
         nodeid = slot << _SHIFT | number
+        if frame.code == Notice.NAMELESS:
+            if nodeid not in self._known and self._slots.worker == 1:  # nobody knows what an earlier worker gave out
+                self._forgotten([(nodeid, 0)])
+            return
         notice = fusenotices.inval_inode(nodeid, 0, 0) if name is None else fusenotices.inval_entry(nodeid, name, 0)
         self._outside.tell(notice)
 
@@ -365,8 +370,10 @@ class Desk:
         )  # fmt: skip
 
     def _entry_of(self, base: int, found: TreeAttr) -> Entry:
+        """An entry as the kernel is given it, which counts as one reference more."""
         attr = self._attr_of(base, found)
         valid = _IPNS_VALID if base >> _SHIFT == IPNS_SLOT else HOUR
+        self._known[attr.ino] = self._known.get(attr.ino, 0) + 1
         return Entry(attr.ino, 0, valid, valid, attr)
 
     def _as_entry(self, unique: int, frame: Frame, nodeid: int) -> Reply:
@@ -461,10 +468,13 @@ class Desk:
         return _sized(unique, bytes(frame.payload), size)
 
     @staticmethod
-    def _as_xattrs(unique: int, frame: Frame, size: int) -> Reply:
+    def _as_xattrs(unique: int, frame: Frame, context: tuple[int, bool]) -> Reply:
+        size, root = context
         names = BY_NAME["xattrs"].result.decode(frame.body)  # type: ignore[union-attr]
         if any(not 0 < len(name) <= 255 or 0 in name for name in names):
             raise Lied("an attribute's name")
+        if not root:  # the others are not to know of root's: xattr(7)
+            names = [name for name in names if not name.startswith(b"trusted.")]
         return _sized(unique, b"".join(name + b"\0" for name in names), size)
 
     def _as_listing(self, unique: int, frame: Frame, context: tuple[int, int, int, bool]) -> Reply:
@@ -482,6 +492,8 @@ class Desk:
                 else:
                     fits = listing.add(name, base | number, mode >> 12 & 15, position + 2)
                 if not fits:
+                    if attr is not None:
+                        self._forgotten([(base | number, 1)])
                     break
         return fusereplies.data(unique, listing.payload())
 
@@ -582,8 +594,21 @@ class Desk:
         self._call(request, "lookup", (nodeid & MAX_NUMBER, body.name), self._as_entry, nodeid)
 
     def _forget(self, _request: Request, body: Any) -> None:
+        self._forgotten(body.items)
+
+    def _forgotten(self, items: Sequence[tuple[int, int]]) -> None:
+        """The kernel has so many references less. Agents hear of those to which it has none left.
+
+        What a worker before this one gave out is not counted: to that the first that is forgotten is the last.
+        """
+        known = self._known
         slots: dict[int, list[int]] = {}
-        for nodeid, _ in body.items:
+        for nodeid, count in items:
+            left = known.get(nodeid, 0) - count
+            if left > 0:
+                known[nodeid] = left
+                continue
+            known.pop(nodeid, None)
             slots.setdefault(nodeid >> _SHIFT, []).append(nodeid & MAX_NUMBER)
         for slot, numbers in slots.items():
             for start in range(0, len(numbers), _MAX_ITEMS):
@@ -784,25 +809,23 @@ class Desk:
     def _getxattr(self, request: Request, body: Any) -> None:
         if request.nodeid >> _SHIFT == 0 or body.name.startswith(b"security."):  # asked for before every first write
             raise Refused(errno.ENODATA)
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         self._call(request, "xattr", (request.nodeid & MAX_NUMBER, body.name), self._as_xattr, body.size)
 
     def _listxattr(self, request: Request, body: Any) -> None:
         if request.nodeid >> _SHIFT == 0:
             self._outside.reply(_sized(request.unique, b"", body.size))
             return
-        self._call(request, "xattrs", (request.nodeid & MAX_NUMBER,), self._as_xattrs, body.size)
+        given = (request.nodeid & MAX_NUMBER,)
+        self._call(request, "xattrs", given, self._as_xattrs, (body.size, request.uid == 0))
 
     def _setxattr(self, request: Request, body: Any) -> None:
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         given = (request.nodeid & MAX_NUMBER, body.name, body.value, body.flags)
         self._call(request, "set_xattr", given, self._as_done)
 
     def _removexattr(self, request: Request, body: Any) -> None:
-        if not _kept(body.name):
-            raise Refused(errno.EOPNOTSUPP)
+        _check_attribute(body.name)
         self._call(request, "remove_xattr", (request.nodeid & MAX_NUMBER, body.name), self._as_done)
 
     def _fallocate(self, request: Request, body: Any) -> None:
@@ -871,9 +894,12 @@ def _failure(unique: int, number: int) -> Reply:
     return fusereplies.error(unique, errno.EOPNOTSUPP if number == errno.ENOSYS else number)
 
 
-def _kept(name: bytes) -> bool:
-    """Whether attributes of that kind are kept: the user's own, and root's."""
-    return name.startswith((b"user.", b"trusted."))
+def _check_attribute(name: bytes) -> None:
+    """Refuse attributes that are not kept: all but the user's own, and root's."""
+    if not name.startswith((b"user.", b"trusted.")):
+        raise Refused(errno.EOPNOTSUPP)
+    if name in (b"user.", b"trusted."):
+        raise Refused(errno.EINVAL)
 
 
 def _sized(unique: int, value: bytes, size: int) -> Reply:

@@ -36,6 +36,7 @@ _PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)  # before a worker is replaced that did
 _LONG = 10.0
 _STOP_SECONDS = 20.0
 _BREATH = 0.01
+_LAST_FD = (1 << 31) - 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -140,14 +141,13 @@ class Keeper:
         keeper = os.getpid()
 
         def work() -> None:
-            ours.close()
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the keeper says when
             drop(parts.uid, parts.gid)
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() == keeper:
                 parts.worker(device, agents, theirs.fileno(), parts.memory, self._epoch)
 
-        self._worker = _fork(work)
+        self._worker = _fork(work, device, agents, theirs.fileno(), parts.memory)
         self._line, self._began = ours, time.monotonic()
         theirs.close()
 
@@ -247,8 +247,9 @@ def _signals() -> Iterator[int]:
         os.close(say)
 
 
-def _fork(work: Callable[[], object]) -> int:
-    """Do something in a process of its own, which returns nowhere; its number."""
+def _fork(work: Callable[[], object], *kept: int) -> int:
+    """Do something in a process of its own, which returns nowhere; its number. Of our descriptors it has the standard
+    ones and what it is to keep: a device that is open anywhere else lives on when its worker has died."""
     child = os.fork()
     if child:
         return child
@@ -257,6 +258,10 @@ def _fork(work: Callable[[], object]) -> int:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        after = 2
+        for fd in (*sorted(kept), _LAST_FD):
+            os.closerange(after + 1, fd)
+            after = fd
         work()
         code = 0
     except BaseException as error:  # noqa: BLE001 nothing else of the parent's is to be run here

@@ -17,6 +17,7 @@ import msgspec
 from commonhold.formats import fusenotices
 from commonhold.formats.fusereplies import Payload, Reply
 from commonhold.formats.malformed import Malformed
+from commonhold.host import sockets
 from commonhold.host.saying import say
 from commonhold.ipc.peer import credentials
 from commonhold.ipc.treeframes import Broken, Incoming, Outgoing, head
@@ -30,7 +31,8 @@ _BATCH = 64  # requests taken before the agents are looked at
 _GREETING_SECONDS = 10.0
 _GREETING_MOST = 64  # who has not said hello yet
 _COMING_SECONDS = 30.0
-_SILENT_SECONDS = 60.0  # until an agent that answers nothing is given up
+_SILENT_SECONDS = 30.0  # until an agent that answers nothing is given up
+_PAUSE_MOST = 30.0  # seconds until one that did not come is sent for again; half a second at first
 _LOOK_SECONDS = 1.0  # between two looks whether somebody is to be given up
 _SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
 _QUEUE = 640 << 20  # bytes that wait for one agent: more than the kernel writes behind at once
@@ -83,6 +85,8 @@ class Worker:
         self._full: set[_Connection] = set()  # to be flushed after this batch
         self._coming: dict[int, float] = {}  # until when
         self._looked = 0.0
+        self._deaf = False  # to whoever knocks, until there are descriptors
+        self._failed: dict[int, tuple[float, float]] = {}  # whose agent did not come: not before when, and the pause
         self._poll = select.epoll()
         os.set_blocking(self._device, False)
         for fd in (self._device, self._listening.fileno(), self._keeper.fileno()):
@@ -166,8 +170,12 @@ class Worker:
             self._full.add(agent)
 
     def start(self, uid: int) -> None:
-        """See `desk.Outside`."""
-        self._coming[uid] = time.monotonic() + _COMING_SECONDS
+        """See `desk.Outside`. One that did not come is not sent for again at once."""
+        now = time.monotonic()
+        if now < self._failed.get(uid, (0.0, 0.0))[0]:
+            self._desk.absent(uid)
+            return
+        self._coming[uid] = now + _COMING_SECONDS
         try:
             self._keeper.send(b"A" + uid.to_bytes(4, "little"))
         except BlockingIOError:  # it has enough to do
@@ -203,7 +211,10 @@ class Worker:
     def _accept(self) -> None:
         try:
             sock, _ = self._listening.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in sockets.SCARCE:  # the next look is soon enough
+                self._poll.modify(self._listening.fileno(), 0)
+                self._deaf = True
             return
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
@@ -222,6 +233,9 @@ class Worker:
         return len(self._connections) - len(self._agents)
 
     def _serve(self, agent: _Connection, events: int) -> None:
+        if events & select.EPOLLHUP and not agent.greeted:  # it came while there was no worker, and did not wait
+            self._drop(agent)
+            return
         try:
             if events & select.EPOLLOUT:
                 self._send(agent)
@@ -258,6 +272,7 @@ class Worker:
         self._full.add(agent)
         self._agents[agent.uid] = agent
         self._coming.pop(agent.uid, None)
+        self._failed.pop(agent.uid, None)
         self._desk.arrived(agent.uid)
 
     def _drop(self, agent: _Connection) -> None:
@@ -273,7 +288,7 @@ class Worker:
 
     def _patience(self) -> float:
         """Seconds until somebody may have to be given up; as long as it takes where nobody is waited for."""
-        return _LOOK_SECONDS if self._coming or self._greeting or self._desk.busy else -1
+        return _LOOK_SECONDS if self._deaf or self._coming or self._greeting or self._desk.busy else -1
 
     def _give_up(self) -> None:
         """Give up who does not come, does not say hello, or does not answer."""
@@ -282,6 +297,9 @@ class Worker:
             return
         self._looked = now
         self._desk.look()
+        if self._deaf:
+            self._deaf = False
+            self._poll.modify(self._listening.fileno(), select.EPOLLIN)
         for uid in [uid for uid, until in self._coming.items() if until <= now]:
             self._absent(uid, "it does not come")
         for one in list(self._connections.values()):
@@ -297,6 +315,8 @@ class Worker:
 
     def _absent(self, uid: int, why: str) -> None:
         self._coming.pop(uid, None)
+        pause = min(2 * self._failed.get(uid, (0.0, 0.25))[1], _PAUSE_MOST)
+        self._failed[uid] = (time.monotonic() + pause, pause)
         say("hold mount", f"the agent of uid {uid}: {why}")
         self._desk.absent(uid)
 

@@ -95,14 +95,14 @@ class Attributes(Names):
             raise fault(errno.ERANGE)
         if len(value) > MAX_XATTR:
             raise fault(errno.E2BIG)
-        if flags not in (0, XATTR_CREATE, XATTR_REPLACE):
+        if flags & ~(XATTR_CREATE | XATTR_REPLACE):
             raise fault(errno.EINVAL)
         with self._held:
             row = self._object(number)
             sizes = dict(self._tables.xattrs(number))
-            if flags == XATTR_CREATE and name in sizes:
+            if flags & XATTR_CREATE and name in sizes:
                 raise fault(errno.EEXIST)
-            if flags == XATTR_REPLACE and name not in sizes:
+            if flags & XATTR_REPLACE and name not in sizes:
                 raise fault(errno.ENODATA)
             sizes[name] = len(value)
             if sum(sizes.values()) + sum(map(len, sizes)) > MAX_XATTRS:

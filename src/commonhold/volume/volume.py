@@ -10,6 +10,7 @@ from commonhold.errors import HoldError, Kind
 from commonhold.trees import ROOT, Room
 from commonhold.volume import tables
 from commonhold.volume.adopting import Adopting
+from commonhold.volume.clock import KernelClock
 from commonhold.volume.tables import Object, Tables
 from commonhold.volume.vault import Vault
 
@@ -25,7 +26,7 @@ def create(directory: Path, owner: str, node: str, clock: Callable[[], int] = ti
 
 
 class Volume(Adopting):
-    """A `trees.Tree`. `clock` gives nanoseconds since 1970.
+    """A `trees.Tree`. `clock` gives nanoseconds since 1970, the kernel's if it is not given.
 
     Whoever has it calls `commit` a while after `dirty_since`, `settle` now and then, and `close`. Safe from many
     threads.
@@ -38,7 +39,7 @@ class Volume(Adopting):
         directory: Path,
         node: str,
         vault_of: Callable[[str], Vault],
-        clock: Callable[[], int] = time.time_ns,
+        clock: Callable[[], int] | None = None,
         *,
         keep_orphans: bool = False,
     ) -> None:
@@ -57,7 +58,7 @@ class Volume(Adopting):
             if known - there:
                 why = f"the node lacks its chapters {_listed(known - there)}: contents are lost"
                 raise HoldError("open", Kind.CORRUPT, str(directory), why, hint="restore the node's store from a copy")
-            super().__init__(found, vault, clock, max(there | known, default=0) + 1)
+            super().__init__(found, vault, clock or KernelClock(), max(there | known, default=0) + 1)
             self._leaving = sorted(there - known)  # made for a commit that never was
             self._let_go()
             if not keep_orphans:

@@ -1,0 +1,51 @@
+"""Runs of a workload that end in the middle, and what must be there afterwards."""
+
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from commonhold.blockstore import reclaim
+from commonhold.blockstore.store import Store
+from commonhold.blockstore.verify import verify
+from tests.volume.workload import Files, follow, found, opened, steps
+
+_SPREAD = 1000  # steps that may have been done since the last one that was synced
+
+
+def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *, noisy: bool = False) -> int:
+    """Run the workload; so long after its first sync do something and kill it. The last step that it has synced."""
+    words = [sys.executable, "-m", "tests.volume.workload", str(place), str(seed)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert process.stdout is not None
+    try:
+        select.select([process.stdout], [], [], 30)
+        time.sleep(seconds)
+        first()
+        process.kill()
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert not err or noisy, err.decode()
+    said = [int(line) for line in out.decode().split("\n")[:-1]]
+    assert said
+    return said[-1]
+
+
+def check_reopened(place: Path, files: Files, seed: int, synced: int) -> None:
+    """The tree is as it was after some step since the last that was synced; `files` is brought there."""
+    with opened(place) as (volume, store):
+        assert list(volume.verify()) == []
+        now = found(volume)
+        assert store.usage().pins <= 32
+    with Store(place / "store") as store:
+        reclaim.collect(store)
+        assert verify(store).damage == []
+    for step in steps(seed):
+        if step.at >= synced and files == now:
+            break
+        assert step.at < synced + _SPREAD, f"not the tree of any step since {synced}"
+        follow(files, step)
