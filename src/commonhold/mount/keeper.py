@@ -128,8 +128,7 @@ class Keeper:
         """Unmount while the worker still serves: what is not written yet is written now."""
         self._until = time.monotonic() + _STOP_SECONDS
         if self._helper is not None:
-            os.kill(self._helper, signal.SIGKILL)
-            os.waitpid(self._helper, 0)
+            os.kill(self._helper, signal.SIGKILL)  # nobody waits for it: it may be held by the mount
         self._helper = _fork(lambda: unmount(self._mounted))
 
     # ── the worker ──
