@@ -36,7 +36,7 @@ LINK_ENTRY = fusereplies.entry(0, FOUND._replace(attr=SHOWN._replace(mode=0o1207
 ATTR = fusereplies.attr(0, HOUR, SHOWN)
 DONE = fusereplies.done(0)
 ME = ["alice@home", "alice@home", 0]
-MASKED = [*ME[:2], 0o22]
+MASK = [*ME[:2], 0o22]
 KEEPS = int(OpenFlag.KEEP_CACHE)
 HANDLE = 1 << 40 | 1  # the first of the first worker
 CREATED = fusereplies.created(0, FOUND, Opened(HANDLE, KEEPS))
@@ -50,8 +50,11 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     (Opcode.GETATTR, kernel.GETATTR, "attr", [7], FILE, b"", ATTR),
     (Opcode.READLINK, b"", "target", [7], None, b"to/there", fusereplies.data(0, b"to/there")),
     (Opcode.SYMLINK, b"n\0to\0", "make", [7, b"n", 0o120777, 0, b"to", ME, True], LINK, b"", LINK_ENTRY),
-    (Opcode.MKNOD, kernel.mknod(0o100644, 0, b"n"), "make", [7, b"n", 0o100644, 0, b"", MASKED, True], FILE, b"", ENTRY),
-    (Opcode.MKDIR, kernel.mkdir(0o755, b"n"), "make", [7, b"n", 0o40755, 0, b"", MASKED, True], FOLDER, b"", FOLDER_ENTRY),
+    (Opcode.MKNOD, kernel.mknod(0o100644, 0, b"n"), "make", [7, b"n", 0o100644, 0, b"", MASK, True], FILE, b"", ENTRY),
+    (
+        Opcode.MKDIR, kernel.mkdir(0o755, b"n"), "make", [7, b"n", 0o40755, 0, b"", MASK, True], FOLDER, b"",
+        FOLDER_ENTRY,
+    ),
     (Opcode.UNLINK, kernel.named(b"x"), "unlink", [7, b"x"], None, b"", DONE),
     (Opcode.RMDIR, kernel.named(b"x"), "rmdir", [7, b"x"], None, b"", DONE),
     (Opcode.RENAME, kernel.rename(NODE + 1, b"a", b"b"), "rename", [7, b"a", 8, b"b", 0], None, b"", DONE),
@@ -88,15 +91,15 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     ),
     (Opcode.REMOVEXATTR, kernel.named(b"user.a"), "remove_xattr", [7, b"user.a"], None, b"", DONE),
     (
-        Opcode.CREATE, kernel.create(os.O_EXCL, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", MASKED, True], FILE,
+        Opcode.CREATE, kernel.create(os.O_EXCL, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", MASK, True], FILE,
         b"", CREATED,
     ),
     (
-        Opcode.CREATE, kernel.create(0, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", MASKED, False], FILE, b"",
+        Opcode.CREATE, kernel.create(0, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", MASK, False], FILE, b"",
         CREATED,
     ),
     (
-        Opcode.TMPFILE, kernel.create(0, 0o100600, b"/"), "make", [7, b"", 0o100600, 0, b"", MASKED, True], FILE, b"",
+        Opcode.TMPFILE, kernel.create(0, 0o100600, b"/"), "make", [7, b"", 0o100600, 0, b"", MASK, True], FILE, b"",
         CREATED,
     ),
     (Opcode.FALLOCATE, kernel.fallocate(1, 2, 3), "allocate", [7, 1, 2, 3], None, b"", DONE),
