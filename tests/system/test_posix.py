@@ -4,6 +4,7 @@ import grp
 import os
 import random
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -55,10 +56,12 @@ class Stage(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def right(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    directory = tmp_path_factory.mktemp("posix")
-    with ext4(directory, 1024, "-b 4096 -I 256", "loop,nosuid,nodev") as mounted:
-        yield mounted
+def right() -> Iterator[Path]:
+    """Where everybody has a way to."""
+    with tempfile.TemporaryDirectory(prefix="hold-") as directory:
+        Path(directory).chmod(0o755)
+        with ext4(Path(directory), 1024, "-b 4096 -I 256", "loop,nosuid,nodev") as mounted:
+            yield mounted
 
 
 @pytest.fixture(scope="module")
