@@ -21,12 +21,13 @@ _C_FILES = 60
 def measure(stage: Stage, rows: frozenset[int], mounted: Mounted) -> list[Line]:
     """Measure the rows asked for; the lines of the table."""
     lines: list[Line] = []
+    before = mounted.memory()
     if {18, 19} & rows:
         lines += _files(stage, mounted)
     if 20 in rows:
         lines += _programs(stage, mounted)
     if 21 in rows:
-        lines += _crowd(stage, mounted)
+        lines += _crowd(stage, mounted, before)
     return lines
 
 
@@ -109,14 +110,25 @@ def _program_lines(stage: Stage, files: int) -> list[Line]:
 # ── row 21 ──
 
 
-def _crowd(stage: Stage, mounted: Mounted) -> list[Line]:
+def _crowd(stage: Stage, mounted: Mounted, before: dict[str, int]) -> list[Line]:
+    memory: list[dict[str, int]] = []
     found: dict[str, list[list[list[float]]]] = {place.name: [] for place in mounted.places}
     for number in range(stage.runs):
         for place in in_turn(mounted.places, number):
             directories = [place.directory / f"crowd-{number}-{client}" for client in range(_CLIENTS)]
             work = [functools.partial(mount_work.live, directory, _SECONDS) for directory in directories]
             found[place.name].append(mounted.all_at_once(work))
-    return [_crowd_line(found[OURS], name, found.get(name, [])) for name in _OTHERS]
+        memory.append(mounted.memory())
+    crowds = [_crowd_line(found[OURS], name, found.get(name, [])) for name in _OTHERS]
+    return [*crowds, *(_memory_line(name, before[name], [one[name] for one in memory]) for name in before)]
+
+
+def _memory_line(name: str, before: int, after: list[int]) -> Line:
+    """Whether who serves needs more after each run."""
+    more = after[-1] / after[0]
+    beside = f"after the first: {after[0] >> 20} MiB; before rows 18 to 21: {before >> 20} MiB"
+    what = f"memory of the mount's {name} after the last run"
+    return Line(21, what, f"{after[-1] >> 20} MiB", beside, f"{more:.2f}", "≤ 1.1", met=more <= 1.1)
 
 
 def _crowd_line(ours: list[list[list[float]]], name: str, theirs: list[list[list[float]]]) -> Line:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commonhold.agent import tracing
+from commonhold.agent import history, tracing
+from commonhold.agent.changing import Changes
 from commonhold.agent.chronicle import Chronicle
 from commonhold.blockstore import reclaim
 from commonhold.errors import HoldError, Kind
@@ -165,6 +166,21 @@ def test_the_root_itself_comes_back_and_what_was_made_since_is_in_a_snapshot(hom
     home.restore(way_back)
     assert home.look("/hold/me") == since
     assert list(volume.verify()) == []
+
+
+@pytest.mark.parametrize("mode", [FILE, PIPE, LINK])
+def test_what_has_several_names_comes_back_whole_by_any_of_them(home: Home, mode: int) -> None:
+    first, second = (make(home.volume, ROOT, name, DIRECTORY) for name in (b"a", b"b"))
+    home.volume.change(second, Change(owner="bob@family", group="bob@family"))
+    one = make(home.volume, first, b"one", mode, b"target" if mode == LINK else b"")
+    home.volume.set_xattr(one, b"user.a", b"1", 0)
+    if mode == FILE:
+        home.volume.change(one, Change(size=5 * CHUNK, mode=0o4700))
+    home.volume.link(one, second, b"two")
+    home.shoot(name="s")
+    seen = home.look("/hold/me/a/one")
+    home.restore("s", "b", to="/hold/me/back")
+    assert home.look("/hold/me/back/two") == {name: what for name, what in seen.items() if name != "same"}
 
 
 def test_holes_cost_nothing_however_large(home: Home) -> None:
@@ -381,6 +397,92 @@ def test_a_restore_that_fails_anywhere_changes_nothing_or_all(home: Home, monkey
             write(volume, make(volume, volume.lookup(ROOT, b"tree").number, b"since", FILE), 0, b"since")
             new = home.look("/hold/me/tree")
     assert failed > 15 and list(volume.verify()) == []
+
+
+@pytest.mark.parametrize("below", ["tree", ""])
+def test_a_restore_that_a_death_cut_short_leaves_the_old_or_the_new(
+    home: Home, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    top = make(home.volume, ROOT, b"tree", DIRECTORY)
+    for name in (b"one", b"two"):
+        write(home.volume, make(home.volume, top, name, FILE), 0, name)
+        make(home.volume, ROOT, name, DIRECTORY)
+    new = whole(home.look("/hold/me"))
+    home.shoot(name="new")
+    home.volume.unlink(top, b"one")
+    home.volume.rmdir(ROOT, b"two")
+    home.volume.commit()
+    states = [whole(home.look("/hold/me")), new]
+    for step in ("rename", "unlink", "commit"):
+        for at in range(1, 30):
+            died = False
+            original = getattr(Volume, step)
+            calls = 0
+
+            def die(self: Volume, *given: Any, at: int = at, original: Any = original) -> Any:
+                nonlocal calls, died
+                calls += 1
+                if calls == at:
+                    tend(self)
+                    died = True
+                if died:
+                    raise Died
+                return original(self, *given)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(Volume, step, die)
+                try:
+                    home.restore("new", below)
+                except Died:
+                    home.volume.abandon()
+            home = home.die() if died else home
+            if not died:
+                break
+            seen = whole(home.look("/hold/me"))
+            allowed = [state["entries"][b"tree"] for state in states] if below else states
+            assert (seen["entries"][b"tree"] if below else seen) in allowed, (step, at)
+            assert list(home.volume.verify()) == []
+    home.close()
+
+
+def tend(volume: Volume) -> None:
+    """What is done in the background: a commit, if it can be now."""
+
+    def commit() -> None:
+        if volume._committing.acquire(blocking=False):
+            try:
+                volume._commit(1 << 20)
+            finally:
+                volume._committing.release()
+
+    tending = threading.Thread(target=commit)
+    tending.start()
+    tending.join()
+
+
+def whole(seen: dict[str, Any]) -> dict[str, Any]:
+    """What is there without what is not whole, and without the root's own time."""
+    entries = {name: what for name, what in seen["entries"].items() if not name.endswith(b".partial")}
+    return {**seen, "entries": entries, "modified": 0}
+
+
+def test_what_comes_into_the_root_while_it_is_restored_is_in_nobodys_way(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(home.volume, ROOT, b"directory", DIRECTORY)
+    before = home.look("/hold/me")
+    home.shoot(name="one")
+    listed = history._all
+
+    def late(changes: Changes, directory: int) -> list[bytes]:
+        if directory != ROOT:
+            intruder = make(home.volume, ROOT, b"directory", DIRECTORY)
+            make(home.volume, intruder, b"file", FILE)
+        return listed(changes, directory)
+
+    monkeypatch.setattr(history, "_all", late)
+    home.restore("one")
+    assert home.look("/hold/me") == before and list(home.volume.verify()) == []
 
 
 # ── what is refused ──

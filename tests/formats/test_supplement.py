@@ -87,13 +87,7 @@ def test_what_is_no_supplement_is_refused(objects: object) -> None:
 def test_another_version_is_told_apart_from_what_is_none() -> None:
     with pytest.raises(Unsupported):
         supplement.decode(dagcbor.encode({"v": 2}))
-    for value in (
-        {},
-        {"v": "1"},
-        [],
-        {"v": 1, "objects": []},
-        {"v": 1, "root": ROOT},
-        {"v": 1, "root": 5, "objects": []},
-    ):
+    values: list[object] = [{}, {"v": "1"}, [], {"v": 1, "objects": []}, {"v": 1, "root": ROOT}]
+    for value in [*values, {"v": 1, "root": 5, "objects": []}]:
         with pytest.raises(Malformed):
             supplement.decode(dagcbor.encode(value))

@@ -74,7 +74,7 @@ def test_the_numbers_of_the_calls_are_those_on_the_page() -> None:
 
 def test_the_numbers_of_trees_notices_and_flags_are_those_of_this_protocol() -> None:
     assert [(which.name, int(which)) for which in Which] == [("VOLUME", 0), ("IPFS", 1), ("IPNS", 2)]
-    assert [(notice.name, int(notice)) for notice in Notice] == [("OBJECT", 1), ("NAME", 2)]
+    assert [(notice.name, int(notice)) for notice in Notice] == [("OBJECT", 1), ("NAME", 2), ("NAMELESS", 3)]
     assert RESENT == 1 and HEAD.size == 20
     assert HEAD.pack(1, 2, 3, 4, 5, 6) == bytes.fromhex("01000000 02000000 0300000000000000 0400 05 06")
 

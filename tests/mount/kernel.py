@@ -88,6 +88,11 @@ def lseek(offset: int, whence: int) -> bytes:
     return struct.pack("<QqI4x", 1, offset, whence)
 
 
+def release(flags: int) -> bytes:
+    """RELEASE, of a file that was opened with these flags."""
+    return struct.pack("<QIIQ", 1, flags, 0, 0)
+
+
 def copy(start: int, node: int, offset: int, length: int) -> bytes:
     return struct.pack("<QQQQQQQ", 1, start, node, 2, offset, length, 0)
 

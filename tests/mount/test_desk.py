@@ -13,7 +13,7 @@ from commonhold.formats.fuse import NO_REPLY
 from commonhold.formats.fuseflags import InitFlag, Opcode, OpenFlag, SetattrFlag, WriteFlag
 from commonhold.formats.fusereplies import Attr, Entry, Opened, Reply, Statfs
 from commonhold.formats.malformed import Malformed
-from commonhold.ipc.treewords import RESENT, Which
+from commonhold.ipc.treewords import RESENT, Notice, Which
 from commonhold.mount.slots import IPFS_SLOT, IPNS_SLOT
 from commonhold.trees import MAX_IO, NOW, ROOT, Item, Room
 from commonhold.trees import Attr as TreeAttr
@@ -36,7 +36,7 @@ LINK_ENTRY = fusereplies.entry(0, FOUND._replace(attr=SHOWN._replace(mode=0o1207
 ATTR = fusereplies.attr(0, HOUR, SHOWN)
 DONE = fusereplies.done(0)
 ME = ["alice@home", "alice@home", 0]
-MASK = [*ME[:2], 0o22]
+HER = [*ME[:2], 0o22]
 KEEPS = int(OpenFlag.KEEP_CACHE)
 HANDLE = 1 << 40 | 1  # the first of the first worker
 CREATED = fusereplies.created(0, FOUND, Opened(HANDLE, KEEPS))
@@ -50,11 +50,8 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     (Opcode.GETATTR, kernel.GETATTR, "attr", [7], FILE, b"", ATTR),
     (Opcode.READLINK, b"", "target", [7], None, b"to/there", fusereplies.data(0, b"to/there")),
     (Opcode.SYMLINK, b"n\0to\0", "make", [7, b"n", 0o120777, 0, b"to", ME, True], LINK, b"", LINK_ENTRY),
-    (Opcode.MKNOD, kernel.mknod(0o100644, 0, b"n"), "make", [7, b"n", 0o100644, 0, b"", MASK, True], FILE, b"", ENTRY),
-    (
-        Opcode.MKDIR, kernel.mkdir(0o755, b"n"), "make", [7, b"n", 0o40755, 0, b"", MASK, True], FOLDER, b"",
-        FOLDER_ENTRY,
-    ),
+    (Opcode.MKNOD, kernel.mknod(0o100644, 0, b"n"), "make", [7, b"n", 0o100644, 0, b"", HER, True], FILE, b"", ENTRY),
+    (Opcode.MKDIR, kernel.mkdir(0o755, b"n"), "make", [7, b"n", 0o40755, 0, b"", HER, True], FOLDER, b"", FOLDER_ENTRY),
     (Opcode.UNLINK, kernel.named(b"x"), "unlink", [7, b"x"], None, b"", DONE),
     (Opcode.RMDIR, kernel.named(b"x"), "rmdir", [7, b"x"], None, b"", DONE),
     (Opcode.RENAME, kernel.rename(NODE + 1, b"a", b"b"), "rename", [7, b"a", 8, b"b", 0], None, b"", DONE),
@@ -91,15 +88,15 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     ),
     (Opcode.REMOVEXATTR, kernel.named(b"user.a"), "remove_xattr", [7, b"user.a"], None, b"", DONE),
     (
-        Opcode.CREATE, kernel.create(os.O_EXCL, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", MASK, True], FILE,
+        Opcode.CREATE, kernel.create(os.O_EXCL, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", HER, True], FILE,
         b"", CREATED,
     ),
     (
-        Opcode.CREATE, kernel.create(0, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", MASK, False], FILE, b"",
+        Opcode.CREATE, kernel.create(0, 0o100640, b"n"), "make", [7, b"n", 0o100640, 0, b"", HER, False], FILE, b"",
         CREATED,
     ),
     (
-        Opcode.TMPFILE, kernel.create(0, 0o100600, b"/"), "make", [7, b"", 0o100600, 0, b"", MASK, True], FILE, b"",
+        Opcode.TMPFILE, kernel.create(0, 0o100600, b"/"), "make", [7, b"", 0o100600, 0, b"", HER, True], FILE, b"",
         CREATED,
     ),
     (Opcode.FALLOCATE, kernel.fallocate(1, 2, 3), "allocate", [7, 1, 2, 3], None, b"", DONE),
@@ -446,6 +443,41 @@ def test_whatever_a_kernel_asked_once_is_answered_or_asked_for(present: bool) ->
             assert done <= 1 and (done or not present or opcode in NO_REPLY)
 
 
+# ── holes ──
+
+
+def seek(mount: Mount, node: int = NODE) -> int | None:
+    """What a look for a hole is answered; None where the agent is asked."""
+    unique = mount.ask(Opcode.LSEEK, kernel.lseek(0, 4), node)
+    return None if mount.calls[-1:] and mount.calls[-1].id == unique else mount.only(unique).errno
+
+
+def opened(mount: Mount, flags: int, error: int = 0) -> None:
+    mount.answer(ALICE, mount.ask(Opcode.OPEN, kernel.opening(flags), NODE), error=error)
+
+
+def test_no_holes_are_told_of_while_somebody_may_be_writing(mount: Mount) -> None:
+    opened(mount, os.O_RDONLY)
+    opened(mount, os.O_RDWR, errno.ENOENT)
+    assert seek(mount) is None
+    for flags in (os.O_WRONLY, os.O_RDWR | os.O_APPEND):
+        opened(mount, flags)
+        assert seek(mount) == errno.EINVAL and seek(mount, NODE + 1) is None
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_RDONLY), NODE)
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_WRONLY), NODE)
+    assert seek(mount) == errno.EINVAL
+    mount.ask(Opcode.RELEASE, kernel.release(os.O_RDWR | os.O_APPEND), NODE)
+    assert seek(mount) is None
+    created = mount.ask(Opcode.CREATE, kernel.create(os.O_WRONLY, 0o644, b"x"), NODE + 1)
+    mount.answer(ALICE, created, FILE)
+    assert seek(mount) == errno.EINVAL
+
+
+def test_no_holes_are_told_of_by_who_does_not_know_what_was_open_before(mount: Mount) -> None:
+    mount.slots.worker = 2
+    assert seek(mount) == errno.EINVAL
+
+
 # ── forgetting ──
 
 
@@ -480,6 +512,16 @@ def test_an_entry_that_found_no_room_in_a_listing_is_forgotten(mount: Mount) -> 
     assert [(call.name, list(call.given)) for call in mount.calls if call.id == 0] == [("forget", [[8]])]
     mount.ask(Opcode.FORGET, kernel.forget(1), NODE)
     assert list(mount.calls[-1].given) == [[7]]
+
+
+def test_what_lost_its_last_name_is_forgotten_at_once_if_the_kernel_does_not_know_it(mount: Mount) -> None:
+    unique = mount.ask(Opcode.LOOKUP, kernel.named(b"x"), NODE)
+    mount.answer(ALICE, unique, FILE)
+    del mount.calls[:]
+    mount.answer(ALICE, 0, [7], error=Notice.NAMELESS)
+    assert mount.calls == []
+    mount.answer(ALICE, 0, [8], error=Notice.NAMELESS)
+    assert [(call.id, call.name, list(call.given)) for call in mount.calls] == [(0, "forget", [[8]])]
 
 
 def test_what_is_forgotten_brings_no_agent() -> None:

@@ -169,8 +169,8 @@ NO_OBJECTS: list[Any] = [None, 7, [], [7, 8], ["7"], [7.0], [True], {}, [None]]
 NO_NAMES: list[Any] = [None, [], [7], [b"name"], [7, "name"], [7, b"name", 1], [7, None]]
 NO_NUMBERS = [0, -1, -(1 << 63), MAX_NUMBER + 1, 4 << SHIFT | 7, HUGE]
 NOTICES: list[tuple[int, Any]] = [
-    *((code, [7]) for code in (0, 3, 99, 65535)),
-    *((Notice.OBJECT, said) for said in NO_OBJECTS),
+    *((code, [7]) for code in (0, 4, 99, 65535)),
+    *((code, said) for code in (Notice.OBJECT, Notice.NAMELESS) for said in NO_OBJECTS),
     *((Notice.NAME, said) for said in NO_NAMES),
     *((Notice.OBJECT, [number]) for number in NO_NUMBERS),
     *((Notice.NAME, [number, b"name"]) for number in NO_NUMBERS),

@@ -28,7 +28,7 @@ from tests.ipc.opened import none_left
 from tests.mount import kernel
 from tests.mount.desks import Answer
 from tests.mount.kernel import ALICE, BOB, CAROL, PUBLIC, SHIFT
-from tests.mount.working import EPOCH, SECONDS, Mounted, credentials
+from tests.mount.working import EPOCH, SECONDS, Line, Mounted, credentials
 
 GREETING = head(NOTICE, HELLO, 0, 0, encode(Hello(PROTOCOL, "0")), 0)
 FILE = 0o100644
@@ -84,6 +84,19 @@ def heard(sock: socket.socket, count: int) -> list[tuple[int, int]]:
 
 
 # ── what it is for ──
+
+
+def test_who_came_and_left_while_there_was_no_worker_is_asked_nothing(mounted: Mounted) -> None:
+    """Nobody would know what became of it; and the agent that is there would be sent away."""
+    node = mounted.node(ALICE, 2)
+    mounted.line.end()
+    with mounted.connect(ALICE) as sock:
+        sock.sendall(GREETING)
+    asked = mounted.send(Opcode.READ, kernel.reading(0, 100), node, ALICE)
+    mounted.line = Line(mounted)
+    assert mounted.said()[0] == 0  # the kernel is to ask again
+    mounted.agent(ALICE, tree_of(ALICE))
+    assert mounted.answers(asked)[asked].body == b"of %d" % ALICE
 
 
 def test_what_the_kernel_asks_an_agent_answers(mounted: Mounted) -> None:

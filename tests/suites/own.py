@@ -100,6 +100,18 @@ def test_a_snapshot_is_what_was_and_comes_back(hold: Hold, tmp_path: Path) -> No
     assert b"all sound" in hold("verify").stdout
 
 
+def test_a_plain_snapshot_of_small_files_is_what_an_add_makes(hold: Hold, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / ".sub").mkdir(parents=True)
+    (tree / ".sub" / "file").write_bytes(b"content" * 10_000)
+    (tree / "empty").write_bytes(b"")
+    (tree / "link").symlink_to("empty")
+    hold("put", "tree", "/hold/me")
+    root = last(hold("snapshot", "/hold/me/tree", "--plain"))
+    assert root == last(hold("add", "-r", "-Q", "-n", "--hidden", "--mode", "--mtime", "tree"))
+    hold("export", root, "-o", "tree.car")
+
+
 def test_history_lists_what_there_is_and_lets_it_go(hold: Hold) -> None:
     for number, content in enumerate((b"first", b"first", b"second")):
         hold("put", "-", "/hold/me/file", given=content)

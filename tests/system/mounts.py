@@ -57,22 +57,7 @@ class Dweller(Home):
 
     def run(self, *words: str, cwd: Path | None = None, code: int | None = 0, seconds: float = SECONDS) -> bytes:
         """Run a program; what it wrote, of either kind."""
-        process = subprocess.Popen(
-            self.program(*words, cwd=cwd),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=self.environment,
-        )
-        try:
-            said, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            self.host.abort()
-            process.kill()
-            process.communicate()
-            raise
-        assert code is None or process.returncode == code, (words, process.returncode, said[-4000:].decode())
-        return said
+        return self.host.finish(self.program(*words, cwd=cwd), self.environment, code, seconds)
 
     @property
     def agent(self) -> int:
@@ -146,6 +131,25 @@ class Host:
         rows = [line.split() for line in Path(f"/proc/{self._pid}/mountinfo").read_text().splitlines()]
         found = {Path(row[4]): int(row[2].split(":")[1]) for row in rows if row[row.index("-") + 1] == _KIND}
         return {path: number for path, number in found.items() if number not in self._others}
+
+    def run(self, *words: str, code: int | None = 0, seconds: float = SECONDS) -> bytes:
+        """Run a program as root; what it wrote, of either kind."""
+        return self.finish([*self.before, *words], self.environment, code, seconds)
+
+    def finish(self, words: list[str], environment: dict[str, str], code: int | None, seconds: float) -> bytes:
+        """Run a program to its end, as `result` does."""
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        )
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.abort()
+            process.kill()
+            process.communicate()
+            raise
+        assert code is None or process.returncode == code, (words, process.returncode, said[-4000:].decode())
+        return said
 
     @contextlib.contextmanager
     def watched(self, seconds: float = 3 * SECONDS) -> Iterator[None]:

@@ -1,15 +1,19 @@
 """`hold mount --off`, and what a killed keeper leaves behind."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from commonhold import __version__
 from tests.system.mounts import Host, Mount, host, mount
 
 pytestmark = [
@@ -55,6 +59,24 @@ def kill_keeper(machine: Host, mounted: Mount) -> None:
 def test_a_mount_that_is_served_is_ended_by_its_keeper(machine: Host, shown: Mount) -> None:
     assert off(machine, shown) == f"unmounted: {shown.at}; its keeper, process {shown.process.pid}, has ended\n"
     assert shown.process.wait(10) == 0 and machine.mounts() == {}
+
+
+def test_status_says_where_the_mount_is_and_whether_your_agent_serves_it(machine: Host, shown: Mount) -> None:
+    def status() -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(machine.alice.hold("status", "--json").stdout)
+        return said
+
+    said = status()
+    assert {(Path(one["path"]), one["part"], one["version"]) for one in said["mount"]} >= {
+        (shown.at, "/", __version__),
+        (Path(f"{machine.alice.directory}-shown"), "/hold", __version__),
+    }
+    assert Path(said["yours"]).name == "me" and said["attended"] is True
+    off(machine, shown)
+    until = time.monotonic() + 30
+    while status()["attended"]:
+        assert time.monotonic() < until
+    assert machine.mounts() == {}
 
 
 def test_what_a_killed_keeper_left_is_taken_away(machine: Host, shown: Mount) -> None:

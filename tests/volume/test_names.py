@@ -481,3 +481,22 @@ def test_closing_leaves_nobody_waiting(volume: Volume) -> None:
     volume.close()
     refused(errno.EIO, lambda: volume.attr(ROOT))
     refused(errno.EIO, lambda: volume.sync(0))
+
+
+def test_objects_are_as_they_were_left_however_many_are_remembered(
+    place: Place, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commonhold.volume.tables._ROWS", 3)
+    numbers = [make(volume, b"%d" % number).number for number in range(10)]
+    for number in numbers:
+        volume.change(number, Change(mode=number % 8))
+    volume.unlink(ROOT, b"4")
+    volume.forget([numbers[4]])
+    refused(errno.ENOENT, lambda: volume.attr(numbers[4]))
+    left = [number for number in numbers if number != numbers[4]]
+    found = [volume.attr(number) for number in left]
+    assert [attr.mode & 0o777 for attr in found] == [number % 8 for number in left]
+    volume.commit()
+    volume.close()
+    again = place.open()
+    assert [again.attr(number) for number in left] == found

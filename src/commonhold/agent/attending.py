@@ -149,6 +149,10 @@ class Attendance:
         """Tell the mount that an object of the user's own tree is no longer what it was."""
         self._notify(Notice.OBJECT, number)
 
+    def nameless(self, number: int) -> None:
+        """Ask the mount to have an object forgotten that lost its last name, as soon as the kernel does not know it."""
+        self._notify(Notice.NAMELESS, number)
+
     def _notify(self, notice: Notice, *said: Any) -> None:
         self._send([head(NOTICE, notice, Which.VOLUME, 0, encode(said), 0)], self._sock)
 

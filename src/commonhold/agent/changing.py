@@ -23,8 +23,7 @@ class Changes:
 
     @contextlib.contextmanager
     def unnamed(self, parent: int, mode: int, who: Who | None = None) -> Iterator[Attr]:
-        """A new file that no name leads to yet, as in a directory; if it still has none when the block ends, it is
-        gone."""
+        """A new file for a directory, without a name yet; if it still has none when the block ends, it is gone."""
         attr = self.volume.make(parent, b"", mode, 0, b"", who or self.who, True)
         try:
             yield attr
@@ -54,6 +53,8 @@ class Changes:
         try:
             self.volume.link(number, parent, name)
         except FileExistsError:
+            if self.volume.lookup(parent, name).number == number:
+                return
             partial = partial_name(name)
             self.volume.link(number, parent, partial)
             self._move_over(parent, partial, name)

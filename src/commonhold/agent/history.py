@@ -20,7 +20,7 @@ from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.supplement import Path, Record
 from commonhold.host.names import shown
-from commonhold.trees import ROOT, Attr, Change
+from commonhold.trees import NO_REPLACE, ROOT, Attr, Change
 
 _GONE = (Kind.NOT_FOUND, Kind.NOT_A_DIRECTORY)
 
@@ -157,20 +157,29 @@ class _Placing:
             raise HoldError("restore", Kind.NOT_A_DIRECTORY, places.TREE, why, hint="--to /hold/me/NAME")
         old = partial_name(b"before")
         with changes.together():
-            leaving = changes.make(ROOT, old, stat.S_IFDIR | 0o700)
+            leaving = changes.make(ROOT, old, stat.S_IFDIR | 0o700).number
             for item in _all(changes, ROOT):
                 if item not in (partial, old):
-                    changes.rename(ROOT, item, leaving.number, item, 0)
+                    changes.rename(ROOT, item, leaving, item, 0)
             for item in _all(changes, made.number):
-                changes.rename(made.number, item, ROOT, item, 0)
+                self._into(made.number, item, leaving)
             for name in volume.xattrs(ROOT):
                 volume.remove_xattr(ROOT, name)
             for name in volume.xattrs(made.number):
                 volume.set_xattr(ROOT, name, volume.xattr(made.number, name), 0)
             changes.rmdir(ROOT, partial)
-            changes.remove(ROOT, old)
-            mode = stat.S_IMODE(made.mode)
-            changes.change(ROOT, Change(mode, made.owner, made.group, modified=made.modified))
+            like = Change(stat.S_IMODE(made.mode), made.owner, made.group, modified=made.modified)
+            changes.change(ROOT, like)
+        changes.remove(ROOT, old)
+        changes.change(ROOT, like)
+
+    def _into(self, directory: int, name: bytes, leaving: int) -> None:
+        """Move an entry to the root. What has come there under its name just now leaves with the others."""
+        try:
+            self._changes.rename(directory, name, ROOT, name, NO_REPLACE)
+        except FileExistsError:
+            self._changes.rename(ROOT, name, leaving, partial_name(name), 0)
+            self._changes.rename(directory, name, ROOT, name, NO_REPLACE)
 
     def _remove(self, parent: int, partial: bytes) -> None:
         """Take away what is not whole."""

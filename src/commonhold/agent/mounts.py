@@ -201,6 +201,7 @@ class _Served:
             self._epoch = welcome.epoch
             self._plants.own.names.add(self._attendance.name_changed)
             self._plants.own.objects.add(self._attendance.object_changed)
+            self._plants.own.nameless.add(self._attendance.nameless)
         return self._attendance
 
     def _leave(self) -> None:
@@ -208,6 +209,7 @@ class _Served:
         if self._attendance is not None:
             self._plants.own.names.discard(self._attendance.name_changed)
             self._plants.own.objects.discard(self._attendance.object_changed)
+            self._plants.own.nameless.discard(self._attendance.nameless)
             self._attendance.close()
             self._attendance = None
 

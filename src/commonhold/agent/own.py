@@ -32,6 +32,7 @@ class Own:
         self.uid = uid
         self.names: set[Name] = set()  # who wants to hear that what a name led to is over
         self.objects: set[Object] = set()  # and that attributes and contents are
+        self.nameless: set[Object] = set()  # and who knows whether somebody still has what lost its last name
         self.shooting = threading.Lock()  # one snapshot at a time
         self.writing = threading.Lock()  # and the chronicle
         self._node = str(node)
@@ -89,8 +90,10 @@ class Own:
 
     def let_go(self, number: int) -> None:
         """A name of an object is gone. Where there are mounts they say when nobody needs it any more."""
-        if not self.names:
+        if not self.nameless:
             self.volume().forget([number])
+        for tell in list(self.nameless):
+            tell(number)
 
     def close(self) -> None:
         """See that everything is on disk, and close it."""

@@ -7,6 +7,7 @@ it was, without one what UnixFS says.
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from commonhold.agent.blocks import Blocks, malformed
 from commonhold.agent.changing import Changes
@@ -26,6 +27,7 @@ from commonhold.volume.pieces import CHUNK
 from commonhold.volume.vault import Sealed
 
 _AT_ONCE = 1024  # blocks and objects that are finished at once
+_EXPECTED = 256  # entries of a directory whose blocks are asked for at once
 _SECOND = 1_000_000_000
 _DIRECTORIES = (Type.DIRECTORY, Type.HAMT)
 
@@ -56,8 +58,11 @@ class Restorer:
         self._blocks = blocks
         self._records = dict(records)
         self._watcher = watcher
+        self._first: dict[int, Record] = {}
         self._special: dict[Path, list[Path]] = defaultdict(list)
         for path, record in self._records.items():
+            if record.same is not None:
+                self._first.setdefault(record.same, record)
             if path and record.mode is not None and stat.S_IFMT(record.mode):
                 self._special[path[:-1]].append(path)
         self._same: dict[int, int] = {}
@@ -84,6 +89,11 @@ class Restorer:
         self._flush()
         return number
 
+    def _record(self, path: Path) -> Record:
+        """What there is to say of what is at a path: of what has several names, wherever it is said."""
+        record = self._records.get(path, EMPTY)
+        return record if record.same is None else self._first[record.same]._replace(name=record.name)
+
     def _above(self, path: Path) -> Who:
         """Whose the directory above a path was."""
         owner, group, _ = self._changes.who
@@ -98,7 +108,7 @@ class Restorer:
 
     def _node(self, cid: Cid, path: Path, above: Who, parent: int, name: bytes, stack: list[_Open]) -> int:
         info = self._blocks.stat(cid)
-        record = self._records.get(path, EMPTY)
+        record = self._record(path)
         who = Who(record.owner or above.owner, record.group or above.group)
         said = "/".join(path)
         self.files += 1
@@ -134,7 +144,7 @@ class Restorer:
 
     def _odd(self, path: Path, here: _Open) -> None:
         """Make what UnixFS has no place for."""
-        record = self._records[path]
+        record = self._record(path)
         assert record.mode is not None
         self.files += 1
         who = Who(record.owner or here.who.owner, record.group or here.who.group)
@@ -149,7 +159,10 @@ class Restorer:
 
     def _entries(self, cid: Cid) -> Iterator[read.Entry]:
         with malformed("restore", cid):
-            yield from run.items(read.listing(cid), self._blocks.fetch)
+            entries = run.items(read.listing(cid), self._blocks.fetch)
+            while batch := list(islice(entries, _EXPECTED)):
+                self._blocks.expect([entry.cid for entry in batch])
+                yield from batch
 
     def _flush(self) -> None:
         """Take in what was found stored, and then do what would be undone by that."""

@@ -154,6 +154,8 @@ class Tracer:
     def _record(self, row: Object, above: Object | None) -> Record:
         point, kind = self._point, stat.S_IFMT(row.mode)
         said = EMPTY
+        if row.links > 1 and not stat.S_ISDIR(row.mode):
+            above = None  # it may come back by another of its names, in another directory
         if above is None or row.owner != above.owner:
             said = said._replace(owner=point.principal_name(row.owner))
         if above is None or row.group != above.group:

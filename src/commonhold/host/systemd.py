@@ -6,6 +6,7 @@ Source: sd_listen_fds(3), sd_notify(3).
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 _FIRST = 3
 
@@ -23,11 +24,11 @@ def listening(environment: Mapping[str, str], pid: int) -> list[socket.socket]:
 
 
 def notify(environment: Mapping[str, str], state: str) -> None:
-    """Say `READY=1`, `STOPPING=1` and the like, if anybody wants to hear it."""
+    """Say `READY=1`, `STOPPING=1` and the like, if anybody wants to hear it. Who does not listen any more misses it."""
     where = environment.get("NOTIFY_SOCKET")
     if not where:
         return
     address = "\0" + where[1:] if where.startswith("@") else where
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock, suppress(OSError):
         sock.connect(address)
         sock.sendall(state.encode())

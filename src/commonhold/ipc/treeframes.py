@@ -51,7 +51,9 @@ class Incoming:
 
     def fill(self, sock: socket.socket) -> int:
         """Receive what there is; 0 when the other end has hung up. What was taken is no longer good."""
-        if self._start:
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._start:
             left = self._end - self._start
             self._view[:left] = self._view[self._start : self._end]
             self._start, self._end = 0, left
@@ -105,7 +107,7 @@ class Outgoing:
             self._send_left(sock)
             return
         try:
-            sent = sock.sendmsg((small, payload))
+            sent = sock.sendmsg((small, payload)) if payload else sock.send(small)
         except BlockingIOError:
             sent = 0
         self._small = bytearray()

@@ -90,6 +90,7 @@ class Notice(IntEnum):
 
     OBJECT = 1  # [number]: its attributes and its content are no longer what they were
     NAME = 2  # [parent, name]: what it led to is over
+    NAMELESS = 3  # [number]: it has no name; if the kernel does not know it, it may be forgotten
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -8,7 +8,6 @@ import errno
 import os
 import stat
 import struct
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -192,7 +191,7 @@ class Desk:
         self._outside = outside
         self._agents: dict[int, _Agent] = {}
         self._handles = slots.worker << 40
-        self._written: Counter[int] = Counter()  # how many have a node open for writing
+        self._written: dict[int, int] = {}  # how many have a node open for writing
         self._known: dict[int, int] = {}  # how often the kernel was given a node
         self._locked: set[int] = set()  # nodes on which there may be locks
         self._interrupted: list[tuple[_Agent, int]] = []  # since we looked
@@ -344,7 +343,7 @@ class Desk:
         """Pass on what an agent says of its user's own tree."""
         name = None
         try:
-            if frame.code == Notice.OBJECT:
+            if frame.code in (Notice.OBJECT, Notice.NAMELESS):
                 (number,) = _OBJECT.decode(frame.body)
             elif frame.code == Notice.NAME:
                 number, name = _NAME.decode(frame.body)
@@ -358,6 +357,10 @@ class Desk:
         if slot is None:  # nor does the kernel know anything of it
             return
         nodeid = slot << _SHIFT | number
+        if frame.code == Notice.NAMELESS:
+            if nodeid not in self._known and self._slots.worker == 1:  # nobody knows what an earlier worker gave out
+                self._forgotten([(nodeid, 0)])
+            return
         notice = fusenotices.inval_inode(nodeid, 0, 0) if name is None else fusenotices.inval_entry(nodeid, name, 0)
         self._outside.tell(notice)
 
@@ -732,7 +735,7 @@ class Desk:
 
     def _handle(self, nodeid: int, flags: int) -> Opened:
         if flags & os.O_ACCMODE != os.O_RDONLY:
-            self._written[nodeid] += 1
+            self._written[nodeid] = self._written.get(nodeid, 0) + 1
         self._handles += 1
         return Opened(self._handles, int(OpenFlag.KEEP_CACHE))
 
@@ -762,9 +765,9 @@ class Desk:
 
     def _release(self, request: Request, body: Any) -> None:
         if body.flags & os.O_ACCMODE != os.O_RDONLY:
-            self._written[request.nodeid] -= 1
-            if self._written[request.nodeid] <= 0:  # less: it was opened before this worker was
-                del self._written[request.nodeid]
+            left = self._written.pop(request.nodeid, 0) - 1
+            if left > 0:  # less: it was opened before this worker was
+                self._written[request.nodeid] = left
         if self._may_be_locked(request.nodeid):
             owner = body.lock_owner if body.release_flags & _FLOCK_UNLOCK else None
             self._tell(request.nodeid, "released", (request.nodeid & MAX_NUMBER, body.fh, owner))

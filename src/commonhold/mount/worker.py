@@ -99,8 +99,11 @@ class Worker:
         if self._slots.minor:  # another worker has served this mount before
             self.reply(fusenotices.resend())
         self._keeper.send(b"R")
+        patience = _LOOK_SECONDS
         while True:
-            for fd, events in self._poll.poll(self._patience()):
+            ready = self._poll.poll(patience)
+            patience = _LOOK_SECONDS if ready else self._patience()
+            for fd, events in ready:
                 if fd == self._device:
                     if not self._requests():
                         return
@@ -110,7 +113,8 @@ class Worker:
                     self._accept()
                 elif not self._heed():
                     return
-            self._flush_all()
+            if self._full:
+                self._flush_all()
             self._give_up()
 
     # ── the kernel ──
@@ -137,8 +141,12 @@ class Worker:
 
     def reply(self, reply: Reply) -> None:
         """See `desk.Outside`."""
+        first, payload = reply
         try:
-            os.writev(self._device, reply)
+            if payload:
+                os.writev(self._device, reply)
+            else:
+                os.write(self._device, first)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENODEV, errno.ECONNABORTED):  # nobody waits for it any more
                 say("hold mount", f"the kernel takes no reply: {error.strerror}")

@@ -22,6 +22,7 @@ from commonhold.volume.extents import Extents
 VERSION = 1
 FILE = VOLUME
 _SPARE = 1 << 24  # numbers passed over at every opening: those of what a crash undid are never used again
+_ROWS = 4096  # of objects that are remembered
 _PAGES = 8  # that a change of one row changes, but for new ones
 _FRAME = 4096 + 24
 _STEP = 1 << 20
@@ -105,6 +106,7 @@ class Tables:
                 raise
         self._before = (0, 0, 0)  # when the transaction began
         self._aside = self._size = 0  # bytes of the log that there is disk space for, and its own
+        self._rows: dict[int, Object] = {}  # as they are in the tables, some of them
         self._principals: dict[str, int] = {}
         self._names: dict[int, str] = {}
         for number, name in self.db.execute("select number, name from principal"):
@@ -231,14 +233,25 @@ class Tables:
 
     def object(self, number: int) -> Object | None:
         """An object's row. Any number may be asked for."""
+        known = self._rows.get(number)
+        if known is not None:
+            return known
         if not 0 < number <= MAX_NUMBER:
             return None
         row = self.db.execute(f"select {_OBJECT} from object where number = ?", (number,)).fetchone()
-        return None if row is None else Object._make(row)
+        return None if row is None else self._known(Object._make(row))
+
+    def _known(self, row: Object) -> Object:
+        """Remember a row; those before it are forgotten when they are many."""
+        if len(self._rows) >= _ROWS:
+            self._rows.clear()
+        self._rows[row.number] = row
+        return row
 
     def add(self, row: Object, target: bytes) -> None:
         """Add an object."""
         self.db.execute("insert into object values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (*row, target))
+        self._known(row)
 
     def save(self, row: Object) -> None:
         """Change an object to this."""
@@ -247,12 +260,15 @@ class Tables:
             " parent=? where number=?",
             (*row[1:10], row.parent, row.number),
         )
+        if row.number in self._rows:
+            self._rows[row.number] = row
 
     def remove(self, number: int) -> None:
         """Remove an object, its extended attributes and its extents."""
         self.extents.cut(number, 0, 1 << 63)
         self.db.execute("delete from xattr where object = ?", (number,))
         self.db.execute("delete from object where number = ?", (number,))
+        self._rows.pop(number, None)
 
     def target(self, number: int) -> bytes:
         """A symbolic link's target."""
@@ -279,7 +295,7 @@ class Tables:
             " from entry e join object o on o.number = e.number where e.parent = ? and e.name = ?",
             (parent, name),
         ).fetchone()
-        return None if row is None else Object._make(row)
+        return None if row is None else self._known(Object._make(row))
 
     def enter(self, parent: int, name: bytes, number: int) -> None:
         """Add an entry at a directory's end."""
