@@ -4,6 +4,7 @@ import grp
 import os
 import random
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -17,7 +18,7 @@ from tests.system.disks import ext4
 from tests.system.fsx import exercise
 from tests.system.mounts import Host, Mount, host, mount
 from tests.system.people import Doing, People, people
-from tests.system.posix import attributes, content, naming, opening
+from tests.system.posix import attributes, content, lists, naming, opening
 from tests.system.posix.differences import KNOWN
 from tests.system.posix.differing import Case, Cast, Difference, compare, outcome
 from tests.system.posix.sequences import search
@@ -55,10 +56,12 @@ class Stage(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def right(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    directory = tmp_path_factory.mktemp("posix")
-    with ext4(directory, 1024, "-b 4096 -I 256", "loop,nosuid,nodev") as mounted:
-        yield mounted
+def right() -> Iterator[Path]:
+    """Where everybody has a way to."""
+    with tempfile.TemporaryDirectory(prefix="hold-") as directory:
+        Path(directory).chmod(0o755)
+        with ext4(Path(directory), 1024, "-b 4096 -I 256", "loop,nosuid,nodev") as mounted:
+            yield mounted
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +101,7 @@ def stage(machine: Host, mounted: Mount, right: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize(
-    "about", [opening, naming, attributes, content], ids=lambda about: about.__name__.split(".")[-1]
+    "about", [opening, naming, attributes, content, lists], ids=lambda about: about.__name__.split(".")[-1]
 )
 def test_what_programs_ask_comes_out_as_on_ext4(stage: Stage, about: ModuleType) -> None:
     cases = list(about.cases())
@@ -143,29 +146,47 @@ def test_whatever_they_do_for_minutes_does_too(stage: Stage) -> None:
         first += _AT_ONCE
 
 
-def everything(top: Path) -> dict[Path, object]:
-    """All that a tree is, to the nanosecond."""
-    found: dict[Path, object] = {}
+_LATE = 1_000_000_000  # nanoseconds that a write may be under way after the kernel has sent its time
+
+
+class Seen(NamedTuple):
+    """An object of a tree."""
+
+    what: tuple[object, ...]
+    modified: int
+    changed: int
+
+
+def everything(top: Path) -> dict[Path, Seen]:
+    """All that a tree is."""
+    found: dict[Path, Seen] = {}
     for directory, names, files in os.walk(top):
         for path in [Path(directory), *[Path(directory) / name for name in names + files]]:
             status = path.lstat()
             shown = (status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_size)
-            names_here = os.listxattr(path, follow_symlinks=False)
-            content = path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 20 else None
-            found[path] = (*shown, status.st_mtime_ns, status.st_ctime_ns, sorted(names_here), content)
+            attributes_here = sorted(os.listxattr(path, follow_symlinks=False))
+            content_here = path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 20 else None
+            what = (*shown, attributes_here, content_here)
+            found[path] = Seen(what, status.st_mtime_ns, status.st_ctime_ns)
     return found
 
 
 def test_what_was_done_is_so_when_it_is_mounted_again(stage: Stage, mounted: Mount) -> None:
-    """What the kernel had in memory only, times above all, is what the tree has."""
-    cases = [case for about in (attributes, naming, content) for case in about.cases()][::9]
+    """What the kernel had in memory only is what the tree has."""
+    cases = [case for about in (attributes, naming, content, lists) for case in about.cases()][::9]
+    stage = stage._replace(tried=stage.tried / "again", right=stage.right / "again")
+    stage.host.do(stage.tried.mkdir)
+    stage.host.do(stage.right.mkdir)
     assert not stage.differences(cases)
     before = stage.host.do(lambda: everything(stage.tried))
     assert mounted.stop() == 0
     mounted.start()
     after = stage.host.do(lambda: everything(stage.tried))
-    wrong = {str(path): (was, after.get(path)) for path, was in before.items() if after.get(path) != was}
-    assert not wrong and len(after) == len(before) > 1000
+    assert len(after) == len(before) > 1000
+    for path, was in before.items():
+        found = after[path]
+        assert found.what == was.what, path
+        assert abs(found.modified - was.modified) < _LATE and abs(found.changed - was.changed) < _LATE, path
 
 
 def test_what_is_done_later_is_not_older(stage: Stage) -> None:
@@ -184,6 +205,23 @@ def test_what_is_done_later_is_not_older(stage: Stage) -> None:
 
     times = stage.host.do(order)
     assert times == sorted(times)
+
+
+def test_setfacl_and_getfacl_find_what_they_know(stage: Stage) -> None:
+    """Also a default for what is made later, and a copy that keeps lists."""
+    alice, bob = stage.host.alice, stage.host.bob
+    script = """
+      mkdir acls; cd acls; mkdir d; echo text >f; chmod 600 f
+      setfacl -m "u:$1:r" f; setfacl -d -m "u:$1:rwx" -m "o::-" d; setfacl -m "u:$1:rwx" d
+      echo more >d/g; mkdir d/e; cp -a d copy; setfacl -x "u:$1" copy; setfacl -b copy/g; chmod 640 f
+      getfacl f d d/g d/e copy copy/g copy/e
+    """
+    places = [stage.tried, stage.right]
+    for place in places:
+        stage.host.do(partial(os.chmod, place, 0o777))
+    said = [alice.run("sh", "-euc", script, "sh", bob.person.name, cwd=place) for place in places]
+    assert said[0] == said[1] and f"user:{bob.person.name}:rwx".encode() in said[0]
+    assert [bob.run("cat", "acls/f", "acls/d/g", cwd=place) for place in places] == [b"text\nmore\n"] * 2
 
 
 def test_a_place_in_a_listing_is_good_while_names_come_and_go(stage: Stage) -> None:

@@ -21,7 +21,8 @@ KNOWN = [
     Known("whoever has no name makes nothing", "chmod . 0777; stranger: create f", "EOVERFLOW", None),
     Known("nobody makes nothing", "chmod . 0777; nobody: mkdir d", "EOVERFLOW", None),
     # ── what is not kept ──
-    Known("there are no access control lists", "put f x; getx f system.posix_acl_access", "ENOTSUP", "ENODATA"),
+    Known("who is named in a list has a name here", "put f x; acl f access u::rw-,u:54321:r--,g::r--,m::r--,o::---",
+          "EINVAL", None),
     Known("attributes of security modules are not kept", "put f x; root: setx f security.x y", "ENOTSUP", None),
     Known("there are no flags of chattr(1)", "put f x; flags f", "ENOTTY", True),
     # ── sizes, space and times ──
@@ -38,6 +39,8 @@ KNOWN = [
     Known("a cut to the length it has is none", "put f text; create g; truncate f 4; newer f g", False, True),
     Known("what goes through a pipe does not change its times",
           "mknod p pipe; open h p RDWR; create g; write h x; newer p g", False, True),
+    Known("an attribute that stays as it was is a change",
+          "put f x; setx f user.a 1; create g; setx f user.a 1; changed f g", True, False),
     Known("root, too, ends set-ID bits by a copy",
           "put f text; root: chmod f 4755; root: open h f RDWR; root: copy h 0 h 2 2; root: stat f",
           ("-rwxr-xr-x", "alice", "staff", 1, 4), ("-rwsr-xr-x", "alice", "staff", 1, 4)),

@@ -56,7 +56,7 @@ class _Place:
         self.top = top
         self.words = Words(cast.ids)
         self._cast = cast
-        self._set_times = False
+        self._set_times = self._set_attribute = False
         self._times: dict[int, tuple[int, int]] = {}
         self._contents: dict[int, tuple[tuple[int, ...], object]] = {}
 
@@ -69,10 +69,14 @@ class _Place:
         finally:
             ROOT.become()
 
-    def look(self, set_times: bool = False) -> dict[str, object]:
-        """All that is there, and what is open. Looking is reading, too: when something was read last is to be seen
-        only in a step that sets it."""
-        self._set_times = set_times
+    def look(self, word: str = "") -> dict[str, object]:
+        """All that is there, and what is open, after a word.
+
+        Looking is reading, too: when something was read last is to be seen only after a word that sets it. Whether an
+        attribute that stays as it was is a change is for each to say: see `differences`.
+        """
+        self._set_times = word == "times"
+        self._set_attribute = word in ("setx", "acl", "noacl")
         found: dict[str, object] = {}
         times: dict[int, tuple[int, int]] = {}
         self._look(os.fsencode(self.top), b"", found, times)
@@ -111,7 +115,8 @@ class _Place:
             modified = status.st_mtime_ns
         return (
             stat.filemode(status.st_mode), status.st_uid, status.st_gid, status.st_nlink,
-            None if kind == stat.S_IFDIR else status.st_size, device, accessed, modified, changed,
+            None if kind == stat.S_IFDIR else status.st_size, device, accessed, modified,
+            changed and not self._set_attribute,
         )  # fmt: skip
 
     def _content(self, path: bytes, status: os.stat_result) -> object:
@@ -174,7 +179,7 @@ def compare(tried: Path, right: Path, case: Case, cast: Cast) -> Difference | No
             said = [place.do(who, what) for place in places]
             if said[0] != said[1]:
                 return Difference(case.title, "; ".join(done), said[0], said[1])
-            seen = _same([place.look(what.startswith("times ") and said[0] is None) for place in places])
+            seen = _same([place.look(what.split()[0] if said[0] is None else "") for place in places])
             if seen is not None:
                 return Difference(case.title, "; ".join(done), *seen)
     finally:

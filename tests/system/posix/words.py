@@ -39,6 +39,9 @@ _KINDS = {
     "file": stat.S_IFREG, "pipe": stat.S_IFIFO, "socket": stat.S_IFSOCK, "char": stat.S_IFCHR, "block": stat.S_IFBLK,
     "directory": stat.S_IFDIR,
 }  # fmt: skip
+_ACL_HEAD = struct.pack("<I", 2)
+_ACL_ENTRY = struct.Struct("<HHI")
+_ACL_TAGS = {"u": 1, "g": 4, "m": 16, "o": 32}  # those with a name are twice that
 _PAGE = 4096
 _NONE = 1 << 20  # more than there can be
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -177,7 +180,7 @@ class Words:
     # ── opening ──
 
     def open(self, handle: str, path: str, flags: str, mode: str = "0644") -> None:
-        fd = os.open(_path(path), _opening(flags), int(mode, 8))
+        fd = os.open(_path(path), _opening(flags) | os.O_NONBLOCK, int(mode, 8))
         if handle in self.handles:
             os.close(self.handles[handle])
         self.handles[handle] = fd
@@ -197,7 +200,7 @@ class Words:
     # ── content ──
 
     def put(self, path: str, text: str, flags: str = "WRONLY|CREAT|TRUNC") -> int:
-        with _opened(path, _opening(flags)) as fd:
+        with _opened(path, _opening(flags) | os.O_NONBLOCK) as fd:
             return os.write(fd, text.encode())
 
     def get(self, path: str) -> bytes:
@@ -376,6 +379,18 @@ class Words:
     def listx(self, path: str) -> object:
         return sorted(os.listxattr(_path(path)))
 
+    def acl(self, path: str, kind: str, text: str = "") -> None:
+        """Set an access control list, as setfacl(1) is given it."""
+        entries = [_ACL_HEAD]
+        for word, who, letters in [entry.split(":") for entry in text.split(",") if entry]:
+            tag = _ACL_TAGS[word] * (2 if who else 1)
+            bits = sum(bit for bit, letter in zip((4, 2, 1), letters, strict=True) if letter != "-")
+            entries.append(_ACL_ENTRY.pack(tag, bits, self._id(who) if who else 0xFFFFFFFF))
+        os.setxattr(_path(path), f"system.posix_acl_{kind}", b"".join(entries))
+
+    def noacl(self, path: str, kind: str) -> None:
+        os.removexattr(_path(path), f"system.posix_acl_{kind}")
+
     def statfs(self, path: str) -> int:
         return os.statvfs(_path(path)).f_namemax
 
@@ -385,6 +400,10 @@ class Words:
     def newer(self, path: str, other: str) -> bool:
         """Whether something was changed after something else."""
         return os.stat(_path(path)).st_mtime_ns > os.stat(_path(other)).st_mtime_ns
+
+    def changed(self, path: str, other: str) -> bool:
+        """Whether anything of something was changed after something else was."""
+        return os.stat(_path(path)).st_ctime_ns > os.stat(_path(other)).st_mtime_ns
 
     def accessed(self, path: str) -> int:
         """When, in seconds."""
