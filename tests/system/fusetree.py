@@ -14,7 +14,7 @@ from typing import Any
 from commonhold.formats import fusenotices, fusereplies
 from commonhold.formats.fuse import Request
 from commonhold.formats.fuseflags import EntryFlag, InitFlag, Opcode, PollFlag, SetattrFlag
-from commonhold.formats.fuselisting import ListingPlus
+from commonhold.formats.fuselisting import Listing, ListingPlus
 from commonhold.formats.fusereplies import Attr, Entry, InitReply, Lock, Opened, Reply, Statfs, StatxReply
 
 SECOND = 1_000_000_000
@@ -281,10 +281,11 @@ class Tree:
         return [fusereplies.done(request.unique)]
 
     def _readdir(self, request: Request, body: Any, node: Node) -> list[Reply]:
-        listing = ListingPlus(min(body.size, ROOM))
+        kind = Listing if request.opcode == Opcode.READDIR else ListingPlus
+        listing = kind(min(body.size, ROOM))
         names = [(b".", node), (b"..", node), *sorted(node.entries.items())]
         for cookie, (name, child) in enumerate(names[body.offset :], body.offset + 1):
-            if request.opcode == Opcode.READDIR:
+            if not isinstance(listing, ListingPlus):
                 fits = listing.add(name, child.number, child.mode >> 12, cookie)
             else:
                 entry = self._entry(child)
