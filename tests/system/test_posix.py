@@ -22,7 +22,7 @@ from tests.system.posix import attributes, content, lists, naming, opening
 from tests.system.posix.differences import KNOWN
 from tests.system.posix.differing import Case, Cast, Difference, compare, outcome
 from tests.system.posix.sequences import search
-from tests.system.posix.words import ROOT, Caller, entries
+from tests.system.posix.words import GROUPS, ROOT, Caller, entries
 
 pytestmark = [
     pytest.mark.root,
@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount and to make users"),
 ]
 _AT_ONCE = 12  # scripts; each mostly waits for the clock
+_TRIES = 3
 
 
 class Stage(NamedTuple):
@@ -46,13 +47,18 @@ class Stage(NamedTuple):
         return [one for doing in at_work for one in self.host.result(doing, 60)]
 
     def _part(self, cases: list[Case], first: int) -> list[Difference]:
-        found = []
-        for number in range(first, len(cases), _AT_ONCE):
-            name = f"{cases[number].title[:20].replace('/', ' ')} {os.getpid()}-{number}"
-            difference = compare(self.tried / name, self.right / name, cases[number], self.cast)
-            if difference is not None:
-                found.append(difference)
-        return found
+        tried = (self._tried(cases[number], number) for number in range(first, len(cases), _AT_ONCE))
+        return [difference for difference in tried if difference is not None]
+
+    def _tried(self, case: Case, number: int) -> Difference | None:
+        """Do one, and again where it differs: two steps in one tick of the clock leave one time."""
+        difference = None
+        for again in range(_TRIES):
+            name = f"{case.title[:20].replace('/', ' ')} {os.getpid()}-{number}-{again}"
+            difference = compare(self.tried / name, self.right / name, case, self.cast)
+            if difference is None:
+                return None
+        return difference
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +86,7 @@ def mounted(machine: Host) -> Iterator[Mount]:
 
 def cast_of(machine: Host, made: People) -> Cast:
     """Three users: of a group of their own, and two of them of another."""
-    groups = {name: grp.getgrnam(made.group(name)).gr_gid for name in ("staff", "crew", "others")}
+    groups = {name: grp.getgrnam(made.group(name)).gr_gid for name in GROUPS}
     uids = {"alice": machine.alice.person.uid, "bob": machine.bob.person.uid, "carol": made.user("carol").uid}
     callers = {
         "root": ROOT,

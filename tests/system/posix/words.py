@@ -145,12 +145,17 @@ class _Handles(dict[str, int]):
         return _NONE
 
 
+GROUPS = ("staff", "crew", "others")
+
+
 class Words:
     """What can be done in one place. A method's words are given as text, and its result is what programs can see."""
 
     def __init__(self, ids: dict[str, int]) -> None:
         self._ids = ids
-        self._names = {number: name for name, number in ids.items()}
+        # A user and a group may have the same number.
+        self._users = {number: name for name, number in ids.items() if name not in GROUPS}
+        self._groups = {number: name for name, number in ids.items() if name in GROUPS or not number}
         self.handles: dict[str, int] = _Handles()
 
     def say(self, step: str) -> object:
@@ -356,7 +361,7 @@ class Words:
         return self._status(os.fstat(self.handles[handle]))
 
     def _status(self, found: os.stat_result) -> tuple[object, ...]:
-        owner, group = (self._names.get(one, one) for one in (found.st_uid, found.st_gid))
+        owner, group = self._users.get(found.st_uid, found.st_uid), self._groups.get(found.st_gid, found.st_gid)
         size = None if stat.S_ISDIR(found.st_mode) else found.st_size
         return stat.filemode(found.st_mode), owner, group, found.st_nlink, size
 
