@@ -81,7 +81,7 @@ WANTED = int(
     | InitFlag.WRITEBACK_CACHE | InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS | InitFlag.POSIX_ACL | InitFlag.DONT_MASK
 )  # fmt: skip
 
-_KEEP = Opened(0, int(OpenFlag.KEEP_CACHE))
+_KEEP_CACHE = int(OpenFlag.KEEP_CACHE)
 _KEEP_DIRECTORY = Opened(0, int(OpenFlag.KEEP_CACHE | OpenFlag.CACHE_DIR))
 _FRESH = Opened(0, 0)
 _S = SetattrFlag
@@ -94,6 +94,7 @@ _MOST_LOCKED = 1 << 20  # nodes on which there may be locks
 _FLOCK_UNLOCK = int(ReleaseFlag.FLOCK_UNLOCK)
 _ACL_KILL = int(SetxattrFlag.ACL_KILL_SGID)
 
+_COUNT = msgspec.msgpack.Decoder(int)
 _OBJECT = msgspec.msgpack.Decoder(tuple[int])
 _NAME = msgspec.msgpack.Decoder(tuple[int, bytes])
 
@@ -240,9 +241,7 @@ class Desk:
             agent = self._agents[uid] = _Agent()
         asked = _Asked(unique, call, finish, context, first, payload)
         if agent.there:
-            (agent.patient if finish == self._as_locked else agent.asked)[id_] = asked
-            self._outside.call(uid, first, payload)
-            asked.payload = _NOTHING
+            self._send(uid, agent, id_, asked)
             return
         if len(agent.waiting) >= _MAX_WAITING or agent.kept + len(payload) > _MAX_KEPT:
             raise Refused(errno.EBUSY)
@@ -252,6 +251,12 @@ class Desk:
         if not agent.coming:
             agent.coming = True
             self._outside.start(uid)
+
+    def _send(self, uid: int, agent: _Agent, id_: int, asked: _Asked) -> None:
+        """Make a call of an agent that is there."""
+        (agent.patient if asked.finish == self._as_locked else agent.asked)[id_] = asked
+        self._outside.call(uid, asked.first, asked.payload)
+        asked.payload = _NOTHING
 
     def _tell(self, nodeid: int, name: str, given: Sequence[Any]) -> None:
         """Tell an agent something that needs no answer, if it is there."""
@@ -287,9 +292,7 @@ class Desk:
         agent.there, agent.coming = True, False
         waiting, agent.waiting, agent.kept = agent.waiting, {}, 0
         for id_, asked in waiting.items():
-            (agent.patient if asked.finish == self._as_locked else agent.asked)[id_] = asked
-            self._outside.call(uid, asked.first, asked.payload)
-            asked.payload = _NOTHING
+            self._send(uid, agent, id_, asked)
 
     def absent(self, uid: int) -> None:
         """A user's agent does not come: whoever waits for it is told."""
@@ -428,17 +431,11 @@ class Desk:
 
     @staticmethod
     def _as_count(unique: int, frame: Frame, most: int) -> Reply:
-        count = BY_NAME["write"].result.decode(frame.body)  # type: ignore[union-attr]
-        if not 0 <= count <= most:
-            raise Lied(f"{count} bytes of {most}")
-        return fusereplies.written(unique, count)
+        return fusereplies.written(unique, _count(frame, most))
 
     @staticmethod
     def _as_copied(unique: int, frame: Frame, most: int) -> Reply:
-        count = BY_NAME["copy"].result.decode(frame.body)  # type: ignore[union-attr]
-        if not 0 <= count <= most:
-            raise Lied(f"{count} bytes of {most}")
-        return fusereplies.copied(unique, count)
+        return fusereplies.copied(unique, _count(frame, most))
 
     @staticmethod
     def _as_position(unique: int, frame: Frame, _context: object) -> Reply:
@@ -737,7 +734,7 @@ class Desk:
         if flags & os.O_ACCMODE != os.O_RDONLY:
             self._written[nodeid] = self._written.get(nodeid, 0) + 1
         self._handles += 1
-        return Opened(self._handles, int(OpenFlag.KEEP_CACHE))
+        return Opened(self._handles, _KEEP_CACHE)
 
     def _open(self, request: Request, body: Any) -> None:
         if request.nodeid >> _SHIFT == 0:
@@ -899,9 +896,7 @@ class Desk:
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
             elif id_ in agent.patient:
                 self._interrupted.append((agent, id_))
-                uid, which = self._slots.tree(agent.patient[id_].context) or (0, 0)
-                call = BY_NAME["interrupt"].number
-                self._outside.call(uid, head(0, call, which, 0, encode((id_,)), 0), _NOTHING)
+                self._tell(agent.patient[id_].context << _SHIFT, "interrupt", (id_,))
             elif id_ in agent.asked:
                 self._interrupted.append((agent, id_))
 
@@ -913,6 +908,14 @@ class Desk:
             if asked is not None:
                 agent.abandoned.add(id_)
                 self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
+
+
+def _count(frame: Frame, most: int) -> int:
+    """How many bytes were written or copied."""
+    count: int = _COUNT.decode(frame.body)
+    if not 0 <= count <= most:
+        raise Lied(f"{count} bytes of {most}")
+    return count
 
 
 def _about(request: Request, nodeid: int) -> Request:
