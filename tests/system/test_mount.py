@@ -13,19 +13,14 @@ import pytest
 
 from tests.system.beside import look, outcome, same
 from tests.system.fsx import exercise
-from tests.system.mounts import Dweller, Host, Mount, host, mount
+from tests.system.mounts import Dweller, Host, Mount, mount
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount and to make users"),
+    pytest.mark.usefixtures("watched"),
 ]
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Host]:
-    with host() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +28,6 @@ def mounted(machine: Host) -> Iterator[Mount]:
     with mount(machine) as one:
         yield one
         assert one.errors.read_text() == ""
-
-
-@pytest.fixture(autouse=True)
-def watched(machine: Host) -> Iterator[None]:
-    with machine.watched():
-        yield
-
-
-@pytest.fixture
-def alice(machine: Host) -> Dweller:
-    return machine.alice
-
-
-@pytest.fixture
-def bob(machine: Host) -> Dweller:
-    return machine.bob
-
-
-@pytest.fixture
-def spot(mounted: Mount, alice: Dweller, request: pytest.FixtureRequest) -> Path:
-    """A directory of alice's, for one test."""
-    return mounted.spot(alice, request.node.name)
 
 
 # ── the namespace ──

@@ -14,19 +14,13 @@ from typing import Any
 import pytest
 
 from commonhold import __version__
-from tests.system.mounts import Host, Mount, host, mount
+from tests.system.mounts import Host, Mount, mount
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount and to make users"),
 ]
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Host]:
-    with host() as one:
-        yield one
 
 
 @pytest.fixture

@@ -12,49 +12,22 @@ from pathlib import Path
 import pytest
 
 from tests.system.beside import outcome
-from tests.system.mounts import Dweller, Host, Mount, host, mount, uid_of
+from tests.system.mounts import Dweller, Host, Mount, mount, uid_of
 from tests.system.people import Doing
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount and to make users"),
+    pytest.mark.usefixtures("watched"),
 ]
 SOON = 1.0  # seconds that nobody waits for anything while somebody else's agent hangs
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Host]:
-    with host() as one:
-        yield one
 
 
 @pytest.fixture
 def mounted(machine: Host) -> Iterator[Mount]:
     with mount(machine) as one:
         yield one
-
-
-@pytest.fixture(autouse=True)
-def watched(machine: Host) -> Iterator[None]:
-    with machine.watched():
-        yield
-
-
-@pytest.fixture
-def alice(machine: Host) -> Dweller:
-    return machine.alice
-
-
-@pytest.fixture
-def bob(machine: Host) -> Dweller:
-    return machine.bob
-
-
-@pytest.fixture
-def spot(mounted: Mount, alice: Dweller, request: pytest.FixtureRequest) -> Path:
-    """A directory of alice's, for one test."""
-    return mounted.spot(alice, request.node.name)
 
 
 def waited(true: Callable[[], bool], seconds: float = 30) -> float:

@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,49 +16,16 @@ from commonhold.host import sockets
 from commonhold.ipc.treeframes import Incoming, head
 from commonhold.ipc.treewords import BY_NUMBER, HELLO, NOTICE, PROTOCOL, Hello, encode
 from tests.system.beside import outcome, renamed
-from tests.system.mounts import Dweller, Host, Mount, host, mount
+from tests.system.mounts import Dweller, Host, Mount
 from tests.system.people import Doing
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount and to make users"),
+    pytest.mark.usefixtures("watched"),
 ]
 SECRET = b"what bob must not see"
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Host]:
-    with host() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def mounted(machine: Host) -> Iterator[Mount]:
-    with mount(machine) as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def watched(machine: Host) -> Iterator[None]:
-    with machine.watched():
-        yield
-
-
-@pytest.fixture
-def alice(machine: Host) -> Dweller:
-    return machine.alice
-
-
-@pytest.fixture
-def bob(machine: Host) -> Dweller:
-    return machine.bob
-
-
-@pytest.fixture
-def spot(mounted: Mount, alice: Dweller, request: pytest.FixtureRequest) -> Path:
-    """A directory of alice's, for one test."""
-    return mounted.spot(alice, request.node.name)
 
 
 def put(path: Path, mode: int, content: bytes = SECRET) -> None:

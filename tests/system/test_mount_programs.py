@@ -3,19 +3,19 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.beside import look, same
 from tests.system.fsx import exercise
-from tests.system.mounts import Dweller, Host, Mount, host, mount
+from tests.system.mounts import Dweller, Host
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount and to make users"),
+    pytest.mark.usefixtures("watched"),
 ]
 _GIT = """
 git init -q -b main work; cd work
@@ -56,35 +56,6 @@ mkdir -p system/var/lib/dpkg/info system/var/lib/dpkg/updates; touch system/var/
 for n in 1 2; do dpkg --root="$PWD/system" --force-bad-path -i hold-test.deb >>log; done
 diff -r made/usr system/usr; dpkg --root="$PWD/system" --force-bad-path -r hold-test >>log; test ! -e system/usr
 """
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Host]:
-    with host() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def mounted(machine: Host) -> Iterator[Mount]:
-    with mount(machine) as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def watched(machine: Host) -> Iterator[None]:
-    with machine.watched():
-        yield
-
-
-@pytest.fixture
-def alice(machine: Host) -> Dweller:
-    return machine.alice
-
-
-@pytest.fixture
-def spot(mounted: Mount, alice: Dweller, request: pytest.FixtureRequest) -> Path:
-    """A directory of alice's, for one test."""
-    return mounted.spot(alice, request.node.name)
 
 
 def test_git_commits_packs_and_clones(alice: Dweller, spot: Path) -> None:
