@@ -15,7 +15,7 @@ from pathlib import Path
 
 from commonhold.agent.service import Service
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host import allocator, sockets, standing, systemd
+from commonhold.host import allocator, interruption, sockets, standing, systemd
 from commonhold.ipc import endpoint
 
 LOCK = "agent.lock"
@@ -38,7 +38,7 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
     os.umask(0o077)
     with os_errors("start", "thread"):
         standing.stand_apart()  # where that is forbidden, no thread could
-    with _sole(config.state), _signals() as told:
+    with _sole(config.state), interruption.told(signal.SIGINT, signal.SIGTERM) as told:
         given = systemd.listening(environment, os.getpid())
         listening = given or [endpoint.listen(config.socket, 0o600, 0o700)]
         own = None if given else config.socket.stat()
@@ -86,21 +86,6 @@ def _lock(fd: int, state: Path) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise HoldError("start", Kind.EXISTS, str(state), "its agent is at work already") from None
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[int]:
-    """A descriptor that can be read once INT or TERM has come."""
-    heard, say = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    before = signal.set_wakeup_fd(say)
-    try:
-        yield heard
-    finally:
-        signal.set_wakeup_fd(before)
-        os.close(heard)
-        os.close(say)
 
 
 def _serve(service: Service, listening: list[socket.socket], told: int, idle: float | None) -> None:

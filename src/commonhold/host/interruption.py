@@ -1,6 +1,7 @@
-"""Signals that wait: what must not be half done is not interrupted."""
+"""Signals that wait: what must not be half done is not interrupted, and who waits for much waits for them, too."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -29,3 +30,18 @@ def held_back() -> Iterator[None]:
             signal.signal(held, handler)
         for late in came:
             before[late](late, None)
+
+
+@contextlib.contextmanager
+def told(*numbers: signal.Signals) -> Iterator[int]:
+    """A descriptor from which the numbers of these signals can be read once they have come; they do nothing else."""
+    heard, say = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    before = signal.set_wakeup_fd(say, warn_on_full_buffer=False)
+    try:
+        yield heard
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(heard)
+        os.close(say)

@@ -1,6 +1,5 @@
 """What a mount is told, once, when it starts. TOML; an unknown or ill-typed field is an error that names it."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats.malformed import Malformed
+from commonhold.host import configs
 from commonhold.identity.idmap import IdMap, Row
 
 RUNTIME = Path("/run/commonhold-mount")
@@ -39,14 +38,7 @@ class Config:
 
 def read(path: Path) -> Config:
     """Read a config file."""
-    with os_errors("read", str(path)):
-        raw = path.read_bytes()
-    try:
-        return parse(tomllib.loads(raw.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise HoldError("read", Kind.USAGE, str(path), str(error)) from error
-    except HoldError as error:
-        raise HoldError("read", error.kind, str(path), error.why) from error
+    return configs.read(path, parse)
 
 
 def parse(values: Mapping[str, Any]) -> Config:
@@ -55,11 +47,11 @@ def parse(values: Mapping[str, Any]) -> Config:
         if name in _ROWS:
             continue
         if name not in _PATHS | _WORDS:
-            raise _wrong(name, "no such field")
+            raise configs.wrong(name, "no such field")
         if not isinstance(value, str) or not value:
-            raise _wrong(name, "not a text")
+            raise configs.wrong(name, "not a text")
         if name in _PATHS and not value.startswith("/"):
-            raise _wrong(name, "not an absolute path")
+            raise configs.wrong(name, "not an absolute path")
     shown = tuple((name, Path(values[name])) for name in NAMES if name in values)
     rest: dict[str, Any] = {
         name: Path(value) if name in _PATHS else value
@@ -75,11 +67,11 @@ def parse(values: Mapping[str, Any]) -> Config:
 def _rows(name: str, value: object) -> tuple[Row, ...]:
     """Rows of an id map: tables of `first`, `size` and `principal`."""
     if not isinstance(value, list) or not all(isinstance(one, dict) and set(one) == _FIELDS for one in value):
-        raise _wrong(name, f"not tables of {', '.join(Row._fields)}")
+        raise configs.wrong(name, f"not tables of {', '.join(Row._fields)}")
     try:
         return tuple(msgspec.convert([[one[field] for field in Row._fields] for one in value], list[Row]))
     except msgspec.ValidationError as error:
-        raise _wrong(name, str(error)) from error
+        raise configs.wrong(name, str(error)) from error
 
 
 def _check_ids(config: Config) -> None:
@@ -88,8 +80,4 @@ def _check_ids(config: Config) -> None:
         try:
             IdMap(config.realm, getattr(config, name), lambda _: None, lambda _: None)
         except Malformed as error:
-            raise _wrong(name if getattr(config, name) else "realm", error.why) from error
-
-
-def _wrong(name: str, why: str) -> HoldError:
-    return HoldError("read", Kind.USAGE, "config", f"{name}: {why}")
+            raise configs.wrong(name if getattr(config, name) else "realm", error.why) from error

@@ -14,14 +14,15 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from commonhold import __version__
 from commonhold.errors import HoldError, Kind, from_os, os_errors
+from commonhold.host import interruption
 from commonhold.host.mounted import KIND, SOURCE
 from commonhold.host.saying import say
 from commonhold.ipc.endpoint import listen
@@ -36,6 +37,7 @@ _PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)  # before a worker is replaced that did
 _LONG = 10.0
 _STOP_SECONDS = 20.0
 _BREATH = 0.01
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 _LAST_FD = (1 << 31) - 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -89,7 +91,7 @@ class Keeper:
     def run(self) -> None:
         """Mount, and serve until INT or TERM; unmounted on return."""
         place = self._parts.place
-        with _signals() as heard, listen(self._parts.socket, 0o666, 0o755) as agents:
+        with interruption.told(*_SIGNALS) as heard, listen(self._parts.socket, 0o666, 0o755) as agents:
             device = mount(place)
             self._mounted = mounts(place)
             try:
@@ -231,21 +233,6 @@ class Keeper:
                 time.sleep(_BREATH)
 
 
-@contextmanager
-def _signals() -> Iterator[int]:
-    """A descriptor from which the numbers of signals can be read: INT, TERM and CHLD."""
-    heard, say = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, lambda *_: None)
-    before = signal.set_wakeup_fd(say, warn_on_full_buffer=False)
-    try:
-        yield heard
-    finally:
-        signal.set_wakeup_fd(before)
-        os.close(heard)
-        os.close(say)
-
-
 def _fork(work: Callable[[], object], *kept: int) -> int:
     """Do something in a process of its own, which returns nowhere; its number. Of our descriptors it has the standard
     ones and what it is to keep: a device that is open anywhere else lives on when its worker has died."""
@@ -255,7 +242,7 @@ def _fork(work: Callable[[], object], *kept: int) -> int:
     code = 1
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         after = 2
         for fd in (*sorted(kept), _LAST_FD):

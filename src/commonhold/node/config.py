@@ -1,12 +1,11 @@
 """What a node is told, once, when it starts. TOML; an unknown or ill-typed field is an error that names it."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.host import configs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +38,7 @@ class Config:
 
 def read(path: Path) -> Config:
     """Read a config file."""
-    with os_errors("read", str(path)):
-        raw = path.read_bytes()
-    try:
-        return parse(tomllib.loads(raw.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise HoldError("read", Kind.USAGE, str(path), str(error)) from error
-    except HoldError as error:
-        raise HoldError("read", error.kind, str(path), error.why) from error
+    return configs.read(path, parse)
 
 
 def parse(values: Mapping[str, Any]) -> Config:
@@ -54,17 +46,17 @@ def parse(values: Mapping[str, Any]) -> Config:
     _only(values, {"repository", "socket", "group", "quota", "quotas", "limits"}, "")
     quotas = _typed(values, "quotas", dict, {})
     if not all(uid.isdecimal() and isinstance(size, int) and size >= 0 for uid, size in quotas.items()):
-        raise _wrong("quotas", "not a table of bytes by uid")
+        raise configs.wrong("quotas", "not a table of bytes by uid")
     limits = _typed(values, "limits", dict, {})
     _only(limits, {one.name for one in fields(Limits)}, "limits.")
     for name, value in limits.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise _wrong(f"limits.{name}", "not a number above 0")
+            raise configs.wrong(f"limits.{name}", "not a number above 0")
         if not name.endswith("_seconds") and not isinstance(value, int):
-            raise _wrong(f"limits.{name}", "not a whole number")
+            raise configs.wrong(f"limits.{name}", "not a whole number")
     for name in ("repository", "socket"):
         if not _typed(values, name, str, "").startswith("/"):
-            raise _wrong(name, "not an absolute path")
+            raise configs.wrong(name, "not an absolute path")
     return Config(
         repository=Path(values["repository"]),
         socket=Path(values["socket"]),
@@ -78,15 +70,11 @@ def parse(values: Mapping[str, Any]) -> Config:
 def _typed(values: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
     value = values.get(name, default)
     if value is not default and (not isinstance(value, kind) or isinstance(value, bool)):
-        raise _wrong(name, f"not a {kind.__name__}")
+        raise configs.wrong(name, f"not a {kind.__name__}")
     return value
 
 
 def _only(values: Mapping[str, Any], known: set[str], prefix: str) -> None:
     for name in values:
         if name not in known:
-            raise _wrong(prefix + name, "no such field")
-
-
-def _wrong(name: str, why: str) -> HoldError:
-    return HoldError("read", Kind.USAGE, "config", f"{name}: {why}")
+            raise configs.wrong(prefix + name, "no such field")
