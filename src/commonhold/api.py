@@ -146,8 +146,11 @@ class BlockStore(Protocol):
         """A block, checked against its key."""
         ...
 
-    def read_into(self, key: Multihash, into: memoryview) -> int:
-        """Read a block, checked, to the start of a buffer that can hold it; its length. Safe from many threads."""
+    def read_into(self, key: Multihash, into: memoryview, *, unchecked: bool = False) -> int:
+        """Read a block, checked, to the start of a buffer that can hold it; its length. Safe from many threads.
+
+        `unchecked`: it need not be, as the caller finds out if these are other bytes. Who unseals a block does.
+        """
         ...
 
     def delete(self, key: Multihash) -> int:

@@ -66,7 +66,7 @@ class Keeping:
             raise HoldError("get", Kind.NOT_FOUND, f"block {key.hex()}", "not here")
         return self.blocks[key]
 
-    def read_into(self, key: Multihash, into: memoryview) -> int:
+    def read_into(self, key: Multihash, into: memoryview, *, unchecked: bool = False) -> int:
         data = self.get(key)
         into[: len(data)] = data
         return len(data)

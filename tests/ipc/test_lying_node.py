@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 from commonhold.errors import HoldError, Kind
-from commonhold.formats import car
+from commonhold.formats import car, tray
 from commonhold.formats import cid as cids
 from commonhold.formats.spots import MEMORY
 from commonhold.ipc import ahead, descriptors
 from commonhold.ipc.nodeclient import NodeStore
+from commonhold.ipc.trays import LARGE
 from commonhold.ipc.unixhttp import Client
 from commonhold.node.memory import Memory
-from tests.ipc.liar import Answer, lying, ok
+from tests.ipc.liar import Answer, Liar, lying, ok
 from tests.node.serving import running
 from tests.node.wire import HEADER, archive, put
 from tests.suites.blockstore import keep, key_of
@@ -490,3 +491,80 @@ def test_the_limit_of_what_is_held_ahead_holds_whatever_the_node_sends(
         with caught(Kind.CORRUPT, liar.path):
             store.expect([KEY, OTHER])
         assert store.get(KEY) == DATA
+
+
+# ── blocks that lie in memory ──
+
+TRAY_SAID = ok(json.dumps({"bytes": tray.SIZE}).encode())
+LONG = os.urandom(LARGE)
+
+
+@contextlib.contextmanager
+def laid(content: bytes, *answers: Answer) -> Iterator[tuple[NodeStore, Liar]]:
+    """A node that has given out a tray in which something lies."""
+    fd = os.memfd_create("tray", os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, tray.SIZE)
+        os.pwrite(fd, content, 0)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        first = ok(archive((key_of(LONG), LONG)))
+        with lying(first, ([fd], TRAY_SAID), *answers) as liar, contextlib.closing(NodeStore(liar.path)) as store:
+            assert store.get(key_of(LONG)) == LONG
+            yield store, liar
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("read", [read_one, read_into])
+def test_what_lies_there_and_is_not_the_block_is_asked_for_again(read: Callable[[NodeStore], object]) -> None:
+    said = ok(len(DATA).to_bytes(4, "little"))
+    with laid(b"what was asked FOR", said, ok(archive((KEY, DATA))), said, WRONG_BLOCKS["wrong bytes"]) as (
+        store,
+        liar,
+    ):
+        assert read(store) == DATA
+        with caught(Kind.CORRUPT, liar.path):
+            read(store)
+
+
+@pytest.mark.parametrize("read", [read_one, read_into])
+@pytest.mark.parametrize(
+    "said", [ok(b""), ok(b"123"), ok(bytes(8)), ok((tray.SIZE + 1).to_bytes(4, "little")), ok(b"\xfe" + b"\xff" * 3)]
+)
+def test_a_length_that_cannot_be_is_refused(read: Callable[[NodeStore], object], said: bytes) -> None:
+    with laid(DATA, said) as (store, liar), caught(Kind.CORRUPT, liar.path):
+        read(store)
+
+
+def test_a_block_that_lies_there_longer_than_its_place_is_not_written_past_it() -> None:
+    with laid(DATA, ok((1000).to_bytes(4, "little"))) as (store, _):
+        memory = bytearray(b"." * 100)
+        with caught(Kind.CORRUPT):
+            store.read_into(KEY, memoryview(memory), unchecked=True)
+        assert memory == b"." * 100
+
+
+@pytest.mark.parametrize("given", [a_pipe, a_file, memory_of_another_size, memory_that_may_become_shorter])
+def test_a_tray_that_is_none_is_refused(given: Callable[[], list[int]]) -> None:
+    fds = given()
+    try:
+        first = ok(archive((key_of(LONG), LONG)))
+        with (
+            lying(first, (fds, TRAY_SAID)) as liar,
+            contextlib.closing(NodeStore(liar.path)) as store,
+            caught(Kind.CORRUPT, liar.path),
+        ):
+            store.get(key_of(LONG))
+    finally:
+        descriptors.close_all(fds)
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "415 No", "423 Locked"])
+def test_a_node_that_gives_no_tray_is_read_from_without(status: str) -> None:
+    kind = {"404": "E-NOT-FOUND", "415": "E-UNSUPPORTED", "423": "E-BUSY"}[status[:3]]
+    said = json.dumps({"op": "share", "subject": "memory", "why": "no", "code": kind}).encode()
+    block = ok(archive((key_of(LONG), LONG)))
+    with lying(block, ok(said, status=status), block) as liar, contextlib.closing(NodeStore(liar.path)) as store:
+        for _ in range(3):
+            assert store.get(key_of(LONG)) == LONG
+        assert len(liar.asked) == 4

@@ -20,7 +20,7 @@ from tests.system.mounts import Host, Mount, host, mount
 from tests.system.people import Doing, People, people
 from tests.system.posix import attributes, content, lists, naming, opening
 from tests.system.posix.differences import KNOWN
-from tests.system.posix.differing import Case, Cast, Difference, compare, outcome
+from tests.system.posix.differing import Case, Cast, Difference, differs, outcome
 from tests.system.posix.sequences import search
 from tests.system.posix.words import GROUPS, ROOT, Caller, entries
 
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount and to make users"),
 ]
 _AT_ONCE = 12  # scripts; each mostly waits for the clock
-_TRIES = 3
 
 
 class Stage(NamedTuple):
@@ -51,14 +50,8 @@ class Stage(NamedTuple):
         return [difference for difference in tried if difference is not None]
 
     def _tried(self, case: Case, number: int) -> Difference | None:
-        """Do one, and again where it differs: two steps in one tick of the clock leave one time."""
-        difference = None
-        for again in range(_TRIES):
-            name = f"{case.title[:20].replace('/', ' ')} {os.getpid()}-{number}-{again}"
-            difference = compare(self.tried / name, self.right / name, case, self.cast)
-            if difference is None:
-                return None
-        return difference
+        name = f"{case.title[:20].replace('/', ' ')} {number}"
+        return differs(self.tried / name, self.right / name, case, self.cast)
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,10 @@ class OwnedStore:
         """A block that was found to be visible, checked."""
         return self._store.read(key, row)
 
+    def lay(self, key: Multihash, row: Row, into: memoryview) -> None:
+        """The same, not checked, into memory of its length."""
+        self._store.lay(key, row, into)
+
     def _visible(self, key: Multihash) -> Row:
         row = self._row(key)
         if row is None:
@@ -73,10 +77,10 @@ class OwnedStore:
         self._visible(key)
         return self._store.get(key)
 
-    def read_into(self, key: Multihash, into: memoryview) -> int:
+    def read_into(self, key: Multihash, into: memoryview, *, unchecked: bool = False) -> int:
         """See `api.BlockStore`."""
         self._visible(key)
-        return self._store.read_into(key, into)
+        return self._store.read_into(key, into, unchecked=unchecked)
 
     def delete(self, key: Multihash) -> int:
         """See `api.BlockStore`. Of a block that others hold too, only this owner's part goes."""

@@ -233,7 +233,14 @@ class Segments:
     def read(self, place: Place, length: int) -> bytes:
         """Read a payload; fewer bytes where the file ends."""
         file = self._readers.get(place.segment) or self._open(place.segment, self._readers, direct=False)
+        disk.expect(file.fd, length, place.offset)
         return disk.read_at(file.fd, length, place.offset)
+
+    def read_into(self, place: Place, into: memoryview) -> int:
+        """The same, into memory of its length; bytes read."""
+        file = self._readers.get(place.segment) or self._open(place.segment, self._readers, direct=False)
+        disk.expect(file.fd, len(into), place.offset)
+        return disk.read_full(file.fd, into, place.offset)
 
     def read_direct(self, place: Place, into: memoryview) -> int:
         """Read whole pages past the page cache into aligned memory; bytes read."""

@@ -196,6 +196,21 @@ class Store:
             raise _unreadable(key, row, error) from error
         return data if multihash.matches(key, data) else None
 
+    def lay(self, key: Multihash, row: Row, into: memoryview) -> None:
+        """The same, not checked, into memory of its length. The block was where it lies until it was read: what is
+        moved or deleted is so in the index first."""
+        while True:
+            try:
+                got = self.segments.read_into(row.place, into)
+            except FileNotFoundError:
+                got = -1
+            except OSError as error:
+                raise _unreadable(key, row, error) from error
+            now = self.index.row(key)
+            if got == row.length and now is not None and now.place == row.place:
+                return
+            row = self._moved(key, row)
+
     def _moved(self, key: Multihash, row: Row) -> Row:
         """A block did not check out: it was moved or deleted meanwhile, or its bytes are wrong."""
         now = self.index.row(key)
@@ -211,7 +226,7 @@ class Store:
             )
         return now
 
-    def read_into(self, key: Multihash, into: memoryview) -> int:
+    def read_into(self, key: Multihash, into: memoryview, *, unchecked: bool = False) -> int:
         """See `api.BlockStore`. A buffer of whole, aligned pages is read past the page cache."""
         row = self._row(key)
         while True:

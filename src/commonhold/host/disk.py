@@ -15,6 +15,7 @@ from pathlib import Path
 PAGE = 4096
 _KEEP_SIZE = 0x01
 _PUNCH_HOLE = 0x02
+_MUCH = 256 << 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
@@ -91,6 +92,12 @@ def write_all(fd: int, parts: Sequence[memoryview], at: int) -> int:
         if done:
             left[0] = left[0][done:]
     return at - start
+
+
+def expect(fd: int, size: int, at: int) -> None:
+    """Have much be read from the disk in one go; by itself the kernel takes many small steps."""
+    if size >= _MUCH:
+        os.posix_fadvise(fd, at, size, os.POSIX_FADV_WILLNEED)
 
 
 def read_full(fd: int, into: memoryview, at: int) -> int:

@@ -1,14 +1,11 @@
 """How blocks get to a node: where they lie in memory that it shares with us, or in archives where there is none."""
 
-import fcntl
 import json
 import mmap
-import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from commonhold.api import Slot
-from commonhold.errors import HoldError, Kind
 from commonhold.formats import car, spots
 from commonhold.formats import cid as cids
 from commonhold.formats.multihash import Multihash
@@ -23,20 +20,7 @@ _APART = 64 << 10  # smaller blocks are sent together
 
 def shared_memory(client: Client, session: str) -> memoryview | None:
     """The memory that a node shares with the session at a path; None where it cannot."""
-    try:
-        fd = client.descriptor(f"{session}/memory")
-    except HoldError as error:
-        if error.kind is not Kind.UNSUPPORTED:
-            raise
-        return None
-    try:
-        if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK or os.fstat(fd).st_size != spots.MEMORY:
-            raise client.lied("memory that may become shorter")
-        return memoryview(mmap.mmap(fd, spots.MEMORY))
-    except OSError as error:
-        raise client.lied(f"memory that is none: {error.strerror}") from error
-    finally:
-        os.close(fd)
+    return client.memory(f"{session}/memory", spots.MEMORY, mmap.ACCESS_WRITE)
 
 
 class Way(Protocol):

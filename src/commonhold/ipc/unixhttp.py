@@ -1,7 +1,10 @@
 """HTTP/1.1 over a unix socket, for threads: a connection each, kept open, and errors as they were meant."""
 
+import fcntl
 import http.client
 import json
+import mmap
+import os
 import select
 import socket
 import threading
@@ -160,6 +163,23 @@ class Client:
             raise self.broken(error) from error
         finally:
             descriptors.close_all(fds)
+
+    def memory(self, path: str, size: int, access: int) -> memoryview | None:
+        """Make a call that is answered with memory of a size that it keeps; None where there is none to be had."""
+        try:
+            fd = self.descriptor(path)
+        except HoldError as error:
+            if error.kind is not Kind.UNSUPPORTED:
+                raise
+            return None
+        try:
+            if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK or os.fstat(fd).st_size != size:
+                raise self.lied("memory that may become shorter")
+            return memoryview(mmap.mmap(fd, size, access=access))
+        except OSError as error:
+            raise self.lied(f"memory that is none: {error.strerror}") from error
+        finally:
+            os.close(fd)
 
     def upload(self, path: str) -> "Upload":
         """Begin a call whose body is sent bit by bit, on a connection of its own."""

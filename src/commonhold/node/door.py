@@ -46,6 +46,7 @@ class Connections:
                     await asyncio.sleep(_BREATH)
                 continue
             self._peers[transport] = peer
+            del transport  # nobody else keeps it once it is closed: what it has goes with it
 
     def _count(self, uid: int) -> int:
         return sum(peer.uid == uid and not transport.is_closing() for transport, peer in self._peers.items())

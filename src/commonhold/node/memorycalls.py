@@ -1,9 +1,5 @@
 """The node's calls about memory that it shares with a session: giving it out, and taking the blocks that lie there."""
 
-import fcntl
-import os
-import socket
-import termios
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
@@ -14,9 +10,7 @@ from commonhold.blockstore.session import StoreSession
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import spots
 from commonhold.formats.spots import Spot
-from commonhold.ipc import descriptors
-from commonhold.ipc.unixhttp import GO_ON
-from commonhold.node import memory
+from commonhold.node import handing, memory
 from commonhold.node.blocks import Taken
 from commonhold.node.callers import UID
 from commonhold.node.desk import Desk
@@ -46,7 +40,7 @@ class MemoryCalls:
             if shared is None:
                 shared = Memory()
                 self._sessions.share(name, shared)
-            _send(request, shared)
+            handing.hand_over(request, shared.fd)
         return web.json_response({"bytes": spots.MEMORY})
 
     async def _take(self, request: web.Request) -> web.Response:
@@ -66,22 +60,3 @@ def _unpack_and_take(
 ) -> Taken:
     found: Sequence[Spot] = spots.unpack(packed)
     return memory.take(view, session, shared, found, hashing)
-
-
-def _send(request: web.Request, shared: Memory) -> None:
-    """Send a descriptor, past the transport.
-
-    BUSY where the caller has not read what came before: what lies unread keeps descriptors open, which are counted.
-    """
-    transport = request.transport
-    if transport is None or transport.is_closing():
-        raise ConnectionResetError
-    try:
-        with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
-            if any(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))):
-                raise HoldError("share", Kind.BUSY, "connection", "there is something to be read first")
-            descriptors.send(sock, GO_ON, [shared.fd])
-    except ConnectionError:
-        raise
-    except OSError as error:
-        raise memory.refused(error) from error

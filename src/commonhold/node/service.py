@@ -32,6 +32,7 @@ from commonhold.node.recordcalls import RecordCalls
 from commonhold.node.sessioncalls import SessionCalls
 from commonhold.node.sessions import Sessions
 from commonhold.node.setcalls import SetCalls
+from commonhold.node.traycalls import TrayCalls
 
 _SWEEP_SECONDS = 30.0
 
@@ -65,6 +66,7 @@ class Service:
             BlockCalls(self._desk),
             self._sessions,
             MemoryCalls(self._open, self._desk, threads.hashing),
+            TrayCalls(self._desk),
             SetCalls(self._desk),
             RecordCalls(records, self._desk),
         )

@@ -18,7 +18,7 @@ from commonhold.volume.tables import Object, Tables
 from commonhold.volume.vault import Vault
 
 S_IFMT, S_IFDIR, S_IFREG = 0o170000, 0o040000, 0o100000
-_FETCHERS = 3
+_FETCHERS = 4
 _SCATTERED = 1 << 16
 
 

@@ -2,12 +2,18 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 
+from commonhold.errors import HoldError
+from commonhold.volume.pieces import CHUNK
 from commonhold.volume.vault import Sealed
 
 MOST = 64 << 20
+_RUN = 64  # small blocks that are fetched in one go
+
+_Coming = tuple[Sealed, Future[bytes]]
 
 
 class Opened:
@@ -43,14 +49,22 @@ class Opened:
                 self._held -= len(self._contents.popitem(last=False)[1])
 
     def fetch_ahead(self, blocks: list[Sealed], pool: Executor, expect: Callable[[list[Sealed]], None]) -> None:
-        """Have contents fetched by a pool's threads: those that are not here and not on their way. Never waits."""
+        """Have contents fetched by a pool's threads: those that are not here and not on their way. Never waits.
+
+        Large blocks are fetched each by itself, side by side; small ones that follow one another in one go.
+        """
         with self._mutex:
             missing = [block for block in blocks if not self._known(block.digest)]
             coming = [(block, self._coming.setdefault(block.digest, Future())) for block in missing]
-        if len(missing) > 1:
-            pool.submit(expect, missing)
-        for block, future in coming:
-            pool.submit(self._bring, block, future)
+        for run in _runs(coming):
+            pool.submit(self._bring_all, run, expect)
+
+    def _bring_all(self, run: list[_Coming], expect: Callable[[list[Sealed]], None]) -> None:
+        if len(run) > 1:
+            with suppress(HoldError):  # each of them will say so
+                expect([block for block, _ in run])
+        for block, future in run:
+            self._bring(block, future)
 
     def get(self, block: Sealed) -> bytes:
         """A content, fetched if need be."""
@@ -79,3 +93,18 @@ class Opened:
         with self._mutex:
             del self._coming[block.digest]
         coming.set_result(content)
+
+
+def _runs(coming: list[_Coming]) -> Iterator[list[_Coming]]:
+    """Cut a list into runs of at most a chunk of contents."""
+    run: list[_Coming] = []
+    size = 0
+    for one in coming:
+        length = one[0].length
+        if run and (size + length > CHUNK or len(run) == _RUN):
+            yield run
+            run, size = [], 0
+        run.append(one)
+        size += length
+    if run:
+        yield run

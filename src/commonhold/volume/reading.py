@@ -11,7 +11,7 @@ from commonhold.volume.pieces import CHUNK
 from commonhold.volume.tables import Object
 from commonhold.volume.vault import Sealed
 
-_AHEAD = 4 << 20  # bytes that are fetched before they are asked for, where a file is read in order
+_AHEAD = 8 << 20  # bytes that are fetched before they are asked for, where a file is read in order
 _DAY = 86_400_000_000_000
 _FOLLOWED = 256  # files of which it is known how far they were read
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.system.posix.differing import Case, Cast, compare
+from tests.system.posix.differing import Case, Cast, differs
 
 _PATHS = ["a", "b", "l", "d", "d/a", "d/b", "d/e", "d/e/a", "l/a", "..", "d/.."]
 _SLOTS = {
@@ -70,7 +70,7 @@ def search(tried: Path, right: Path, cast: Cast, start: int, count: int) -> None
     def same(steps: list[str]) -> None:
         script = "; ".join(["mkdir d 0777", "chmod . 0777", "chmod d 0777", *steps])
         name = f"{start}-{next(number)}"
-        difference = compare(tried / name, right / name, Case("at random", script), cast)
+        difference = differs(tried / name, right / name, Case("at random", script), cast)
         assert difference is None, str(difference)
 
     same()
