@@ -31,7 +31,7 @@ from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.malformed import Malformed
 from commonhold.ipc.treeframes import Broken, Incoming
-from commonhold.mount.desk import Lied
+from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
 from commonhold.sealing.block import Outer, sealed_size
 from commonhold.sealing.seal import verify_key

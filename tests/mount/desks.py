@@ -4,20 +4,27 @@ import os
 import struct
 from typing import Any, NamedTuple
 
-from commonhold.formats.fusereplies import Payload, Reply
+from commonhold.formats.fusereplies import Attr, Payload, Reply
 from commonhold.ipc.treeframes import Frame
 from commonhold.ipc.treewords import BY_NUMBER, HEAD, encode
 from commonhold.mount import slots
 from commonhold.mount.desk import Desk
 from commonhold.mount.slots import IPFS_SLOT, Slots
 from commonhold.trees import ROOT
+from commonhold.trees import Attr as TreeAttr
 from tests.mount.kernel import ALICE, BOB, CAROL, PUBLIC, SHIFT, request
 
+NODE = 3 << SHIFT | 7  # the first user's
+FILE = TreeAttr(7, 0o100644, 1, "alice@home", "bob@home", 5, 8, 1_500_000_000, 2_000_000_001, -1, 0, 0)
+FOLDER = FILE._replace(mode=0o40755)
+HOUR = 3600 * 10**9
+TIMES = (1, 2, -1, 500_000_000, 1, 999_999_999)
+SHOWN = Attr(NODE, 5, 8, *TIMES, 0o100644, 1, ALICE, BOB, 0, 4096)  # FILE, to the kernel
 NAMES = {ALICE: b"alice", BOB: b"bob", CAROL: b"carol", PUBLIC: b"hold-public", 0: b"root"}
 
 
 class Homes:
-    """The users of a host; `desk.Ids` and `desk.Users`. Groups have the names and numbers of users."""
+    """The users of a host; `replies.Ids` and `ownnodes.Users`. Groups have the names and numbers of users."""
 
     def __init__(self, names: dict[int, bytes] | None = None) -> None:
         self._names = NAMES if names is None else names
@@ -58,21 +65,28 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Mount:
-    """A desk, and what it did. `desk.Outside`."""
+def said(reply: Reply) -> Answer:
+    """A reply as the kernel reads it."""
+    return Answer(-int.from_bytes(reply[0][4:8], "little", signed=True), reply[0][16:] + bytes(reply[1]))
 
-    def __init__(self, *there: int, public: int = PUBLIC) -> None:
+
+class Mount:
+    """A desk, and what it did. `agents.Outside`."""
+
+    def __init__(self, *there: int, public: int = PUBLIC, workers: int = 1) -> None:
         fd = slots.create()
-        self.slots = Slots(fd, public)
+        for _ in range(workers):
+            self.slots = Slots(fd, public)
         os.close(fd)
         self.desk = Desk(self.slots, Homes(), Homes(), self)
+        self.agents = self.desk.agents
         self.replies: list[tuple[int, Answer]] = []
         self.calls: list[Call] = []
         self.starts: list[int] = []
         self.told: list[Reply] = []
         self._unique = 0
         for uid in there:
-            self.desk.arrived(uid)
+            self.agents.arrived(uid)
 
     # ── what the desk does ──
 
@@ -120,7 +134,7 @@ class Mount:
     def say(self, uid: int, id_: int, code: int, body: bytes, payload: bytes = b"", tree: int = 0) -> None:
         """Have an agent say anything."""
         views = [memoryview(bytearray(part)) for part in (body, payload)]
-        self.desk.answer(uid, Frame(id_, code, tree, 0, *views))
+        self.agents.answer(uid, Frame(id_, code, tree, 0, *views))
 
     def replied(self, unique: int) -> list[Answer]:
         """What one request was answered."""
@@ -130,6 +144,14 @@ class Mount:
         """The one answer to a request."""
         (answer,) = self.replied(unique)
         return answer
+
+
+def two_users() -> Mount:
+    """A mount with the agents of two users, of whom the first has NODE."""
+    found = Mount(ALICE, BOB)
+    assert found.node(ALICE, 7) == NODE
+    found.root(BOB)
+    return found
 
 
 PUBLIC_ROOT = IPFS_SLOT << SHIFT | ROOT

@@ -9,6 +9,7 @@ import struct
 
 from commonhold.ipc.treewords import Which
 
+SHIFT = 48  # of a node number: above it the slot, below it the number that the agent knows
 IPFS_SLOT, IPNS_SLOT, FIRST_SLOT = 1, 2, 3
 MAX_SLOTS = 1 << 15  # the sign of a node number stays free
 SIZE = 16 + 4 * MAX_SLOTS

@@ -67,7 +67,7 @@ def _group(gid: int) -> bytes | None:
 
 
 class HostUsers:
-    """See `desk.Users`."""
+    """See `ownnodes.Users`."""
 
     def __init__(self) -> None:
         self.named: Callable[[bytes], int | None] = _Known(_uid)
@@ -75,7 +75,7 @@ class HostUsers:
 
 
 class HostIds:
-    """See `desk.Ids`: a realm of principals, by rows of the configuration and by the user database."""
+    """See `replies.Ids`: a realm of principals, by rows of the configuration and by the user database."""
 
     def __init__(self, realm: str, users: Iterable[Row] = (), groups: Iterable[Row] = ()) -> None:
         overflow = overflow_uid()

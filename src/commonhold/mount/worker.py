@@ -22,8 +22,10 @@ from commonhold.host.saying import say
 from commonhold.ipc.peer import credentials
 from commonhold.ipc.treeframes import Broken, Incoming, Outgoing, head
 from commonhold.ipc.treewords import HELLO, NOTICE, PROTOCOL, Hello, encode
-from commonhold.mount.desk import Desk, Ids, Lied, Users
+from commonhold.mount.desk import Desk
 from commonhold.mount.notices import Notices
+from commonhold.mount.ownnodes import Users
+from commonhold.mount.replies import Ids, Lied
 from commonhold.mount.slots import Slots
 
 _BUFFER = (1 << 20) + 8192
@@ -68,7 +70,7 @@ class _Connection:
 
 
 class Worker:
-    """See the module; `desk.Outside`."""
+    """See the module; `agents.Outside`."""
 
     def __init__(self, given: Given, ids: Ids, users: Users) -> None:
         self._device = given.device
@@ -140,7 +142,7 @@ class Worker:
         return True
 
     def reply(self, reply: Reply) -> None:
-        """See `desk.Outside`."""
+        """See `agents.Outside`."""
         first, payload = reply
         try:
             if payload:
@@ -158,7 +160,7 @@ class Worker:
     # ── agents ──
 
     def call(self, uid: int, first: bytes, payload: Payload) -> None:
-        """See `desk.Outside`."""
+        """See `agents.Outside`."""
         agent = self._agents[uid]
         if agent.quiet:
             agent.quiet = False
@@ -170,10 +172,10 @@ class Worker:
             self._full.add(agent)
 
     def start(self, uid: int) -> None:
-        """See `desk.Outside`. One that did not come is not sent for again at once."""
+        """See `agents.Outside`. One that did not come is not sent for again at once."""
         now = time.monotonic()
         if now < self._failed.get(uid, (0.0, 0.0))[0]:
-            self._desk.absent(uid)
+            self._desk.agents.absent(uid)
             return
         self._coming[uid] = now + _COMING_SECONDS
         try:
@@ -182,7 +184,7 @@ class Worker:
             self._coming[uid] = 0.0
 
     def tell(self, notice: Reply) -> None:
-        """See `desk.Outside`."""
+        """See `agents.Outside`."""
         self._notices.tell(notice)
 
     def _send(self, agent: _Connection, payload: Payload = b"") -> None:
@@ -253,7 +255,7 @@ class Worker:
         if not agent.incoming.fill(agent.sock):
             self._drop(agent)
             return
-        uid, answer = agent.uid, self._desk.answer
+        uid, answer = agent.uid, self._desk.agents.answer
         for frame in agent.incoming.frames():
             if agent.greeted:
                 answer(uid, frame)
@@ -262,7 +264,7 @@ class Worker:
                 raise Broken("no hello, or one of another version")
             self._greet(agent)
         agent.since = time.monotonic()
-        agent.quiet = not self._desk.asked(uid)
+        agent.quiet = not self._desk.agents.asked(uid)
 
     def _greet(self, agent: _Connection) -> None:
         if agent.uid in self._agents:
@@ -273,7 +275,7 @@ class Worker:
         self._agents[agent.uid] = agent
         self._coming.pop(agent.uid, None)
         self._failed.pop(agent.uid, None)
-        self._desk.arrived(agent.uid)
+        self._desk.agents.arrived(agent.uid)
 
     def _drop(self, agent: _Connection) -> None:
         self._connections.pop(agent.sock.fileno(), None)
@@ -282,13 +284,13 @@ class Worker:
         agent.sock.close()
         if self._agents.get(agent.uid) is agent:
             del self._agents[agent.uid]
-            self._desk.left(agent.uid)
+            self._desk.agents.left(agent.uid)
 
     # ── patience ──
 
     def _patience(self) -> float:
         """Seconds until somebody may have to be given up; as long as it takes where nobody is waited for."""
-        return _LOOK_SECONDS if self._deaf or self._coming or self._greeting or self._desk.busy else -1
+        return _LOOK_SECONDS if self._deaf or self._coming or self._greeting or self._desk.agents.busy else -1
 
     def _give_up(self) -> None:
         """Give up who does not come, does not say hello, or does not answer."""
@@ -296,7 +298,7 @@ class Worker:
         if now < self._looked + _LOOK_SECONDS:
             return
         self._looked = now
-        self._desk.look()
+        self._desk.agents.look()
         if self._deaf:
             self._deaf = False
             self._poll.modify(self._listening.fileno(), select.EPOLLIN)
@@ -306,7 +308,7 @@ class Worker:
             if not one.greeted:
                 if one.since + _GREETING_SECONDS <= now:
                     self._drop(one)
-            elif self._desk.asked(one.uid) and one.since + _SILENT_SECONDS <= now:
+            elif self._desk.agents.asked(one.uid) and one.since + _SILENT_SECONDS <= now:
                 self._end(one, "it does not answer")
 
     def _end(self, agent: _Connection, why: str) -> None:
@@ -318,7 +320,7 @@ class Worker:
         pause = min(2 * self._failed.get(uid, (0.0, 0.25))[1], _PAUSE_MOST)
         self._failed[uid] = (time.monotonic() + pause, pause)
         say("hold mount", f"the agent of uid {uid}: {why}")
-        self._desk.absent(uid)
+        self._desk.agents.absent(uid)
 
     # ── the keeper ──
 

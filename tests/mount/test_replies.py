@@ -8,17 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commonhold.formats import fusenotices
+from commonhold.formats import fusenotices, fusereplies
 from commonhold.formats.fuseflags import Opcode
 from commonhold.ipc.treewords import Notice, Which
-from commonhold.mount.desk import Lied
+from commonhold.mount.replies import Lied
 from commonhold.trees import MAX_NUMBER, MAX_SIZE, ROOT, Room
 from commonhold.trees import Attr as TreeAttr
-from tests.mount import kernel
-from tests.mount.desks import Mount
+from tests.mount import desks, kernel
+from tests.mount.desks import HOUR, NODE, SHOWN, Mount, said
 from tests.mount.kernel import ALICE, BOB, PUBLIC, SHIFT
 
-NODE = 3 << SHIFT | 7
 FILE = TreeAttr(7, 0o100644, 1, "alice@home", "alice@home", 5, 8, 1, 1, 1, 1, 0)
 HUGE = (1 << 64) - 1
 WRONG: list[Any] = [None, True, 1.5, "text", b"bytes", [], [1], {}, {"a": 1}, [None] * 12, -1, 1 << 63]
@@ -111,7 +110,7 @@ def test_a_result_that_cannot_be_is_an_error_and_a_lie(mount: Mount, opcode: Opc
     unique = mount.ask(opcode, body, NODE)
     with pytest.raises(Lied):
         mount.answer(ALICE, unique, result)
-    assert mount.only(unique).errno == errno.EIO and not mount.desk.asked(ALICE)
+    assert mount.only(unique).errno == errno.EIO and not mount.agents.asked(ALICE)
 
 
 @pytest.mark.parametrize(("opcode", "body", "payload"), PAYLOADS)
@@ -161,6 +160,13 @@ def test_where_a_users_name_leads_is_for_no_agent_to_say(mount: Mount, found: Tr
     with pytest.raises(Lied):
         mount.answer(BOB, unique, found)
     assert mount.only(unique).errno == errno.EIO
+
+
+def test_owners_that_nobody_here_has_are_shown_as_nobody(mount: Mount) -> None:
+    for owner in ("alice@elsewhere", "nobody at all", "", "@home", "alice@home@home", "é@home"):
+        unique = mount.ask(Opcode.GETATTR, kernel.GETATTR, NODE)
+        mount.answer(ALICE, unique, desks.FILE._replace(owner=owner, group=owner))
+        assert mount.only(unique) == said(fusereplies.attr(0, HOUR, SHOWN._replace(uid=65534, gid=65534)))
 
 
 # ── notices ──

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from commonhold.formats.fuseflags import Opcode
-from commonhold.mount.desk import Lied
+from commonhold.ipc.treewords import RESENT
+from commonhold.mount.replies import Lied
 from tests.mount import kernel
-from tests.mount.desks import Answer, Mount
-from tests.mount.kernel import ALICE, BOB
+from tests.mount.desks import NODE, Answer, Mount, two_users
+from tests.mount.kernel import ALICE, BOB, CAROL
 
 NAME = kernel.named(b"x")
 
@@ -26,7 +27,7 @@ def test_an_agent_that_is_not_there_is_started_once_and_asked_in_order() -> None
     mount = Mount()
     first, second = remove(mount), mount.ask(Opcode.WRITE, kernel.write(0, b"data"), mount.node(ALICE, 7))
     assert mount.starts == [ALICE] and not mount.calls and not mount.replies
-    mount.desk.arrived(ALICE)
+    mount.agents.arrived(ALICE)
     assert [(call.id, call.name, call.payload) for call in mount.calls] == [
         (first, "unlink", b""),
         (second, "write", b"data"),
@@ -38,7 +39,7 @@ def test_an_agent_that_is_not_there_is_started_once_and_asked_in_order() -> None
 
 def test_an_agent_that_comes_unasked_is_not_started() -> None:
     mount = Mount()
-    mount.desk.arrived(ALICE)
+    mount.agents.arrived(ALICE)
     remove(mount)
     assert not mount.starts and len(mount.calls) == 1
 
@@ -46,41 +47,41 @@ def test_an_agent_that_comes_unasked_is_not_started() -> None:
 def test_who_waits_for_an_agent_that_does_not_come_is_told_and_the_next_one_has_it_come_again() -> None:
     mount = Mount()
     first, other = remove(mount), remove(mount, BOB)
-    mount.desk.absent(ALICE)
+    mount.agents.absent(ALICE)
     assert mount.only(first).errno == errno.EIO and not mount.replied(other)
     second = remove(mount)
     assert mount.starts == [ALICE, BOB, ALICE]
-    mount.desk.arrived(ALICE)
+    mount.agents.arrived(ALICE)
     assert [call.id for call in mount.calls] == [second]
 
 
 def test_an_agent_whom_nobody_asked_for_may_be_absent() -> None:
     mount = Mount(BOB)
-    mount.desk.absent(ALICE)
-    mount.desk.left(ALICE)
-    mount.desk.absent(BOB)
+    mount.agents.absent(ALICE)
+    mount.agents.left(ALICE)
+    mount.agents.absent(BOB)
     assert not mount.replies and not mount.starts
 
 
 def test_an_agent_that_leaves_owes_nothing_more_and_is_started_when_it_is_needed() -> None:
     mount = Mount(ALICE, BOB)
     mine, theirs = remove(mount), remove(mount, BOB)
-    mount.desk.left(ALICE)
+    mount.agents.left(ALICE)
     assert mount.only(mine).errno == errno.EIO and not mount.replied(theirs)
-    assert not mount.desk.asked(ALICE) and mount.desk.asked(BOB) and mount.desk.busy
+    assert not mount.agents.asked(ALICE) and mount.agents.asked(BOB) and mount.agents.busy
     again = remove(mount)
     assert mount.starts == [ALICE]
-    mount.desk.arrived(ALICE)
+    mount.agents.arrived(ALICE)
     mount.answer(ALICE, again)
     mount.answer(BOB, theirs)
-    assert mount.only(again).errno == mount.only(theirs).errno == 0 and not mount.desk.busy
+    assert mount.only(again).errno == mount.only(theirs).errno == 0 and not mount.agents.busy
 
 
 def test_what_an_agent_was_asked_before_it_left_it_cannot_answer_when_it_is_back() -> None:
     mount = Mount(ALICE)
     lost = remove(mount)
-    mount.desk.left(ALICE)
-    mount.desk.arrived(ALICE)
+    mount.agents.left(ALICE)
+    mount.agents.arrived(ALICE)
     with pytest.raises(Lied):
         mount.answer(ALICE, lost)
     assert mount.only(lost).errno == errno.EIO
@@ -111,7 +112,7 @@ def test_nobody_answers_for_another() -> None:
     unique = remove(mount)
     with pytest.raises(Lied):
         mount.answer(BOB, unique)
-    assert not mount.replies and mount.desk.asked(ALICE)
+    assert not mount.replies and mount.agents.asked(ALICE)
     mount.answer(ALICE, unique)
     assert mount.only(unique).errno == 0
 
@@ -119,7 +120,7 @@ def test_nobody_answers_for_another() -> None:
 def test_an_agent_that_waits_for_a_frame_may_not_answer_what_is_not_sent_yet() -> None:
     mount = Mount(BOB)
     unique = remove(mount)
-    mount.desk.arrived(BOB)
+    mount.agents.arrived(BOB)
     with pytest.raises(Lied):
         mount.answer(BOB, unique)
     assert not mount.replies
@@ -137,29 +138,29 @@ def test_who_waits_for_an_agent_to_come_can_be_interrupted_at_once() -> None:
     first, second = remove(mount), remove(mount)
     interrupt(mount, first)
     assert mount.only(first).errno == errno.EINTR and not mount.replied(second)
-    mount.desk.arrived(ALICE)
+    mount.agents.arrived(ALICE)
     assert [call.id for call in mount.calls] == [second]
 
 
 def test_an_interrupted_call_has_from_one_look_to_the_next_to_be_done() -> None:
     mount = Mount(ALICE)
     quick, slow, other = remove(mount), remove(mount), remove(mount)
-    mount.desk.look()
+    mount.agents.look()
     interrupt(mount, quick)
     interrupt(mount, slow)
-    mount.desk.look()
+    mount.agents.look()
     assert not mount.replies
     mount.answer(ALICE, quick)
-    mount.desk.look()
+    mount.agents.look()
     assert mount.replies == [(quick, Answer(0, b"")), (slow, Answer(errno.EINTR, b""))]
-    assert mount.desk.asked(ALICE)
+    assert mount.agents.asked(ALICE)
     mount.answer(ALICE, slow)  # too late, and no lie
     with pytest.raises(Lied):
         mount.answer(ALICE, slow)
     mount.answer(ALICE, other)
-    mount.desk.look()
-    mount.desk.look()
-    assert len(mount.replies) == 3 and not mount.desk.asked(ALICE)
+    mount.agents.look()
+    mount.agents.look()
+    assert len(mount.replies) == 3 and not mount.agents.asked(ALICE)
 
 
 def test_what_nobody_asked_can_be_interrupted_and_nothing_comes_of_it() -> None:
@@ -169,8 +170,8 @@ def test_what_nobody_asked_can_be_interrupted_and_nothing_comes_of_it() -> None:
     for id_ in (unique, unique + 2, 0, 1 << 63):
         interrupt(mount, id_)
         interrupt(mount, id_)
-    mount.desk.look()
-    mount.desk.look()
+    mount.agents.look()
+    mount.agents.look()
     assert len(mount.replies) == 1
 
 
@@ -179,10 +180,10 @@ def test_an_interrupt_that_comes_twice_ends_a_call_once() -> None:
     unique = remove(mount)
     interrupt(mount, unique)
     interrupt(mount, unique)
-    mount.desk.look()
+    mount.agents.look()
     interrupt(mount, unique)
-    mount.desk.look()
-    mount.desk.look()
+    mount.agents.look()
+    mount.agents.look()
     assert mount.only(unique).errno == errno.EINTR
 
 
@@ -191,8 +192,8 @@ def test_what_was_sent_again_can_be_interrupted_by_either_id() -> None:
         mount = Mount(ALICE)
         unique = mount.ask(Opcode.UNLINK, NAME, mount.node(ALICE, 7), unique=0x40 | 1 << 63)
         interrupt(mount, 0x40 | again)
-        mount.desk.look()
-        mount.desk.look()
+        mount.agents.look()
+        mount.agents.look()
         assert mount.only(unique).errno == errno.EINTR
 
 
@@ -200,10 +201,10 @@ def test_an_interrupted_agent_that_leaves_owes_nothing() -> None:
     mount = Mount(ALICE)
     unique = remove(mount)
     interrupt(mount, unique)
-    mount.desk.look()
-    mount.desk.left(ALICE)
-    mount.desk.arrived(ALICE)
-    mount.desk.look()
+    mount.agents.look()
+    mount.agents.left(ALICE)
+    mount.agents.arrived(ALICE)
+    mount.agents.look()
     assert mount.only(unique).errno == errno.EIO
 
 
@@ -211,8 +212,8 @@ def test_who_waits_for_a_lock_can_be_killed_whatever_the_agent_does() -> None:
     mount = Mount(ALICE)
     node = mount.node(ALICE, 7)
     told, silent = (mount.ask(Opcode.SETLKW, kernel.LOCK, node) for _ in range(2))
-    mount.desk.look()
-    mount.desk.look()
+    mount.agents.look()
+    mount.agents.look()
     assert not mount.replies  # it takes as long as it takes
     interrupt(mount, told)
     interrupt(mount, silent)
@@ -221,8 +222,8 @@ def test_who_waits_for_a_lock_can_be_killed_whatever_the_agent_does() -> None:
         ("interrupt", 0, [silent]),
     ]
     mount.answer(ALICE, told, error=errno.EINTR)
-    mount.desk.look()
-    mount.desk.look()
+    mount.agents.look()
+    mount.agents.look()
     assert mount.only(told).errno == mount.only(silent).errno == errno.EINTR
     mount.answer(ALICE, silent)  # too late, and no lie
     assert len(mount.replies) == 2
@@ -238,12 +239,12 @@ def test_no_more_than_so_many_calls_wait_for_an_agent() -> None:
     assert mount.only(remove(mount)).errno == errno.EBUSY
     other = remove(mount, BOB)
     assert not mount.replied(other)
-    mount.desk.arrived(ALICE)
+    mount.agents.arrived(ALICE)
     assert [call.id for call in mount.calls] == waiting
 
 
 def test_no_more_than_so_many_bytes_wait_for_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("commonhold.mount.desk._MAX_KEPT", 10)
+    monkeypatch.setattr("commonhold.mount.agents._MAX_KEPT", 10)
     mount = Mount()
     data, node = kernel.write(0, b"data"), mount.node(ALICE, 7)
 
@@ -255,13 +256,36 @@ def test_no_more_than_so_many_bytes_wait_for_an_agent(monkeypatch: pytest.Monkey
     interrupt(mount, first)
     third = write()
     assert not mount.replied(third)
-    mount.desk.absent(ALICE)
+    mount.agents.absent(ALICE)
     again = [write(), write()]
-    mount.desk.arrived(ALICE)
+    mount.agents.arrived(ALICE)
     assert [call.id for call in mount.calls] == again
-    mount.desk.left(ALICE)
+    mount.agents.left(ALICE)
     last = [write(), write()]
     assert mount.only(second).errno == errno.EIO and not any(mount.replied(unique) for unique in last)
+
+
+# ── sent again ──
+
+
+def test_what_is_sent_again_says_so_and_is_answered_as_it_was_asked() -> None:
+    mount = two_users()
+    unique = mount.ask(Opcode.UNLINK, kernel.named(b"x"), NODE, unique=0x40 | 1 << 63)
+    (call,) = mount.calls
+    assert (call.id, call.flags) == (0x40, RESENT)
+    mount.answer(ALICE, 0x40, None)
+    assert mount.only(unique) == Answer(0, b"")
+
+
+def test_data_is_taken_while_it_is_good() -> None:
+    mount = two_users()
+    raw = bytearray(kernel.request(Opcode.WRITE, kernel.write(0, b"data"), NODE))
+    mount.desk.ask(memoryview(raw))
+    waiting = bytearray(kernel.request(Opcode.WRITE, kernel.write(0, b"more"), mount.node(CAROL, 7), unique=10))
+    mount.desk.ask(memoryview(waiting))
+    raw[-4:] = waiting[-4:] = b"GONE"
+    mount.agents.arrived(CAROL)
+    assert [call.payload for call in mount.calls] == [b"data", b"more"]
 
 
 # ── any order of all that ──
@@ -282,19 +306,19 @@ class Waiting(RuleBasedStateMachine):
 
     @rule(uid=st.sampled_from([ALICE, BOB]))
     def arrive(self, uid: int) -> None:
-        self.mount.desk.arrived(uid)
+        self.mount.agents.arrived(uid)
         self.there.add(uid)
 
     @rule(uid=st.sampled_from([ALICE, BOB]))
     def leave(self, uid: int) -> None:
         if uid in self.there:
             self.there.remove(uid)
-            self.mount.desk.left(uid)
+            self.mount.agents.left(uid)
 
     @rule(uid=st.sampled_from([ALICE, BOB]))
     def fail(self, uid: int) -> None:
         if uid not in self.there:
-            self.mount.desk.absent(uid)
+            self.mount.agents.absent(uid)
 
     @rule(data=st.data(), uid=st.sampled_from([ALICE, BOB]))
     def answer(self, data: Any, uid: int) -> None:
@@ -316,7 +340,7 @@ class Waiting(RuleBasedStateMachine):
 
     @rule()
     def look(self) -> None:
-        self.mount.desk.look()
+        self.mount.agents.look()
 
     @invariant()
     def nobody_is_answered_twice_and_nobody_forgotten(self) -> None:
@@ -326,7 +350,7 @@ class Waiting(RuleBasedStateMachine):
             assert answers <= 1
             if not answers:
                 assert uid in self.there or uid in started
-                assert self.mount.desk.asked(uid) or uid not in self.there
+                assert self.mount.agents.asked(uid) or uid not in self.there
 
 
 TestWaiting = Waiting.TestCase

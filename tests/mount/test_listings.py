@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonhold.formats.fuseflags import Opcode
-from commonhold.mount.desk import Lied
+from commonhold.mount.replies import Lied
 from commonhold.trees import MAX_NUMBER, Item
 from commonhold.trees import Attr as TreeAttr
 from tests.mount import kernel
