@@ -44,6 +44,12 @@ def test_everybody_sees_the_same_three_directories(machine: Host, mounted: Mount
     assert machine.do(lambda: outcome(lambda: os.mkdir(mounted.at / "mine"))) in ("EPERM", "EROFS")
 
 
+def test_the_kernel_reads_a_whole_block_ahead(machine: Host, mounted: Mount) -> None:
+    device = machine.do(lambda: mounted.at.stat().st_dev)
+    ahead = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
+    assert ahead.read_text() == "1024\n"
+
+
 def test_the_directory_of_users_has_who_was_asked_for_and_nobody_who_is_no_user(mounted: Mount, alice: Dweller) -> None:
     def seen() -> tuple[set[str], object]:
         mounted.of(alice).stat()

@@ -127,7 +127,7 @@ class Desk:
         agreed = InitReply(
             WANTED & (body.flags | int(InitFlag.INIT_EXT)),
             self._slots.minor,
-            body.max_readahead,
+            MAX_IO,  # as the keeper has it, or what the kernel has
             BACKGROUND,
             BACKGROUND,
             MAX_IO,

@@ -26,6 +26,7 @@ from commonhold.host import interruption
 from commonhold.host.mounted import KIND, SOURCE
 from commonhold.host.saying import say
 from commonhold.ipc.endpoint import listen
+from commonhold.trees import MAX_IO
 
 _MS_NOSUID, _MS_NODEV, _MS_BIND = 2, 4, 4096
 _MNT_DETACH = 2
@@ -94,6 +95,7 @@ class Keeper:
         with interruption.told(*_SIGNALS) as heard, listen(self._parts.socket, 0o666, 0o755) as agents:
             device = mount(place)
             self._mounted = mounts(place)
+            read_ahead(self._mounted)
             try:
                 self._replace(device, agents.fileno())
                 self._helper = _fork(lambda: show(place))
@@ -335,6 +337,13 @@ def _devices() -> dict[Path, list[str]]:
             path = Path(os.fsdecode(fields[4].decode("unicode_escape").encode("latin-1")))
             found.setdefault(path, []).append(fields[2].decode())
     return found
+
+
+def read_ahead(mounted: Mounted) -> None:
+    """Have the kernel read a whole block ahead where a file is read in order; without that it is 128 KiB. What forbids
+    it makes reading slower, and nothing else. Source: sysfs-class-bdi."""
+    with suppress(OSError):
+        Path(f"/sys/class/bdi/{mounted.device}/read_ahead_kb").write_text(str(MAX_IO >> 10))
 
 
 def unmount(mounted: Mounted, *, lazily: bool = False) -> None:
