@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import mmap
 import os
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from commonhold.agent.sealed import SealingSession
 from commonhold.api import MAX_BLOCK
 from commonhold.blockstore.owned import OwnedStore
 from commonhold.blockstore.store import Store, create
@@ -22,13 +24,16 @@ from commonhold.errors import HoldError, Kind
 from commonhold.formats import multihash, spots
 from commonhold.formats.spots import MEMORY, Spot
 from commonhold.ipc import descriptors
+from commonhold.ipc.nodeclient import NodeStore
 from commonhold.ipc.unixhttp import GO_ON
 from commonhold.node import memory
 from commonhold.node.config import Limits
 from commonhold.node.memory import Memory
+from commonhold.unixfs.profile import V1_2025
+from commonhold.volume.nodevault import NodeVault
 from tests.node.serving import running, serving
 from tests.node.wire import Answer, Wire, archive, ask, begin, head, packed
-from tests.suites.blockstore import key_of
+from tests.suites.blockstore import keep, key_of
 
 
 @pytest.fixture(scope="module")
@@ -406,3 +411,75 @@ def test_more_sessions_than_there_are_frames_all_come_to_an_end(tmp_path: Path) 
         for thread in threads:
             thread.join(60)
         assert statuses == [200] * 32 and len(list(store.keys())) == 8 * 4 * 12
+
+
+# ── what a caller lets the node see ──
+
+
+def seen() -> bytes:
+    """All that lies in memory that a node shares."""
+    found = b""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:hold-blocks"):
+                found += os.pread(int(name), MEMORY, 0)
+    return found
+
+
+def test_the_node_sees_nothing_that_is_not_sealed_and_changes_nothing_before_it_is(node: Path) -> None:
+    secret = b"what nobody else is to know " * 100
+    store = NodeStore(node)
+    with contextlib.closing(SealingSession(store.session(), bytes(32), V1_2025)) as session:
+        slots = [session.reserve(len(secret), wait=True) for _ in range(3)]
+        for slot in slots:
+            assert slot is not None
+            slot.into[:] = secret
+        assert len(seen()) >= MEMORY and secret[:20] not in seen()
+        left, put, unused = slots
+        assert left is not None and put is not None and unused is not None
+        session.abandon(left)
+        key = multihash.from_sha2_256_digest(session.digest(put))
+        session.settle(put, key)
+        session.abandon(unused)
+        session.flush()
+        assert any(seen()) and secret[:20] not in seen()
+    store.close()
+
+
+def test_a_volume_seals_before_the_node_sees_it(node: Path) -> None:
+    secret = b"what nobody else is to know " * 30_000
+    store = NodeStore(node)
+    chapter = NodeVault(store, bytes(32), "volume").begin(1)
+    sealed = chapter.put(secret)
+    assert len(seen()) >= MEMORY and secret[:20] not in seen()
+    chapter.commit()
+    assert NodeVault(store, bytes(32), "volume").read(sealed) == secret
+    chapter.close()
+    store.close()
+
+
+def test_what_the_node_does_with_its_memory_does_not_change_what_was_hashed(node: Path) -> None:
+    store = NodeStore(node)
+    with contextlib.closing(store.session()) as session:
+        slot = session.reserve(10, wait=True)
+        assert slot is not None
+        slot.into[:] = b"ten bytes!"
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:hold-blocks"):
+                    os.pwrite(int(name), b"others" * 100, slot.start)
+        assert session.digest(slot) == hashlib.sha256(b"ten bytes!").digest()
+        session.settle(slot, key_of(b"ten bytes!"))
+        session.flush()
+        assert store.get(key_of(b"ten bytes!")) == b"ten bytes!"
+    store.close()
+
+
+def test_blocks_of_all_sizes_reach_the_node_however_they_lie(node: Path) -> None:
+    sizes = [1, 63, 64, 65, 4096, *range(100, 400), 1 << 20, 5, 100_000, *[64] * 700, MAX_BLOCK, 3]
+    blocks = [bytes([number % 256]) * size + number.to_bytes(2, "little") for number, size in enumerate(sizes)]
+    blocks = [block[:MAX_BLOCK] for block in blocks]
+    store = NodeStore(node)
+    keep(store, "all sizes", *blocks)
+    assert [store.get(key_of(block)) for block in blocks] == blocks
+    store.close()

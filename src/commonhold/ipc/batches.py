@@ -1,6 +1,10 @@
-"""Batches of blocks on their way to a node, and the few places in memory that they are gathered in."""
+"""Batches of blocks on their way to a node, and the few places in memory that they are gathered in.
+
+That memory is ours alone: what is read, hashed and sealed there the node neither sees nor changes.
+"""
 
 import queue
+from contextlib import suppress
 
 from commonhold.api import MAX_BLOCK, Slot
 from commonhold.formats import keylist
@@ -10,13 +14,15 @@ from commonhold.host import disk
 _BYTES = 8 << 20  # from here on a batch is full
 _ROOM = _BYTES + MAX_BLOCK
 _COUNT = 3
+_spare: list[memoryview] = []  # memory of sessions that have ended: that which was touched is quicker
 
 
 class Batch:
-    """Blocks to be sent: their bytes lie in one piece of memory, which begins at `start` of what is shared."""
+    """Blocks to be sent: their bytes lie in one piece of memory, whose first byte has its place at `start` of what is
+    shared."""
 
     def __init__(self, memory: memoryview, start: int) -> None:
-        self._memory = memory
+        self.memory = memory
         self._start = start
         self.reset()
 
@@ -35,17 +41,16 @@ class Batch:
         """Make a place; None where the batch is full."""
         if self.full or self._used + length > _ROOM:
             return None
-        slot = Slot(self._memory[self._used : self._used + length], self._start + self._used, self)
+        slot = Slot(self.memory[self._used : self._used + length], self._start + self._used, self)
         self._used += (length + 63) & ~63
         self.open += 1
         return slot
 
 
 class Ring:
-    """The batches of one session: at most so many, each in a part of `shared` or, without, in memory of its own."""
+    """The batches of one session: at most so many."""
 
-    def __init__(self, shared: memoryview | None) -> None:
-        self._shared = shared
+    def __init__(self) -> None:
         self._made = 0
         self._free: queue.SimpleQueue[Batch] = queue.SimpleQueue()
 
@@ -59,11 +64,21 @@ class Ring:
             return self._free.get() if wait else None
         start = self._made * _ROOM
         self._made += 1
-        if self._shared is None:
-            return Batch(disk.aligned(_ROOM), 0)
-        return Batch(self._shared[start : start + _ROOM], start)
+        try:
+            memory = _spare.pop()
+        except IndexError:
+            memory = disk.aligned(_ROOM)
+        return Batch(memory, start)
 
     def give_back(self, batch: Batch) -> None:
         """Return one that was sent, or has nothing to send."""
         batch.reset()
         self._free.put(batch)
+
+    def close(self) -> None:
+        """Leave the memory to the next session, as far as nothing is open there."""
+        with suppress(queue.Empty):
+            while True:
+                batch = self._free.get_nowait()
+                if len(_spare) < _COUNT:
+                    _spare.append(batch.memory)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 from commonhold.api import MAX_BLOCK, Pin, Slot
 from commonhold.errors import HoldError, Kind
-from commonhold.formats import keylist
+from commonhold.formats import keylist, spots
 from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
-from commonhold.ipc import nodewords, sending
+from commonhold.ipc import nodewords
 from commonhold.ipc.batches import Batch, Ring
 from commonhold.ipc.sending import InArchives, InMemory, Way
 from commonhold.ipc.unixhttp import Client
@@ -57,9 +57,11 @@ class RemoteSession:
     def _empty(self, *, wait: bool) -> Batch | None:
         self._check()
         if self._ring is None:
-            shared = sending.shared_memory(self._client, self._at)
-            self._ring = Ring(shared)
-            self._way = (InArchives if shared is None else InMemory)(self._client, self._at)
+            shared = self._client.memory(f"{self._at}/memory", spots.MEMORY)
+            self._ring = Ring()
+            self._way = (
+                InArchives(self._client, self._at) if shared is None else InMemory(self._client, self._at, shared)
+            )
         batch = self._ring.take(wait=wait)
         self._check()
         return batch
@@ -241,6 +243,10 @@ class RemoteSession:
             self._full.put(None)
             self._sender.join()
             self._sender = None
+        if self._ring is not None and self._way is not None:
+            self._ring.close()
+            self._way.close()
+            self._ring = self._way = None
         if not self._ended:
             self._ended = True
             try:

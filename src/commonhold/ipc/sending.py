@@ -1,8 +1,8 @@
-"""How blocks get to a node: where they lie in memory that it shares with us, or in archives where there is none."""
+"""How blocks get to a node: by memory that it shares with us, or in archives where there is none."""
 
 import json
-import mmap
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from commonhold.api import Slot
@@ -10,17 +10,14 @@ from commonhold.formats import car, spots
 from commonhold.formats import cid as cids
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.spots import Spot
+from commonhold.host import disk
 from commonhold.ipc.unixhttp import Client, Upload
 
 Blocks = Sequence[tuple[Multihash, Slot]]
 
 _HEADER = car.encode_header([])
 _APART = 64 << 10  # smaller blocks are sent together
-
-
-def shared_memory(client: Client, session: str) -> memoryview | None:
-    """The memory that a node shares with the session at a path; None where it cannot."""
-    return client.memory(f"{session}/memory", spots.MEMORY, mmap.ACCESS_WRITE)
+_GAP = memoryview(bytes(63))  # between blocks that are written in one go, at most
 
 
 class Way(Protocol):
@@ -40,18 +37,28 @@ class Way(Protocol):
         """Return when all that was sent is answered for."""
         ...
 
+    def close(self) -> None:
+        """Let go of what it has."""
+        ...
+
 
 class InMemory:
-    """The blocks lie in shared memory: the node is told where."""
+    """The blocks are written to memory that the node shares, which is a descriptor, and it is told where they lie."""
 
     under_way = False
 
-    def __init__(self, client: Client, session: str) -> None:
+    def __init__(self, client: Client, session: str, memory: int) -> None:
         self._client = client
         self._at = f"{session}/spots"
+        self._memory = memory
 
     def send(self, blocks: Blocks) -> int:
         """See `Way`."""
+        try:
+            for start, parts in _runs(blocks):
+                disk.write_all(self._memory, parts, start)
+        except OSError as error:
+            raise self._client.lied(f"memory that cannot be written: {error.strerror}") from error
         packed = spots.pack(Spot(key, slot.start, len(slot.into)) for key, slot in blocks)
         answer = self._client.read(self._client.call("POST", self._at, packed))
         counts = self._client.understood(lambda: _counts(json.loads(answer)))
@@ -60,6 +67,28 @@ class InMemory:
     def finish(self) -> int:
         """See `Way`."""
         return 0
+
+    def close(self) -> None:
+        """See `Way`."""
+        os.close(self._memory)
+
+
+def _runs(blocks: Blocks) -> Iterator[tuple[int, list[memoryview]]]:
+    """What lies side by side, or nearly so, each run with its first byte."""
+    first = end = 0
+    run: list[memoryview] = []
+    for _, slot in blocks:
+        gap = slot.start - end
+        if not run or not 0 <= gap <= len(_GAP):
+            if run:
+                yield first, run
+            first, run = slot.start, []
+        elif gap:
+            run.append(_GAP[:gap])
+        run.append(slot.into)
+        end = slot.start + len(slot.into)
+    if run:
+        yield first, run
 
 
 class InArchives:
@@ -99,6 +128,9 @@ class InArchives:
         upload, self._upload = self._upload, None
         sent, self._sent = self._sent, 0
         return 0 if upload is None else _known(self._client, upload.finish(_counts), sent)
+
+    def close(self) -> None:
+        """See `Way`."""
 
 
 def _counts(said: Any) -> list[int]:

@@ -4,6 +4,7 @@ It is asked for when a thread reads large blocks. What lies there is the node's:
 """
 
 import mmap
+import os
 import threading
 
 from commonhold.errors import HoldError, Kind
@@ -37,11 +38,20 @@ class Trays:
 
     def _ask(self) -> None:
         try:
-            self._own.memory = self._client.memory("/v1/tray", tray.SIZE, mmap.ACCESS_READ)
+            fd = self._client.memory("/v1/tray", tray.SIZE)
         except HoldError as error:
-            self._own.memory = None
             if error.kind not in _NONE:
                 raise
+            fd = None
+        self._own.memory = None if fd is None else self._mapped(fd)
+
+    def _mapped(self, fd: int) -> memoryview:
+        try:
+            return memoryview(mmap.mmap(fd, tray.SIZE, access=mmap.ACCESS_READ))
+        except OSError as error:
+            raise self._client.lied(f"memory that cannot be read: {error.strerror}") from error
+        finally:
+            os.close(fd)
 
     @property
     def there(self) -> bool:

@@ -3,7 +3,6 @@
 import fcntl
 import http.client
 import json
-import mmap
 import os
 import select
 import socket
@@ -164,8 +163,9 @@ class Client:
         finally:
             descriptors.close_all(fds)
 
-    def memory(self, path: str, size: int, access: int) -> memoryview | None:
-        """Make a call that is answered with memory of a size that it keeps; None where there is none to be had."""
+    def memory(self, path: str, size: int) -> int | None:
+        """Make a call that is answered with memory, of a size that it keeps: its descriptor, which is the caller's to
+        close. None where there is none to be had."""
         try:
             fd = self.descriptor(path)
         except HoldError as error:
@@ -175,11 +175,13 @@ class Client:
         try:
             if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK or os.fstat(fd).st_size != size:
                 raise self.lied("memory that may become shorter")
-            return memoryview(mmap.mmap(fd, size, access=access))
         except OSError as error:
-            raise self.lied(f"memory that is none: {error.strerror}") from error
-        finally:
             os.close(fd)
+            raise self.lied(f"memory that is none: {error.strerror}") from error
+        except HoldError:
+            os.close(fd)
+            raise
+        return fd
 
     def upload(self, path: str) -> "Upload":
         """Begin a call whose body is sent bit by bit, on a connection of its own."""
