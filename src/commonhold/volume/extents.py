@@ -13,6 +13,8 @@ from commonhold.volume.vault import Sealed
 
 INLINE = 0  # as a chapter: the block's bytes are in its row
 _AT_ONCE = 4096
+_FEW = 16  # pieces of a chunk that are remembered
+_REMEMBERED = 4096  # chunks
 _LAST = (1 << 63) - 1  # that SQLite knows
 MAX_LENGTH = CHUNK  # of a block's content, so of an extent
 
@@ -26,6 +28,14 @@ class Extent(NamedTuple):
     skip: int
 
 
+class Lying(NamedTuple):
+    """Bytes of an object, and the block that has them; `inline`: it is in its row."""
+
+    extent: Extent
+    block: Sealed
+    inline: bool
+
+
 class Extents:
     """The extents, blocks and chapters of one volume."""
 
@@ -33,6 +43,8 @@ class Extents:
         self._db = db
         self._ticket = ticket
         self._uses: dict[int, int] = {}  # not yet in the blocks' rows
+        self._lying: dict[int, dict[int, list[Lying]]] = {}  # by object and chunk, as they were asked for
+        self._remembered = 0
         self.inline = int(self._one("select total(length) from block where chapter = 0"))
 
     def _one(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
@@ -57,6 +69,26 @@ class Extents:
             found.append(Extent(first, last - first, extent.block, extent.skip + first - extent.start))
         return found
 
+    def in_chunk(self, number: int, chunk: int) -> list[Lying] | None:
+        """What an object has of a chunk, in order, cut to it, and where it lies. None where that is in many pieces."""
+        chunks = self._lying.get(number)
+        found = None if chunks is None else chunks.get(chunk)
+        if found is not None:
+            return found
+        extents = self.within(number, chunk * CHUNK, (chunk + 1) * CHUNK)
+        if len(extents) > _FEW:
+            return None
+        if self._remembered >= _REMEMBERED:
+            self._lying.clear()
+            self._remembered = 0
+        found = [Lying(extent, *self.block(extent.block)) for extent in extents]
+        self._lying.setdefault(number, {})[chunk] = found
+        self._remembered += 1
+        return found
+
+    def _forget(self, number: int) -> None:
+        self._remembered -= len(self._lying.pop(number, ()))
+
     def next_after(self, number: int, offset: int) -> int | None:
         """Where the first extent begins at an offset or after it."""
         found: int | None = self._one("select min(start) from extent where object = ? and start >= ?", (number, offset))
@@ -64,11 +96,13 @@ class Extents:
 
     def insert(self, number: int, extent: Extent) -> None:
         """Add an extent where there is none."""
+        self._forget(number)
         self._db.execute("insert into extent values (?, ?, ?, ?, ?)", (number, *extent))
         self._use(extent.block, extent.length)
 
     def cut(self, number: int, start: int, stop: int) -> int:
         """Make a hole; how many bytes there were."""
+        self._forget(number)
         cut = 0
         while over := self.over(number, start, stop, _AT_ONCE):
             self._db.execute(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from commonhold.errors import HoldError, Kind
 from commonhold.trees import MAX_SIZE, SEEK_DATA, SEEK_HOLE
 from commonhold.volume.attributes import Attributes
+from commonhold.volume.extents import Extent, Lying
 from commonhold.volume.faults import fault, from_hold
 from commonhold.volume.pieces import CHUNK
 from commonhold.volume.tables import Object
@@ -84,8 +85,7 @@ class Reading(Attributes):
         if pieces is not None:
             found += [Part(at, len(data), data) for at, data in pieces.parts(start, stop)]
         if row.held:
-            for at, length, block, skip in self._extents.within(row.number, start, stop):
-                sealed, inline = self._extents.block(block)
+            for (at, length, block, skip), sealed, inline in self._lying(row.number, start, stop):
                 if inline:
                     found.append(Part(at, length, self._extents.data(block, skip, length)))
                 else:
@@ -94,12 +94,25 @@ class Reading(Attributes):
                 found.sort()
         return found
 
+    def _lying(self, number: int, start: int, stop: int) -> list[Lying]:
+        """What is stored of a range, cut to it."""
+        chunk = start // CHUNK
+        near = self._extents.in_chunk(number, chunk) if stop <= (chunk + 1) * CHUNK else None
+        if near is None:
+            extents = self._extents.within(number, start, stop)
+            return [Lying(extent, *self._extents.block(extent.block)) for extent in extents]
+        found = []
+        for extent, sealed, inline in near:
+            first, last = max(start, extent.start), min(stop, extent.start + extent.length)
+            if first < last:
+                skip = extent.skip + first - extent.start
+                found.append(Lying(Extent(first, last - first, extent.block, skip), sealed, inline))
+        return found
+
     def _accessed(self, row: Object) -> None:
         """As a mount with relatime has it."""
-        now = self._clock()
-        if row.accessed <= max(row.modified, row.changed) or now - row.accessed >= _DAY:
-            self._now()
-            self._tables.save(row._replace(accessed=now))
+        if row.accessed <= max(row.modified, row.changed) or self._clock() - row.accessed >= _DAY:
+            self._tables.save(row._replace(accessed=self._now()))
 
     # ── what comes next ──
 
