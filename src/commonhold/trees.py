@@ -181,8 +181,12 @@ class Tree(Protocol):
         """A file's bytes, fewer only at its end."""
         ...
 
-    def write(self, number: int, offset: int, data: memoryview, kill: bool) -> int:
-        """Write bytes; how many. ENOSPC and EDQUOT may come as late as `sync`."""
+    def write(self, number: int, offset: int, data: memoryview, kill: bool, late: bool) -> int:
+        """Write bytes; how many. ENOSPC and EDQUOT may come as late as `sync`.
+
+        `late`: they come out of a kernel's memory, which says by `change` when the file was changed, before that or
+        after it. So its times stay as they are.
+        """
         ...
 
     def allocate(self, number: int, offset: int, length: int, mode: int) -> None:

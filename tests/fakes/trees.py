@@ -176,7 +176,7 @@ class MemoryTree:
     def read(self, number: int, offset: int, size: int) -> bytes:
         return bytes(self._of(number).data[offset : offset + size])
 
-    def write(self, number: int, offset: int, data: memoryview, kill: bool) -> int:
+    def write(self, number: int, offset: int, data: memoryview, kill: bool, late: bool) -> int:
         content = self._of(number).data
         content += bytes(max(0, offset - len(content)))
         content[offset : offset + len(data)] = data
@@ -192,7 +192,7 @@ class MemoryTree:
         return offset if whence == os.SEEK_DATA else size
 
     def copy(self, source: int, start: int, number: int, offset: int, length: int) -> int:
-        return self.write(number, offset, memoryview(self.read(source, start, length)), False)
+        return self.write(number, offset, memoryview(self.read(source, start, length)), False, False)
 
     def sync(self, number: int) -> None:
         self.synced += 1

@@ -289,7 +289,7 @@ def test_set_id_bits_end_when_a_stranger_writes(volume: Volume, how: str) -> Non
         name = b"kill" if kill else b"keep"
         file = volume.make(ROOT, name, 0o106755, 0, b"", ALICE, True).number
         if how == "write":
-            volume.write(file, 0, memoryview(b"x"), kill)
+            volume.write(file, 0, memoryview(b"x"), kill, False)
         elif how == "truncate":
             volume.change(file, Change(size=3, kill=kill))
         else:
@@ -299,7 +299,7 @@ def test_set_id_bits_end_when_a_stranger_writes(volume: Volume, how: str) -> Non
 
 def test_set_id_bits_end_where_nobody_says_whose_doing_it_is(volume: Volume) -> None:
     source = make(volume, b"source").number
-    volume.write(source, 0, memoryview(b"content"), False)
+    volume.write(source, 0, memoryview(b"content"), False, False)
     steps: list[Callable[[int], object]] = [
         lambda to: volume.copy(source, 0, to, 0, 7),
         lambda to: volume.allocate(to, 0, 10, 0),
@@ -314,7 +314,7 @@ def test_set_id_bits_end_where_nobody_says_whose_doing_it_is(volume: Volume) -> 
 def test_writing_and_truncating_change_times(volume: Volume) -> None:
     file = make(volume, b"f").number
     for step in (
-        lambda: volume.write(file, 0, memoryview(b"x"), False),
+        lambda: volume.write(file, 0, memoryview(b"x"), False, False),
         lambda: volume.open(file, True, False),
         lambda: volume.change(file, Change(size=0)),
         lambda: volume.allocate(file, 0, 10, 0),
@@ -323,6 +323,15 @@ def test_writing_and_truncating_change_times(volume: Volume) -> None:
         step()
         after = volume.attr(file)
         assert after.modified == after.changed > before.changed and after.accessed == before.accessed
+
+
+def test_what_a_kernel_writes_late_has_the_times_that_it_says(volume: Volume) -> None:
+    file = make(volume, b"f").number
+    before = volume.change(file, Change(modified=7, changed=9))
+    assert volume.write(file, 0, memoryview(b"late"), True, True) == 4
+    after = volume.attr(file)
+    assert (after.modified, after.changed) == (7, 9) and after.size == before.size + 4
+    assert volume.read(file, 0, 9) == b"late"
 
 
 def test_reading_changes_the_time_of_access_now_and_then(place: Place, volume: Volume) -> None:
@@ -473,7 +482,7 @@ def test_offsets_and_values_that_cannot_be_are_refused(volume: Volume) -> None:
         refused(errno.EOPNOTSUPP, lambda mode=mode: volume.allocate(file, 0, 1, mode))  # type: ignore[misc]
     refused(errno.EFBIG, lambda: write(volume, file, 1 << 64, b"x"))
     refused(errno.ENXIO, lambda: volume.seek(file, 1 << 64, 3))
-    assert volume.write(file, 100, memoryview(b""), False) == 0
+    assert volume.write(file, 100, memoryview(b""), False, False) == 0
     assert volume.attr(file).size == 1
 
 

@@ -67,7 +67,7 @@ def make(volume: Volume, name: bytes, mode: int = FILE, parent: int = ROOT, targ
 def write(volume: Volume, number: int, offset: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        done = volume.write(number, offset, view, False)
+        done = volume.write(number, offset, view, False, False)
         offset, view = offset + done, view[done:]
 
 
