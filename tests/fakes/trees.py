@@ -78,9 +78,7 @@ class MemoryTree:
     def make(self, parent: int, name: bytes, mode: int, device: int, target: bytes, who: Who, exclusive: bool) -> Attr:
         above = self._directory(parent)
         if name in above.entries:
-            if exclusive or not stat.S_ISREG(self._of(above.entries[name]).mode):
-                raise _error(errno.EEXIST)
-            return self.attr(above.entries[name])
+            raise _error(errno.EEXIST if exclusive else errno.ESTALE)
         self._next += 1
         made = _Object(mode, who, device, target, 2 if stat.S_ISDIR(mode) else 1, parent)
         self._objects[self._next] = made

@@ -90,12 +90,14 @@ def test_what_is_no_object_is_refused(volume: Volume) -> None:
     assert names(volume) == []
 
 
-def test_a_file_that_may_be_there_is_given_as_it_is(volume: Volume) -> None:
-    file = make(volume, b"f")
-    assert volume.make(ROOT, b"f", 0o100600, 0, b"", BOB, False) == file
-    make(volume, b"d", DIRECTORY)
-    refused(errno.EEXIST, lambda: volume.make(ROOT, b"d", FILE, 0, b"", BOB, False))
-    refused(errno.EEXIST, lambda: volume.make(ROOT, b"f", FILE, 0, b"", BOB, True))
+def test_who_found_a_name_free_that_is_taken_by_now_is_to_look_again(volume: Volume) -> None:
+    """It may be no file, or none of theirs; and the one that is there is to be emptied only by who may write it."""
+    for name, kind in ((b"f", FILE), (b"d", DIRECTORY)):
+        made = make(volume, name, kind)
+        refused(errno.ESTALE, lambda name=name: volume.make(ROOT, name, FILE, 0, b"", BOB, False))  # type: ignore[misc]
+        refused(errno.EEXIST, lambda name=name: volume.make(ROOT, name, FILE, 0, b"", BOB, True))  # type: ignore[misc]
+        assert volume.lookup(ROOT, name) == made
+    assert volume.make(ROOT, b"new", FILE, 0, b"", BOB, False).owner == BOB.owner
 
 
 def test_a_directory_with_the_set_group_id_bit_hands_its_group_down(volume: Volume) -> None:
