@@ -99,7 +99,8 @@ class Tree(Protocol):
 
     def make(self, parent: int, name: bytes, mode: int, device: int, target: bytes, who: Who, exclusive: bool) -> Attr:
         """Make an object of the type in `mode`: a file, directory, symbolic link, device, pipe or socket. EEXIST if
-        the name is taken, unless by a file that may be there already. An empty name makes a file without one.
+        the name is taken; ESTALE unless `exclusive`: whoever found it free is to look again, and may find what they may
+        not open. An empty name makes a file without one.
 
         In a directory with the set-group-ID bit it has the directory's group, and a directory the bit too; in one with
         a default ACL it has that, and a directory the default too.
@@ -181,8 +182,12 @@ class Tree(Protocol):
         """A file's bytes, fewer only at its end."""
         ...
 
-    def write(self, number: int, offset: int, data: memoryview, kill: bool) -> int:
-        """Write bytes; how many. ENOSPC and EDQUOT may come as late as `sync`."""
+    def write(self, number: int, offset: int, data: memoryview, kill: bool, late: bool) -> int:
+        """Write bytes; how many. ENOSPC and EDQUOT may come as late as `sync`.
+
+        `late`: they come out of a kernel's memory, which says by `change` when the file was changed, before that or
+        after it. So its times stay as they are.
+        """
         ...
 
     def allocate(self, number: int, offset: int, length: int, mode: int) -> None:

@@ -101,7 +101,7 @@ def patient(slow: Slow) -> Iterator[Attendance]:
 
 def make(tree: MemoryTree, name: bytes, content: bytes = b"") -> int:
     number = tree.make(ROOT, name, FILE, 0, b"", ME, True).number
-    tree.write(number, 0, memoryview(content), False)
+    tree.write(number, 0, memoryview(content), False, False)
     return number
 
 
@@ -115,14 +115,14 @@ def attr(said: Said) -> Attr:
 
 SESSION = [
     call(2, "make", ROOT, b"one", FILE, 0, b"", ME, True),
-    call(4, "write", 2, 3, False, payload=b"data" * 100),
+    call(4, "write", 2, 3, False, False, payload=b"data" * 100),
     call(6, "read", 2, 0, 4096),
     call(8, "lookup", ROOT, b"none"),
     call(10, "listing", ROOT, 0, 100, True),
     call(0, "forget", [9]),
     call(12, "change", 2, Change(mode=0o600)),
     call(14, "room"),
-    call(16, "write", 2, 0, False),
+    call(16, "write", 2, 0, False, False),
 ]
 
 
@@ -167,7 +167,7 @@ def test_what_is_asked_at_length_is_answered_at_length(tree: MemoryTree, attenda
         found = mount.answers(64)
         assert [said.id for said in found] == [2 * at for at in range(1, 65)]
         assert all(said.payload == content for said in found)
-        (said,) = mount.ask(call(2, "write", number, 1, False, payload=content))
+        (said,) = mount.ask(call(2, "write", number, 1, False, False, payload=content))
         assert said.code == 0 and tree.read(number, 1, 1 << 20) == content
 
 
@@ -197,7 +197,7 @@ def test_a_call_that_we_do_not_know_is_an_answer_and_the_next_one_is_too(attenda
         ("change", encode([1, [None] * 9])),
         ("change", encode([1, ["mode"]])),
         ("forget", encode([[1, "2"]])),
-        ("write", encode([1, 0, b"data", False])),
+        ("write", encode([1, 0, b"data", False, False])),
         ("read", encode([1 << 64 >> 1, 0, None])),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_frame_that_is_too_large_ends_the_connection(attendance: Attendance, b
 
 def test_what_wants_no_answer_gets_none_and_is_done(tree: MemoryTree, attendance: Attendance) -> None:
     number = make(tree, b"file")
-    unasked = call(0, "write", number, 0, False, payload=b"data") + call(0, "unlink", ROOT, b"none")
+    unasked = call(0, "write", number, 0, False, False, payload=b"data") + call(0, "unlink", ROOT, b"none")
     with asking(attendance) as mount:
         mount.sock.sendall(unasked + call(2, "read", number, 0, 9))
         (said,) = mount.answers(1)
@@ -307,7 +307,7 @@ def test_what_only_asks_is_asked_again(tree: MemoryTree, attendance: Attendance)
     number = make(tree, b"file", b"old")
     with asking(attendance) as mount:
         mount.ask(call(2, "read", number, 0, 9))
-        tree.write(number, 0, memoryview(b"new"), False)
+        tree.write(number, 0, memoryview(b"new"), False, False)
         (said,) = mount.ask(call(2, "read", number, 0, 9, flags=RESENT))
     assert said.payload == b"new"
 

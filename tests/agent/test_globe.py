@@ -422,7 +422,7 @@ CHANGES: dict[str, Callable[[Tree, int, int], object]] = {
     "change": lambda tree, top, file: tree.change(file, Change(mode=0o644)),
     "set_xattr": lambda tree, top, file: tree.set_xattr(file, b"user.a", b"", 0),
     "remove_xattr": lambda tree, top, file: tree.remove_xattr(file, b"user.a"),
-    "write": lambda tree, top, file: tree.write(file, 0, memoryview(b"x"), False),
+    "write": lambda tree, top, file: tree.write(file, 0, memoryview(b"x"), False, False),
     "allocate": lambda tree, top, file: tree.allocate(file, 0, 10, 0),
     "copy": lambda tree, top, file: tree.copy(file, 0, file, 10, 1),
     "truncate": lambda tree, top, file: tree.open(file, True, False),

@@ -46,7 +46,7 @@ def make(volume: Volume, parent: int, name: bytes, mode: int, target: bytes = b"
 def write(volume: Volume, number: int, offset: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        done = volume.write(number, offset, view, False)
+        done = volume.write(number, offset, view, False, False)
         offset, view = offset + done, view[done:]
 
 
@@ -240,6 +240,25 @@ def test_what_has_not_changed_is_neither_read_nor_woven_again(
     assert home.shoot().root != first.root and read == [files[3]]
 
 
+@pytest.mark.parametrize("length", [7, CHUNK, 3 * CHUNK])
+def test_what_a_kernel_writes_late_is_noticed_though_no_time_tells(
+    home: Home, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """The time may come before the content, or be there when the content changes for the second time."""
+    file = make(home.volume, ROOT, b"file", FILE)
+    write(home.volume, file, 0, bytes(length))
+    home.volume.change(file, Change(modified=7, changed=7))
+    told = home.volume.attr(file)
+    roots = {home.shoot().root}
+    for count in (1, 2, 3):
+        assert home.volume.write(file, length - count, memoryview(b"%d" % count), False, True) == 1
+        assert home.volume.attr(file)._replace(blocks=0) == told._replace(blocks=0)
+        roots.add(home.shoot().root)
+    assert len(roots) == 4
+    read = reads(monkeypatch)
+    assert home.shoot().root in roots and not read
+
+
 @pytest.mark.parametrize("plain", [False, True])
 def test_what_is_remembered_and_gone_is_woven_again(home: Home, remembering: None, plain: bool) -> None:
     file = make(home.volume, ROOT, b"file", FILE)
@@ -268,7 +287,7 @@ def test_a_snapshot_while_others_write_is_a_state_that_was(home: Home) -> None:
         while not stop.is_set():
             count += 1
             for file in (first, second):
-                volume.write(file, 0, memoryview(bytes([count % 251]) * length), False)
+                volume.write(file, 0, memoryview(bytes([count % 251]) * length), False, False)
             volume.rename(ROOT, b"%d" % (count - 1), ROOT, b"%d" % count, 0)
 
     writer = threading.Thread(target=work)

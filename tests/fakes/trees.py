@@ -78,9 +78,7 @@ class MemoryTree:
     def make(self, parent: int, name: bytes, mode: int, device: int, target: bytes, who: Who, exclusive: bool) -> Attr:
         above = self._directory(parent)
         if name in above.entries:
-            if exclusive or not stat.S_ISREG(self._of(above.entries[name]).mode):
-                raise _error(errno.EEXIST)
-            return self.attr(above.entries[name])
+            raise _error(errno.EEXIST if exclusive else errno.ESTALE)
         self._next += 1
         made = _Object(mode, who, device, target, 2 if stat.S_ISDIR(mode) else 1, parent)
         self._objects[self._next] = made
@@ -176,7 +174,7 @@ class MemoryTree:
     def read(self, number: int, offset: int, size: int) -> bytes:
         return bytes(self._of(number).data[offset : offset + size])
 
-    def write(self, number: int, offset: int, data: memoryview, kill: bool) -> int:
+    def write(self, number: int, offset: int, data: memoryview, kill: bool, late: bool) -> int:
         content = self._of(number).data
         content += bytes(max(0, offset - len(content)))
         content[offset : offset + len(data)] = data
@@ -192,7 +190,7 @@ class MemoryTree:
         return offset if whence == os.SEEK_DATA else size
 
     def copy(self, source: int, start: int, number: int, offset: int, length: int) -> int:
-        return self.write(number, offset, memoryview(self.read(source, start, length)), False)
+        return self.write(number, offset, memoryview(self.read(source, start, length)), False, False)
 
     def sync(self, number: int) -> None:
         self.synced += 1

@@ -53,10 +53,14 @@ CALLS: list[tuple[Opcode, bytes, str, list[Any], Any, bytes, Reply]] = [
     ),
     (Opcode.READ, kernel.reading(5, 9), "read", [7, 5, 9], None, b"content", fusereplies.data(0, b"content")),
     (Opcode.READ, kernel.reading(0, 4096), "read", [7, 0, 4096], None, b"", fusereplies.data(0, b"")),
-    (Opcode.WRITE, kernel.write(5, b"content"), "write", [7, 5, False], 7, b"", fusereplies.written(0, 7)),
+    (Opcode.WRITE, kernel.write(5, b"content"), "write", [7, 5, False, False], 7, b"", fusereplies.written(0, 7)),
     (
-        Opcode.WRITE, kernel.write(5, b"content", int(WriteFlag.KILL_SUIDGID)), "write", [7, 5, True], 3, b"",
+        Opcode.WRITE, kernel.write(5, b"content", int(WriteFlag.KILL_SUIDGID)), "write", [7, 5, True, False], 3, b"",
         fusereplies.written(0, 3),
+    ),
+    (
+        Opcode.WRITE, kernel.write(5, b"content", int(WriteFlag.CACHE)), "write", [7, 5, False, True], 7, b"",
+        fusereplies.written(0, 7),
     ),
     (Opcode.STATFS, b"", "room", [], Room(40960, 20480, 100, 99), b"", ROOM),
     (Opcode.FSYNC, kernel.FSYNC, "sync", [7], None, b"", DONE),

@@ -38,7 +38,7 @@ def tree_of(uid: int) -> MemoryTree:
     """A tree with one file that says whose it is."""
     tree = MemoryTree(Who(f"{uid}@home", f"{uid}@home"))
     number = tree.make(ROOT, b"file", FILE, 0, b"", Who("x@home", "x@home"), True).number
-    tree.write(number, 0, memoryview(b"of %d" % uid), False)
+    tree.write(number, 0, memoryview(b"of %d" % uid), False, False)
     return tree
 
 

@@ -131,6 +131,8 @@ class Mounted:
         if attendance is None:
             attendance = Attendance({Which.VOLUME: tree, Which.IPFS: tree})
             self._attendances.append(attendance)
+        else:  # one connection after the other, as an agent does it
+            self._agents[-1][1].join(SECONDS)
         sock, incoming = self.connect(uid), Incoming()
         welcome = greet(sock, incoming)
         assert welcome.epoch == EPOCH

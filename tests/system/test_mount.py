@@ -313,6 +313,21 @@ def test_all_is_there_when_it_is_mounted_again(machine: Host, alice: Dweller) ->
         assert alice.do(lambda: os.getxattr(spot / "file", "user.name")) == b"value"
 
 
+def test_what_a_command_put_there_before_is_the_owners_in_a_mount_with_a_realm(machine: Host) -> None:
+    first = machine.dweller("first")
+    first.hold("mkdir", "/hold/me/dir")
+    with mount(machine, 'realm = "family"\n') as one:
+        top = one.of(first)
+
+        def work() -> list[tuple[int, int]]:
+            (top / "dir" / "new").write_bytes(b"")
+            return [(path.lstat().st_uid, path.lstat().st_gid) for path in (top, top / "dir", top / "dir" / "new")]
+
+        assert first.do(work) == [(first.person.uid, first.person.gid)] * 3
+        first.hold("mkdir", "/hold/me/later")
+        assert first.do(lambda: (top / "later").lstat().st_uid) == first.person.uid
+
+
 # ── what is refused ──
 
 

@@ -16,7 +16,7 @@ from commonhold.volume import settling
 from commonhold.volume.tables import Tables
 from commonhold.volume.volume import Volume
 from tests.fakes.vault import MemoryVault
-from tests.volume.volumes import ALICE, FILE, Place, content, names, write
+from tests.volume.volumes import Place, content, names, open_or_make, write
 
 KIB = 1 << 10
 State = dict[bytes, bytes]
@@ -27,7 +27,7 @@ def files(volume: Volume) -> State:
 
 
 def number(volume: Volume, name: bytes) -> int:
-    return volume.make(ROOT, name, FILE, 0, b"", ALICE, False).number
+    return open_or_make(volume, name)
 
 
 def fill(name: bytes, offset: int, length: int, byte: int) -> Callable[[Volume], None]:

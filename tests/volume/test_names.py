@@ -90,12 +90,14 @@ def test_what_is_no_object_is_refused(volume: Volume) -> None:
     assert names(volume) == []
 
 
-def test_a_file_that_may_be_there_is_given_as_it_is(volume: Volume) -> None:
-    file = make(volume, b"f")
-    assert volume.make(ROOT, b"f", 0o100600, 0, b"", BOB, False) == file
-    make(volume, b"d", DIRECTORY)
-    refused(errno.EEXIST, lambda: volume.make(ROOT, b"d", FILE, 0, b"", BOB, False))
-    refused(errno.EEXIST, lambda: volume.make(ROOT, b"f", FILE, 0, b"", BOB, True))
+def test_who_found_a_name_free_that_is_taken_by_now_is_to_look_again(volume: Volume) -> None:
+    """It may be no file, or none of theirs; and the one that is there is to be emptied only by who may write it."""
+    for name, kind in ((b"f", FILE), (b"d", DIRECTORY)):
+        made = make(volume, name, kind)
+        refused(errno.ESTALE, lambda name=name: volume.make(ROOT, name, FILE, 0, b"", BOB, False))  # type: ignore[misc]
+        refused(errno.EEXIST, lambda name=name: volume.make(ROOT, name, FILE, 0, b"", BOB, True))  # type: ignore[misc]
+        assert volume.lookup(ROOT, name) == made
+    assert volume.make(ROOT, b"new", FILE, 0, b"", BOB, False).owner == BOB.owner
 
 
 def test_a_directory_with_the_set_group_id_bit_hands_its_group_down(volume: Volume) -> None:
@@ -289,7 +291,7 @@ def test_set_id_bits_end_when_a_stranger_writes(volume: Volume, how: str) -> Non
         name = b"kill" if kill else b"keep"
         file = volume.make(ROOT, name, 0o106755, 0, b"", ALICE, True).number
         if how == "write":
-            volume.write(file, 0, memoryview(b"x"), kill)
+            volume.write(file, 0, memoryview(b"x"), kill, False)
         elif how == "truncate":
             volume.change(file, Change(size=3, kill=kill))
         else:
@@ -299,7 +301,7 @@ def test_set_id_bits_end_when_a_stranger_writes(volume: Volume, how: str) -> Non
 
 def test_set_id_bits_end_where_nobody_says_whose_doing_it_is(volume: Volume) -> None:
     source = make(volume, b"source").number
-    volume.write(source, 0, memoryview(b"content"), False)
+    volume.write(source, 0, memoryview(b"content"), False, False)
     steps: list[Callable[[int], object]] = [
         lambda to: volume.copy(source, 0, to, 0, 7),
         lambda to: volume.allocate(to, 0, 10, 0),
@@ -314,7 +316,7 @@ def test_set_id_bits_end_where_nobody_says_whose_doing_it_is(volume: Volume) -> 
 def test_writing_and_truncating_change_times(volume: Volume) -> None:
     file = make(volume, b"f").number
     for step in (
-        lambda: volume.write(file, 0, memoryview(b"x"), False),
+        lambda: volume.write(file, 0, memoryview(b"x"), False, False),
         lambda: volume.open(file, True, False),
         lambda: volume.change(file, Change(size=0)),
         lambda: volume.allocate(file, 0, 10, 0),
@@ -323,6 +325,15 @@ def test_writing_and_truncating_change_times(volume: Volume) -> None:
         step()
         after = volume.attr(file)
         assert after.modified == after.changed > before.changed and after.accessed == before.accessed
+
+
+def test_what_a_kernel_writes_late_has_the_times_that_it_says(volume: Volume) -> None:
+    file = make(volume, b"f").number
+    before = volume.change(file, Change(modified=7, changed=9))
+    assert volume.write(file, 0, memoryview(b"late"), True, True) == 4
+    after = volume.attr(file)
+    assert (after.modified, after.changed) == (7, 9) and after.size == before.size + 4
+    assert volume.read(file, 0, 9) == b"late"
 
 
 def test_reading_changes_the_time_of_access_now_and_then(place: Place, volume: Volume) -> None:
@@ -473,7 +484,7 @@ def test_offsets_and_values_that_cannot_be_are_refused(volume: Volume) -> None:
         refused(errno.EOPNOTSUPP, lambda mode=mode: volume.allocate(file, 0, 1, mode))  # type: ignore[misc]
     refused(errno.EFBIG, lambda: write(volume, file, 1 << 64, b"x"))
     refused(errno.ENXIO, lambda: volume.seek(file, 1 << 64, 3))
-    assert volume.write(file, 100, memoryview(b""), False) == 0
+    assert volume.write(file, 100, memoryview(b""), False, False) == 0
     assert volume.attr(file).size == 1
 
 

@@ -64,10 +64,18 @@ def make(volume: Volume, name: bytes, mode: int = FILE, parent: int = ROOT, targ
     return volume.make(parent, name, mode, 0, target, ALICE, True)
 
 
+def open_or_make(volume: Volume, name: bytes) -> int:
+    """As open(2) with O_CREAT does it: a file of the root's."""
+    try:
+        return volume.lookup(ROOT, name).number
+    except FileNotFoundError:
+        return make(volume, name).number
+
+
 def write(volume: Volume, number: int, offset: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        done = volume.write(number, offset, view, False)
+        done = volume.write(number, offset, view, False, False)
         offset, view = offset + done, view[done:]
 
 

@@ -16,7 +16,7 @@ from commonhold.blockstore.store import create as create_store
 from commonhold.trees import ROOT, Change
 from commonhold.volume.nodevault import NodeVault
 from commonhold.volume.volume import Volume, create
-from tests.volume.volumes import ALICE, FILE, content, names, write
+from tests.volume.volumes import content, names, open_or_make, write
 
 SECRET = bytes(range(32))
 Files = dict[bytes, tuple[int, int]]  # by name: the size, and the step that wrote it
@@ -57,7 +57,7 @@ def take(volume: Volume, step: Step) -> None:
     """Do a step to a volume. A file's bytes are the number of the step that wrote it, again and again."""
     there = step.name in names(volume)
     if step.what == "write":
-        number = volume.make(ROOT, step.name, FILE, 0, b"", ALICE, False).number
+        number = open_or_make(volume, step.name)
         volume.change(number, Change(size=0))
         write(volume, number, 0, step.at.to_bytes(4, "big") * (step.size // 4))
     elif step.what == "remove" and there:

@@ -128,7 +128,7 @@ class Frozen:
         """EROFS."""
         refuse(errno.EROFS)
 
-    def write(self, number: int, offset: int, data: memoryview, kill: bool) -> int:
+    def write(self, number: int, offset: int, data: memoryview, kill: bool, late: bool) -> int:
         """EROFS."""
         refuse(errno.EROFS)
 

@@ -45,13 +45,16 @@ class Own:
         return self._volume
 
     def volume(self, owner: str | None = None) -> Volume:
-        """The volume, opened if it is not. One that is not there yet is made for its owner. BUSY, DENIED."""
+        """The volume, opened if it is not. One that is not there yet is made for its owner; one that was made before
+        its host had a realm comes to be of the owner's. BUSY, DENIED."""
         with self._lock:
             if self._volume is None:
                 if not (self.state / tables.FILE).exists():
                     create(self.state, owner or self._owner(), self._node)
                 vault = partial(NodeVault, self.store, self.secret())
                 self._volume = Volume(self.state, self._node, vault)
+            if owner is not None:
+                _move_in(self._volume, owner)
             return self._volume
 
     def _owner(self) -> str:
@@ -101,3 +104,11 @@ class Own:
             volume, self._volume = self._volume, None
         if volume is not None:
             volume.close()
+
+
+def _move_in(volume: Volume, owner: str) -> None:
+    """A tree of `NAME@local` whose owner is NAME elsewhere was made before this host had a realm: it has that one now.
+    Any other difference is another owner's."""
+    name, _, realm = owner.rpartition("@")
+    if realm != REALM and volume.attr(ROOT).owner == f"{name}@{REALM}":
+        volume.rename_realm(REALM, realm)

@@ -180,7 +180,7 @@ class Putter:
     def _write(self, number: int, at: int, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            done = self._changes.volume.write(number, at, view, False)
+            done = self._changes.volume.write(number, at, view, False, False)
             at, view = at + done, view[done:]
         self._watcher.bytes(len(data))
 

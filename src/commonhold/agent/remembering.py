@@ -1,7 +1,8 @@
 """What objects of a volume became in the last snapshot, so that what has not changed is not read again.
 
-A cache: losing it costs time only. A file is known by when it was last changed, and noted only if it had been left
-alone for a moment by then; a directory by what is in it.
+A cache: losing it costs time only. A file is known by when it was last changed and by the last block that it got, as
+what a kernel writes late leaves its times alone; and noted only if it had been left alone for a moment by then. A
+directory is known by what is in it.
 """
 
 import os

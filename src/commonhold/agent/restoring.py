@@ -208,7 +208,7 @@ class Restorer:
         at = extent.offset
         self._watcher.bytes(len(view))
         while view:
-            done = self._changes.volume.write(number, at, view, False)
+            done = self._changes.volume.write(number, at, view, False, False)
             at, view = at + done, view[done:]
 
 

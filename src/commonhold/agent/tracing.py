@@ -110,7 +110,7 @@ class Tracer:
 
     def _file(self, row: Object) -> Woven:
         self.size += row.size
-        stamp = b"%d %d" % (row.changed, row.size)
+        stamp = b"%d %d %d" % (row.changed, row.size, self._point.newest(row.number) if row.held else 0)
         known = self._memory.find(row.number, stamp)
         if known is not None:
             self._loom.keep(known.blocks)

@@ -64,6 +64,7 @@ WANTED = int(
 _KEEP_DIRECTORY = Opened(0, int(OpenFlag.KEEP_CACHE | OpenFlag.CACHE_DIR))
 _FRESH = Opened(0, 0)
 _WRITE_KILL, _OPEN_KILL = int(WriteFlag.KILL_SUIDGID), int(OpenInFlag.KILL_SUIDGID)
+_WRITE_LATE = int(WriteFlag.CACHE)
 _FLOCK, _FLOCK_UNLOCK = int(LockFlag.FLOCK), int(ReleaseFlag.FLOCK_UNLOCK)
 
 
@@ -250,7 +251,8 @@ class Desk:
         self.agents.call(request, "read", (request.nodeid & MAX_NUMBER, body.offset, size), as_data, size)
 
     def _write(self, request: Request, body: Any) -> None:
-        given = (request.nodeid & MAX_NUMBER, body.offset, bool(body.write_flags & _WRITE_KILL))
+        flags = body.write_flags
+        given = (request.nodeid & MAX_NUMBER, body.offset, bool(flags & _WRITE_KILL), bool(flags & _WRITE_LATE))
         self.agents.call(request, "write", given, as_count, len(body.data), body.data)
 
     def _flush(self, request: Request, body: Any) -> None:

@@ -43,9 +43,7 @@ class Names(Committing):
                 raise fault(errno.EINVAL)
             found = self._tables.found(parent, name) if name else None
             if found is not None:
-                if exclusive or kind != S_IFREG or found.mode & S_IFMT != S_IFREG:
-                    raise fault(errno.EEXIST)
-                return self._attr(found)
+                raise fault(errno.EEXIST if exclusive else errno.ESTALE)
             _check_kind(kind, name, target)
             bits, lists = self._lists_for(above, mode, who)
             made = self._make(above, name, mode & 0o177000 | bits, device, target, self._whose(who, above))

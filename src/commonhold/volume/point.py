@@ -49,6 +49,11 @@ class Point(Tables):
             at = start + length
         return found
 
+    def newest(self, number: int) -> int:
+        """The last block that a file got; 0 if it has none. Whatever is written to it has a block that is newer."""
+        found = self.db.execute("select max(block) from extent where object = ?", (number,)).fetchone()[0]
+        return found or 0
+
     def whole(self, number: int, start: int, stop: int) -> Sealed | None:
         """The stored block whose content is a file's bytes of a range, all of it; None if there is none."""
         match self.extents.within(number, start, stop):

@@ -229,6 +229,22 @@ class Tables:
         """Who has a number."""
         return self._names[number]
 
+    def principals(self) -> list[str]:
+        """All that are known."""
+        return list(self._principals)
+
+    def rename_principal(self, old: str, new: str) -> None:
+        """Have a principal be another one from now on. What both of them have is the other's, if that is known."""
+        number, other = self._principals[old], self._principals.get(new)
+        if other is None:
+            self.db.execute("update principal set name = ? where number = ?", (new, number))
+            del self._principals[old]
+            self._remember(number, new)
+            return
+        for column in ("owner", "grp"):
+            self.db.execute(f"update object set {column} = ? where {column} = ?", (other, number))
+        self._rows.clear()
+
     # ── objects ──
 
     def object(self, number: int) -> Object | None:
@@ -332,6 +348,10 @@ class Tables:
     def xattrs(self, number: int) -> list[tuple[bytes, int]]:
         """Names, and the lengths of the values."""
         return self.db.execute("select name, length(value) from xattr where object = ?", (number,)).fetchall()
+
+    def all_of(self, name: bytes) -> list[tuple[int, bytes]]:
+        """The objects that have an attribute, and its values."""
+        return self.db.execute("select object, value from xattr where name = ?", (name,)).fetchall()
 
     def set_xattr(self, number: int, name: bytes, value: bytes) -> None:
         """Set a value."""

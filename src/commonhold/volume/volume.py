@@ -9,8 +9,8 @@ from pathlib import Path
 from commonhold.errors import HoldError, Kind
 from commonhold.trees import ROOT, Room
 from commonhold.volume import tables
-from commonhold.volume.adopting import Adopting
 from commonhold.volume.clock import KernelClock
+from commonhold.volume.realms import Realms
 from commonhold.volume.tables import Object, Tables
 from commonhold.volume.vault import Vault
 
@@ -25,7 +25,7 @@ def create(directory: Path, owner: str, node: str, clock: Callable[[], int] = ti
     tables.create(directory / tables.FILE, meta, root, owner)
 
 
-class Volume(Adopting):
+class Volume(Realms):
     """A `trees.Tree`. `clock` gives nanoseconds since 1970, the kernel's if it is not given.
 
     Whoever has it calls `commit` a while after `dirty_since`, `settle` now and then, and `close`. Safe from many

@@ -29,7 +29,7 @@ class Writing(Reading):
                 row = self._file(number)
                 self._tables.save(self._resize(row, 0, self._now(), kill))
 
-    def write(self, number: int, offset: int, data: memoryview, kill: bool) -> int:
+    def write(self, number: int, offset: int, data: memoryview, kill: bool, late: bool) -> int:
         """See `trees.Tree`."""
         data = data[:_WRITE_MOST]
         with self._held:
@@ -46,7 +46,8 @@ class Writing(Reading):
             if row.held:
                 row = row._replace(held=row.held - self._extents.cut(number, offset, stop))
             mode = without_set_id(row.mode) if kill else row.mode
-            self._tables.save(row._replace(mode=mode, size=max(row.size, stop), modified=now, changed=now))
+            row = row._replace(mode=mode, size=max(row.size, stop))
+            self._tables.save(row if late else row._replace(modified=now, changed=now))
             before = self._unstored.size(number)
             pieces = self._unstored.write(number, offset, data)
             if pieces.size > before and self._refusal is None:
