@@ -29,7 +29,7 @@ from commonhold.mount.replies import Ids, Lied
 from commonhold.mount.slots import Slots
 
 _BUFFER = (1 << 20) + 8192
-_BATCH = 64  # requests taken before the agents are looked at
+_BATCH = 2  # requests taken before the agents are told of them: they work meanwhile
 _GREETING_SECONDS = 10.0
 _GREETING_MOST = 64  # who has not said hello yet
 _COMING_SECONDS = 30.0
@@ -162,13 +162,14 @@ class Worker:
     def call(self, uid: int, first: bytes, payload: Payload) -> None:
         """See `agents.Outside`."""
         agent = self._agents[uid]
-        if agent.quiet:
+        idle = agent.quiet
+        if idle:
             agent.quiet = False
             agent.since = time.monotonic()
         agent.out.add(first)
-        if payload:
+        if payload or idle:  # who has nothing to do may begin; the rest goes together
             self._send(agent, payload)
-        if not payload or agent.out.size > _QUEUE:
+        if not (payload or idle) or agent.out.size > _QUEUE:
             self._full.add(agent)
 
     def start(self, uid: int) -> None:
