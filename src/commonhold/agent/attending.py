@@ -22,6 +22,7 @@ from commonhold import __version__
 from commonhold.agent.holding import Holding
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.malformed import Malformed
+from commonhold.host.busypoll import BusyPoll
 from commonhold.host.saying import say
 from commonhold.ipc.treeframes import Broken, Frame, Incoming, Payload, head
 from commonhold.ipc.treewords import (
@@ -115,6 +116,7 @@ class Attendance:
     def serve(self, sock: socket.socket, incoming: Incoming) -> None:
         """Answer calls until the mount hangs up. Broken for what is none, OSError as it comes."""
         self._sock = sock
+        poll, now, later = BusyPoll(), partial(incoming.fill_now, sock), partial(incoming.fill, sock)
         try:
             while True:  # some calls may have come with the mount's first words
                 ready: list[Payload] = []
@@ -135,7 +137,7 @@ class Attendance:
                     self._send(ready, sock)
                 if self._changes != before:
                     self._touched()
-                if not incoming.fill(sock):
+                if not poll.wait(now, later):
                     return
         finally:
             with self._sending:

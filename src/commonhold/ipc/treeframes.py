@@ -49,7 +49,7 @@ class Incoming:
         self._start = 0
         self._end = 0
 
-    def fill(self, sock: socket.socket) -> int:
+    def fill(self, sock: socket.socket, flags: int = 0) -> int:
         """Receive what there is; 0 when the other end has hung up. What was taken is no longer good."""
         if self._start == self._end:
             self._start = self._end = 0
@@ -57,9 +57,16 @@ class Incoming:
             left = self._end - self._start
             self._view[:left] = self._view[self._start : self._end]
             self._start, self._end = 0, left
-        count = sock.recv_into(self._view[self._end :])
+        count = sock.recv_into(self._view[self._end :], 0, flags)
         self._end += count
         return count
+
+    def fill_now(self, sock: socket.socket) -> int | None:
+        """The same, if there is anything by now."""
+        try:
+            return self.fill(sock, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
 
     def frames(self) -> Iterator[Frame]:
         """Take every frame that is whole. Broken where there is none."""

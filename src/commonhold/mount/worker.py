@@ -10,6 +10,7 @@ import select
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from commonhold.formats import fusenotices
 from commonhold.formats.fusereplies import Payload, Reply
 from commonhold.formats.malformed import Malformed
 from commonhold.host import sockets
+from commonhold.host.busypoll import BusyPoll
 from commonhold.host.saying import say
 from commonhold.ipc.peer import credentials
 from commonhold.ipc.treeframes import Broken, Incoming, Outgoing, head
@@ -102,8 +104,13 @@ class Worker:
             self.reply(fusenotices.resend())
         self._keeper.send(b"R")
         patience = _LOOK_SECONDS
+        poll = BusyPoll()
+
+        def now() -> list[tuple[int, int]] | None:
+            return self._poll.poll(0) or None
+
         while True:
-            ready = self._poll.poll(patience)
+            ready = poll.wait(now, partial(self._poll.poll, patience))
             patience = _LOOK_SECONDS if ready else self._patience()
             for fd, events in ready:
                 if fd == self._device:
