@@ -84,6 +84,7 @@ class Mount:
         self.calls: list[Call] = []
         self.starts: list[int] = []
         self.told: list[Reply] = []
+        self.alive = False  # whoever asks, whatever signal they get
         self._unique = 0
         for uid in there:
             self.agents.arrived(uid)
@@ -108,6 +109,9 @@ class Mount:
 
     def tell(self, notice: Reply) -> None:
         self.told.append(notice)
+
+    def ending(self, thread: int) -> bool:
+        return not self.alive
 
     # ── what happens to it ──
 

@@ -10,9 +10,12 @@ ALICE, BOB, CAROL, PUBLIC, STRANGER = 1000, 1001, 1002, 990, 4711
 SHIFT = 48
 
 
+GONE = (1 << 31) - 1  # no process has such a number
+
+
 def request(opcode: int, body: bytes = b"", node: int = 1, uid: int = ALICE, unique: int = 8) -> bytes:
     """A request with a sound header."""
-    return struct.pack("<IIQQIIIH2x", HEADER + len(body), opcode, unique, node, uid, uid, 77, 0) + body
+    return struct.pack("<IIQQIIIH2x", HEADER + len(body), opcode, unique, node, uid, uid, GONE, 0) + body
 
 
 def init(major: int = 7, minor: int = 45, flags: int = (1 << 43) - 1) -> bytes:

@@ -163,6 +163,38 @@ def test_an_interrupted_call_has_from_one_look_to_the_next_to_be_done() -> None:
     assert len(mount.replies) == 3 and not mount.agents.asked(ALICE)
 
 
+def test_who_lives_on_after_a_signal_waits_as_for_a_disk_until_it_is_done_or_they_are_killed() -> None:
+    mount = Mount(ALICE)
+    mount.alive = True
+    done, killed = remove(mount), remove(mount)
+    coming = remove(mount, BOB)
+    for unique in (done, killed, coming):
+        interrupt(mount, unique)
+    for _ in range(5):
+        mount.agents.look()
+    assert not mount.replies
+    mount.answer(ALICE, done)
+    mount.alive = False
+    mount.agents.look()
+    assert mount.replies == [
+        (done, Answer(0, b"")), (killed, Answer(errno.EINTR, b"")), (coming, Answer(errno.EINTR, b""))
+    ]  # fmt: skip
+    mount.agents.arrived(BOB)
+    assert not [call for call in mount.calls if call.uid == BOB]
+    mount.answer(ALICE, killed)  # too late, and no lie
+    for _ in range(2):
+        mount.agents.look()
+    assert len(mount.replies) == 3
+
+
+def test_nobody_waits_for_a_lock_after_a_signal_wherever_the_agent_is() -> None:
+    mount = Mount()
+    mount.alive = True
+    unique = mount.ask(Opcode.SETLKW, kernel.LOCK, mount.node(ALICE, 7))
+    interrupt(mount, unique)
+    assert mount.only(unique).errno == errno.EINTR
+
+
 def test_what_nobody_asked_can_be_interrupted_and_nothing_comes_of_it() -> None:
     mount = Mount(ALICE)
     unique = remove(mount)

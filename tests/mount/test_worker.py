@@ -1,9 +1,12 @@
 """The worker between a kernel and many agents: each is served by its own, and none keeps another waiting."""
 
 import errno
+import os
+import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -335,6 +338,31 @@ def test_a_call_that_takes_too_long_can_be_interrupted(mounted: Mounted) -> None
     mounted.send(Opcode.INTERRUPT, kernel.interrupt(asked))
     assert mounted.answers(asked)[asked].errno == errno.EINTR
     slow.close()
+
+
+def test_who_is_killed_ends_and_who_gets_another_signal_does_not(mounted: Mounted) -> None:
+    ending = mounted.line.worker.ending
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGUSR1, lambda *_: os.write(writing, b"x"))
+        os.write(writing, b"x")
+        while True:
+            time.sleep(1)
+    try:
+        for _ in range(2):  # a signal that is handled
+            assert os.read(reading, 1) == b"x" and not ending(child)
+            os.kill(child, signal.SIGUSR1)
+        os.kill(child, signal.SIGSTOP)
+        os.waitpid(child, os.WUNTRACED)
+        os.kill(child, signal.SIGUSR1)  # one that waits
+        assert not ending(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reading)
+        os.close(writing)
+    assert ending(child)
 
 
 def test_of_what_an_agent_does_not_read_there_is_an_end(mounted: Mounted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,31 @@ def test_who_waits_for_an_agent_that_hangs_can_be_killed(mounted: Mount, alice: 
     assert alice.do((spot / "file").read_bytes) == b"x"
 
 
+def test_who_gets_a_signal_and_lives_on_waits_as_for_a_disk(alice: Dweller, spot: Path) -> None:
+    """Programs do not expect that asking after a file is interrupted; some send themselves signals all the time."""
+
+    def ask() -> tuple[int, object]:
+        came = []
+        signal.signal(signal.SIGALRM, lambda *_: came.append(1))
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        try:
+            found = outcome((spot / "absent").stat)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return len(came), found
+
+    agent = alice.agent
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        asking = alice.start(ask)
+        time.sleep(3)
+        assert asking.goes_on()
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    came, found = alice.host.result(asking)
+    assert came and found == "ENOENT"
+
+
 def test_an_agent_that_is_killed_comes_again_with_all_that_was_on_disk(
     mounted: Mount, alice: Dweller, bob: Dweller, spot: Path
 ) -> None:

@@ -51,6 +51,10 @@ class Outside(Protocol):
         """Tell the kernel what it did not ask for."""
         ...
 
+    def ending(self, thread: int) -> bool:
+        """Whether a thread has been killed, and ends as soon as it is answered; also where nobody can tell."""
+        ...
+
 
 class Refused(Exception):
     """What the kernel asks is refused, with an errno."""
@@ -63,10 +67,13 @@ class Refused(Exception):
 class _Asked:
     """A call under way."""
 
-    __slots__ = ("call", "context", "finish", "first", "payload", "unique")
+    __slots__ = ("call", "context", "finish", "first", "payload", "thread", "unique")
 
-    def __init__(self, unique: int, call: Call, finish: Finish, context: Any, first: bytes, payload: Payload) -> None:
-        self.unique = unique
+    def __init__(
+        self, request: Request, call: Call, finish: Finish, context: Any, first: bytes, payload: Payload
+    ) -> None:
+        self.unique = request.unique
+        self.thread = request.pid  # whose request it is
         self.call = call
         self.finish = finish
         self.context = context
@@ -120,7 +127,7 @@ class Agents:
         agent = self._agents.get(uid)
         if agent is None:
             agent = self._agents[uid] = _Agent()
-        asked = _Asked(unique, call, finish, context, first, payload)
+        asked = _Asked(request, call, finish, context, first, payload)
         if agent.there:
             self._send(uid, agent, id_, asked)
             return
@@ -156,14 +163,15 @@ class Agents:
                 self.tell(slot << SHIFT, "forget", (numbers[start : start + _MAX_FORGOTTEN],))
 
     def interrupt(self, unique: int) -> None:
-        """Nobody waits for a request any more. What waits for an agent that is not there yet ends now; what an agent
-        does, unless it is done soon (`look`)."""
+        """Who waits for a request has got a signal. If they end of it, what waits for an agent that is not there yet
+        ends now; what an agent does, unless it is done soon (`look`). If they don't, they wait on, as for a disk; but
+        nobody waits for a lock after a signal."""
         id_ = unique & ~UNIQUE_RESEND
         for agent in self._agents.values():
-            asked = agent.waiting.pop(id_, None)
+            asked = agent.waiting.get(id_)
             if asked is not None:
-                agent.kept -= len(asked.payload)
-                self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
+                if not self._end(agent, id_, asked):
+                    self._interrupted.append((agent, id_))
             elif id_ in agent.patient:
                 self._interrupted.append((agent, id_))
                 self.tell(agent.patient[id_].context << SHIFT, "interrupt", (id_,))
@@ -174,10 +182,22 @@ class Agents:
         """End what was to be ended when we looked last, and is not done yet. Whoever was to be killed can die then."""
         late, self._late, self._interrupted = self._late, self._interrupted, []
         for agent, id_ in late:
-            asked = agent.asked.pop(id_, None) or agent.patient.pop(id_, None)
-            if asked is not None:
-                agent.abandoned.add(id_)
-                self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
+            asked = agent.waiting.get(id_) or agent.asked.get(id_) or agent.patient.get(id_)
+            if asked is not None and not self._end(agent, id_, asked):
+                self._late.append((agent, id_))
+
+    def _end(self, agent: _Agent, id_: int, asked: _Asked) -> bool:
+        """Answer whoever has been killed, or waits for a lock; whether they were answered."""
+        if asked.finish is not as_locked and not self._outside.ending(asked.thread):
+            return False
+        if agent.waiting.pop(id_, None) is not None:
+            agent.kept -= len(asked.payload)
+        else:
+            agent.asked.pop(id_, None)
+            agent.patient.pop(id_, None)
+            agent.abandoned.add(id_)
+        self._outside.reply(fusereplies.error(asked.unique, errno.EINTR))
+        return True
 
     # ── whether they are there ──
 

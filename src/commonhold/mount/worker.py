@@ -7,6 +7,7 @@ gave it. One that is killed is replaced, and the kernel sends again what was not
 import errno
 import os
 import select
+import signal
 import socket
 import time
 from contextlib import suppress
@@ -40,6 +41,8 @@ _PAUSE_MOST = 30.0  # seconds until one that did not come is sent for again; hal
 _LOOK_SECONDS = 1.0  # between two looks whether somebody is to be given up
 _SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
 _QUEUE = 640 << 20  # bytes that wait for one agent: more than the kernel writes behind at once
+_PENDING = ("SigPnd:", "ShdPnd:")
+_KILL = 1 << signal.SIGKILL - 1
 _HELLO = msgspec.msgpack.Decoder(Hello)
 
 
@@ -194,6 +197,14 @@ class Worker:
     def tell(self, notice: Reply) -> None:
         """See `agents.Outside`."""
         self._notices.tell(notice)
+
+    def ending(self, thread: int) -> bool:
+        """See `agents.Outside`. Source: proc(5), status. What ends a process is a SIGKILL to each of its threads."""
+        try:
+            with open(f"/proc/{thread}/status") as status:
+                return any(int(line.split()[1], 16) & _KILL for line in status if line.startswith(_PENDING))
+        except OSError:  # it is not there any more, or not for us to see
+            return True
 
     def _send(self, agent: _Connection, payload: Payload = b"") -> None:
         """Send what can be sent at once; the rest goes when there is room."""
