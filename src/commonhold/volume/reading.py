@@ -1,5 +1,6 @@
 """Reading a volume's files: what is not stored yet, what lies in the tables, what lies in blocks. See `trees.Tree`."""
 
+import contextlib
 import errno
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ from commonhold.errors import HoldError, Kind
 from commonhold.trees import MAX_SIZE, SEEK_DATA, SEEK_HOLE
 from commonhold.volume.attributes import Attributes
 from commonhold.volume.faults import fault, from_hold
+from commonhold.volume.journal import Did
 from commonhold.volume.pieces import CHUNK
 from commonhold.volume.tables import Object
 from commonhold.volume.vault import Sealed
@@ -94,12 +96,15 @@ class Reading(Attributes):
                 found.sort()
         return found
 
+    def access(self, number: int) -> None:
+        """A file is read, as a mount with relatime has it."""
+        with self._held:
+            self._accessed(self._file(number))
+
     def _accessed(self, row: Object) -> None:
-        """As a mount with relatime has it."""
-        now = self._clock()
-        if row.accessed <= max(row.modified, row.changed) or now - row.accessed >= _DAY:
-            self._now()
-            self._tables.save(row._replace(accessed=now))
+        if is_old(row, self._clock() if self._again is None else self._again.time):
+            with contextlib.suppress(OSError):  # a full disk keeps nobody from reading
+                self._tables.save(row._replace(accessed=self._now(Did.ACCESS, row.number)))
 
     # ── what comes next ──
 
@@ -162,6 +167,11 @@ class Reading(Attributes):
                     offset = max(offset, stop)
             if offset == before:
                 return offset
+
+
+def is_old(row: Object, now: int) -> bool:
+    """Whether it is to be noted that a file was read."""
+    return row.accessed <= max(row.modified, row.changed) or now - row.accessed >= _DAY
 
 
 def _joined(parts: list[Part], start: int, stop: int) -> bytes:
