@@ -78,7 +78,7 @@ def greet(sock: socket.socket, incoming: Incoming) -> Welcome:
 
 class Attendance:
     """Serves one mount, as long as its epoch is the same. `client` is what it is called among those that have locks;
-    `touched` is told when something may have changed."""
+    `touched` is told when something may have changed; of `orphans` a mount is asked whether it knows them still."""
 
     def __init__(
         self,
@@ -86,10 +86,12 @@ class Attendance:
         touched: Callable[[], None] = lambda: None,
         locks: Holding | None = None,
         client: str = "",
+        orphans: Callable[[], list[int]] = list,
     ) -> None:
         self._touched = touched
         self._locks = locks
         self._client = client
+        self._orphans = orphans
         self._trees = {int(which): tree for which, tree in trees.items()}
         self._calls = {
             which: {call.number: getattr(tree, call.name) for call in CALLS if not call.lock}
@@ -116,6 +118,8 @@ class Attendance:
         """Answer calls until the mount hangs up. Broken for what is none, OSError as it comes."""
         self._sock = sock
         try:
+            for number in self._orphans():
+                self.nameless(number)
             while True:  # some calls may have come with the mount's first words
                 ready: list[Payload] = []
                 size, before = 0, self._changes

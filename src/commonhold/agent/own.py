@@ -51,8 +51,17 @@ class Own:
                 if not (self.state / tables.FILE).exists():
                     create(self.state, owner or self._owner(), self._node)
                 vault = partial(NodeVault, self.store, self.secret())
-                self._volume = Volume(self.state, self._node, vault)
+                self._volume = Volume(self.state, self._node, vault, keep_orphans=True)
+                if self._volume.dirty_since is not None:
+                    self.object(ROOT)  # by a process that died: whoever commits what is changed is to hear of it
             return self._volume
+
+    def orphans(self) -> list[int]:
+        """Objects of the open volume without a name, that nobody may need any more."""
+        try:
+            return [] if self._volume is None else self._volume.orphans()
+        except OSError:  # whoever asks for one of them is told
+            return []
 
     def _owner(self) -> str:
         try:
