@@ -64,6 +64,11 @@ class Place:
                 volume.abandon()
 
 
+def log(place: Place) -> Path:
+    """The file of its journal."""
+    return place.directory / "volume.log"
+
+
 def as_tree(volume: Volume) -> Tree:
     """What the type checker says: a volume is one."""
     return volume
