@@ -291,6 +291,31 @@ def test_a_long_journal_presses_and_who_writes_ends_it(
     assert content(place.crash(volume), file) == bytes([19]) * (CHUNK // 2)
 
 
+def test_a_disk_with_little_room_costs_commits_and_leaves_them_room(
+    place: Place, volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal must not take the room that the commit needs which would end it."""
+    free = 36 << 20
+
+    def fstatvfs(fd: int) -> os.statvfs_result:
+        left = max(0, free - log(place).stat().st_size)
+        return os.statvfs_result((1, 1, left, left, left, 1, 1, 1, 0, 255))
+
+    monkeypatch.setattr(os, "fstatvfs", fstatvfs)
+    file = make(volume, b"f").number
+    for n in range(20):
+        write(volume, file, n * CHUNK, bytes([n]) * CHUNK)
+        assert end(volume) < 5 * CHUNK
+    free = 0
+    volume.sync(0)
+    with pytest.raises(OSError, match="No space"):
+        for n in range(100):
+            volume.set_xattr(file, b"user.x", bytes([n]) * 65_000, 0)
+    free = 64 << 20
+    volume = place.crash(volume)
+    assert content(volume, file) == b"".join(bytes([n]) * CHUNK for n in range(20))
+
+
 def test_a_journal_that_no_commit_ends_is_full_at_last(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "MOST", CHUNK)
     file = make(volume, b"f").number
@@ -302,11 +327,11 @@ def test_a_journal_that_no_commit_ends_is_full_at_last(volume: Volume, monkeypat
 
 
 def test_the_file_is_no_longer_than_need_be(place: Place, volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "_KEPT", 4 * CHUNK)
+    monkeypatch.setattr(journal, "LONG", 4 * CHUNK)
     file = make(volume, b"f").number
-    for at in range(0, 10 * CHUNK, CHUNK):
+    for at in range(0, 7 * CHUNK, CHUNK):
         write(volume, file, at, bytes([1]) * CHUNK)
-    assert log(place).stat().st_size > 10 * CHUNK
+    assert log(place).stat().st_size > 7 * CHUNK
     volume.sync(0)
     assert log(place).stat().st_size == 4 * CHUNK
     volume.settle()

@@ -77,11 +77,12 @@ class Committing(Ground):
         """Whether a commit had better come at once: the journal has become long."""
         return self._journal.long
 
-    def _catch_up(self) -> None:
-        """Commit before more is written, if the journal is so long that nobody else seems to."""
-        if self._journal.too_long and not self._journal.gathers and self._again is None:
+    def _catch_up(self, size: int) -> None:
+        """Commit before so many bytes are written, if the journal is so long that nobody else seems to, or has no room
+        for them."""
+        if self._journal.too_long(size) and not self._journal.gathers and self._again is None:
             with self._committing:
-                if self._journal.too_long:
+                if self._journal.too_long(size):
                     self._commit(INLINE)
 
     def _send(self, loads: list[Load]) -> HoldError | None:

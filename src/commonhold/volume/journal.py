@@ -25,9 +25,10 @@ from commonhold.volume.extents import Adoption
 from commonhold.volume.faults import fault
 
 FILE = "volume.log"
-LONG = 256 << 20  # bytes after which a commit had better come at once
+LONG = 128 << 20  # bytes after which a commit had better come at once; they stay, as new pages are slower to write to
 MOST = 4 * LONG
-_KEPT = 64 << 20  # bytes that stay in the file: pages that are there are written to faster than new ones
+_LEFT = 32 << 20  # bytes that it leaves free on its disk: a commit needs some, and ends it
+_STEP = 1 << 20  # by which it looks for room
 _COPIED = 64 << 10  # bytes of a payload up to which one copy more is faster than two parts
 _SPARE = 1 << 20  # bytes that stay always: who removes something from a full disk is not refused
 
@@ -154,10 +155,20 @@ class Journal:
         """Whether a commit had better not wait."""
         return self._at > LONG
 
-    @property
-    def too_long(self) -> bool:
-        """Whether whoever writes had better wait for one."""
-        return self._at > 2 * LONG
+    def too_long(self, size: int) -> bool:
+        """Whether whoever writes so many bytes had better wait for one."""
+        return self._at > 2 * LONG or not self.has_room(size + _STEP)
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more have room in the file, or on its disk beside what a commit needs."""
+        stop = self._at + size
+        if stop <= self._length:
+            return True
+        free = os.fstatvfs(self._fd)
+        if stop > MOST or free.f_bavail * free.f_frsize < _LEFT + size:
+            return False
+        self._length = -(-stop // _STEP) * _STEP
+        return True
 
     def begin(self, commit: int) -> None:
         """All that was done is in that commit: begin anew behind it."""
@@ -165,14 +176,14 @@ class Journal:
         header = format_.pack_header(Header(self._volume, self._boot, commit, os.urandom(8)))
         self._header = self._first = header
         self._chain, self._at = header[: format_.SUM], 0
-        self._cut_to(_KEPT)
+        self._cut_to(LONG)
         self._write_first()
 
     def note(self, did: Did, time: int, next_: int, given: Sequence[Any], payload: Payload = b"") -> None:
         """Note what is about to be done. ENOSPC: nothing is noted."""
         said = format_.pack(self._chain, did, time, next_, _encode(given), payload, more=self._more)
         chain = said[: format_.SUM]
-        if self._at + len(said) + len(payload) > MOST:
+        if not self.has_room(len(said) + len(payload)):
             raise fault(errno.ENOSPC)
         if len(payload) > _COPIED or self._first:
             self._write(said, payload)

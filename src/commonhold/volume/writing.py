@@ -34,7 +34,7 @@ class Writing(Reading):
     def write(self, number: int, offset: int, data: memoryview, kill: bool) -> int:
         """See `trees.Tree`."""
         data = data[:_WRITE_MOST]
-        self._catch_up()
+        self._catch_up(len(data))
         with self._held:
             self._room_for(len(data))
             row = self._file(number)
