@@ -380,8 +380,8 @@ def test_who_tends_the_trees_is_told_of_changes_and_of_nothing_else(slow: Slow, 
 # ── notices ──
 
 
-def test_a_mount_is_asked_of_what_has_no_name_whenever_it_connects(tree: MemoryTree) -> None:
-    attendance = Attendance({Which.VOLUME: tree}, orphans=lambda: [5, 7])
+def test_a_mount_is_asked_of_what_a_death_left_without_a_name_whenever_it_connects(tree: MemoryTree) -> None:
+    attendance = Attendance({Which.VOLUME: tree}, orphans=[5, 7])
     for _ in range(2):
         with asking(attendance) as mount:
             found = mount.answers(2)

@@ -60,6 +60,7 @@ def test_what_a_process_that_died_has_left_is_committed_soon(state: Path, monkey
     monkeypatch.setattr(planting, "_COMMIT_SECONDS", 60.0)
     dead = plants_of(state)
     make(dead.own.volume(ME.owner), b"f")
+    left = make(dead.own.volume(), b"").number
     cast(Volume, dead.own.opened).abandon()
     dead.close()
     monkeypatch.setattr(planting, "_COMMIT_SECONDS", 0.01)
@@ -67,5 +68,7 @@ def test_what_a_process_that_died_has_left_is_committed_soon(state: Path, monkey
     try:
         volume = plants.own.volume()
         assert committed(volume, 20) and volume.lookup(1, b"f").links == 1
+        make(volume, b"")
+        assert plants.own.orphans == [left]  # and nothing that somebody is about to make
     finally:
         plants.close()

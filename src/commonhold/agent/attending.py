@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -78,7 +78,7 @@ def greet(sock: socket.socket, incoming: Incoming) -> Welcome:
 
 class Attendance:
     """Serves one mount, as long as its epoch is the same. `client` is what it is called among those that have locks;
-    `touched` is told when something may have changed; of `orphans` a mount is asked whether it knows them still."""
+    `touched` is told when something may have changed; of `orphans` the mount is asked whether it knows them still."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Attendance:
         touched: Callable[[], None] = lambda: None,
         locks: Holding | None = None,
         client: str = "",
-        orphans: Callable[[], list[int]] = list,
+        orphans: Sequence[int] = (),
     ) -> None:
         self._touched = touched
         self._locks = locks
@@ -118,7 +118,7 @@ class Attendance:
         """Answer calls until the mount hangs up. Broken for what is none, OSError as it comes."""
         self._sock = sock
         try:
-            for number in self._orphans():
+            for number in self._orphans:
                 self.nameless(number)
             while True:  # some calls may have come with the mount's first words
                 ready: list[Payload] = []
