@@ -380,6 +380,18 @@ def test_who_tends_the_trees_is_told_of_changes_and_of_nothing_else(slow: Slow, 
 # ── notices ──
 
 
+def test_a_mount_is_asked_of_what_a_death_left_without_a_name_whenever_it_connects(tree: MemoryTree) -> None:
+    attendance = Attendance({Which.VOLUME: tree}, orphans=[5, 7])
+    for _ in range(2):
+        with asking(attendance) as mount:
+            found = mount.answers(2)
+        assert [(said.id, said.code, said.body) for said in found] == [
+            (0, Notice.NAMELESS, encode([5])),
+            (0, Notice.NAMELESS, encode([7])),
+        ]
+    attendance.close()
+
+
 def test_a_notice_goes_to_the_mount_that_is_there(attendance: Attendance) -> None:
     attendance.object_changed(7)
     with asking(attendance) as mount:

@@ -19,6 +19,7 @@ from commonhold.formats import (
     fuse,
     instant,
     ipns,
+    journal,
     keylist,
     keys,
     multihash,
@@ -38,6 +39,7 @@ from commonhold.sealing.seal import verify_key
 from commonhold.unixfs import chunk, read
 from commonhold.unixfs.nodes import children
 from commonhold.unixfs.run import items, run
+from commonhold.volume.journal import given
 from tests import vectors
 from tests.mount.desks import Mount
 from tests.mount.kernel import ALICE, SHIFT
@@ -172,6 +174,19 @@ def _desk(data: bytes) -> None:
         mount.say(ALICE, 0, sum(data[:1]) % 4, data[1:])
 
 
+def _journal(data: bytes) -> None:
+    """Any bytes behind a header; any body of any call."""
+    header = journal.pack_header(journal.Header(bytes(16), bytes(16), 1, bytes(8)))
+    chain = header[: journal.SUM]
+    said = journal.pack(chain, sum(data[:1]) % 20, 0, 0, data[1:])
+    for behind in (data, said, said + data):
+        for group in journal.groups(header, io.BytesIO(behind).read):
+            for record in group.records:
+                with contextlib.suppress(Malformed):
+                    given(record)
+    journal.parse_header(data)
+
+
 def _ipns(data: bytes) -> None:
     """A record that is read says what can be written again, and reads the same."""
     record = ipns.decode(data)
@@ -197,6 +212,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "dag-json": _decoder(dagcbor.from_json),
     "links": _decoder(lambda data: children(_DIR, data)),
     "car": _decoder(_car),
+    "journal": _decoder(_journal),
     "fuse": _decoder(_fuse),
     "frames": _frames,
     "desk": _desk,

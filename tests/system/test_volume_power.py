@@ -39,6 +39,6 @@ def test_what_was_synced_is_there_after_a_power_cut(disk: Disk) -> None:
     os.sync()
     files: Files = {}
     for point in range(_POINTS):
-        synced = run_for(place, point, rng.uniform(0.02, 0.6), disk.cut, noisy=True)
+        said = run_for(place, point, rng.uniform(0.02, 0.6), disk.cut, noisy=True)
         power_up(disk, place)
-        check_reopened(place, files, point, synced)
+        check_reopened(place, files, point, said.synced)

@@ -6,17 +6,25 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from commonhold.blockstore import reclaim
 from commonhold.blockstore.store import Store
 from commonhold.blockstore.verify import verify
-from tests.volume.workload import Files, follow, found, opened, steps
+from tests.volume.workload import Files, begin, follow, found, opened, steps
 
-_SPREAD = 1000  # steps that may have been done since the last one that was synced
+_SPREAD = 1000  # steps that may have been done since the last one that is certain
 
 
-def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *, noisy: bool = False) -> int:
-    """Run the workload; so long after its first sync do something and kill it. The last step that it has synced."""
+class Said(NamedTuple):
+    """The last steps that a workload has done, and synced."""
+
+    done: int
+    synced: int
+
+
+def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *, noisy: bool = False) -> Said:
+    """Run the workload; so long after its first step do something and kill it."""
     words = [sys.executable, "-m", "tests.volume.workload", str(place), str(seed)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
     assert process.stdout is not None
@@ -30,13 +38,13 @@ def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *
         process.kill()
         process.wait()
     assert not err or noisy, err.decode()
-    said = [int(line) for line in out.decode().split("\n")[:-1]]
+    said = [line.split() for line in out.decode().split("\n")[:-1]]
     assert said
-    return said[-1]
+    return Said(int(said[-1][0]), max([int(at) for at, how in said if how == "synced"], default=0))
 
 
-def check_reopened(place: Path, files: Files, seed: int, synced: int) -> None:
-    """The tree is as it was after some step since the last that was synced; `files` is brought there."""
+def check_reopened(place: Path, files: Files, seed: int, since: int) -> None:
+    """The tree is as it was after some call since a step; `files` is brought there."""
     with opened(place) as (volume, store):
         assert list(volume.verify()) == []
         now = found(volume)
@@ -45,7 +53,8 @@ def check_reopened(place: Path, files: Files, seed: int, synced: int) -> None:
         reclaim.collect(store)
         assert verify(store).damage == []
     for step in steps(seed):
-        if step.at >= synced and files == now:
+        if step.at > since and now in (files, begin(files, step)):
+            files |= now
             break
-        assert step.at < synced + _SPREAD, f"not the tree of any step since {synced}"
+        assert step.at < since + _SPREAD, f"not the tree of any step since {since}"
         follow(files, step)

@@ -1,4 +1,5 @@
-"""A death or an error at every step of commits and settling: the tree is as at a commit, and nothing synced is lost."""
+"""A death or an error at every step of commits and settling. After a power cut the tree is as at a commit, and nothing
+synced is lost; after the death of a process nothing is that was done."""
 
 import itertools
 import shutil
@@ -7,12 +8,14 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from commonhold.errors import HoldError, Kind
 from commonhold.trees import KEEP_SIZE, PUNCH_HOLE, ROOT
 from commonhold.volume import settling
+from commonhold.volume.journal import Journal
 from commonhold.volume.tables import Tables
 from commonhold.volume.volume import Volume
 from tests.fakes.vault import MemoryVault
@@ -102,58 +105,100 @@ def few_chapters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "MERGED", 2)
 
 
+class Image(NamedTuple):
+    """What a death at that moment would have left."""
+
+    acknowledged: int
+    begun: int  # steps, the last one perhaps in part
+    done: int
+    what: str
+    directory: Path
+    kept: dict[int, dict[bytes, bytes]]
+
+    def opened(self, place: Place, boot: bytes) -> Volume:
+        """The volume that was left, opened in a boot of the machine."""
+        place.directory = place.directory.with_name("opened")
+        shutil.rmtree(place.directory, ignore_errors=True)
+        shutil.copytree(self.directory, place.directory)
+        place.vault = MemoryVault()
+        place.vault.kept_chapters = {number: dict(blocks) for number, blocks in self.kept.items()}
+        place.boot = boot
+        return place.open()
+
+
 class Images:
-    """Copies of a volume's files and of its vault: what a death at that moment would have left."""
+    """Copies of a volume's files and of its vault."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.acknowledged = 0
-        self.found: list[tuple[int, str, Path, dict[int, dict[bytes, bytes]]]] = []
+        self.acknowledged = self.begun = self.done = 0
+        self.found: list[Image] = []
         self._turn = threading.Lock()
 
     def take(self, what: str) -> None:
         with self._turn:
-            self._take(what)
+            copy = self.place.directory.with_name(f"image-{len(self.found)}")
+            shutil.copytree(self.place.directory, copy)
+            kept = {number: dict(blocks) for number, blocks in self.place.vault.kept_chapters.items()}
+            self.found.append(Image(self.acknowledged, self.begun, self.done, what, copy, kept))
 
-    def _take(self, what: str) -> None:
-        copy = self.place.directory.with_name(f"image-{len(self.found)}")
-        shutil.copytree(self.place.directory, copy)
-        kept = {number: dict(blocks) for number, blocks in self.place.vault.kept_chapters.items()}
-        self.found.append((self.acknowledged, what, copy, kept))
+    def around(self, what: str, call: Callable[..., None]) -> Callable[..., None]:
+        """A call before and after which images are taken."""
+
+        def watched(*given: object) -> None:
+            self.take(f"before {what}")
+            call(*given)
+            self.take(f"after {what}")
+
+        return watched
 
 
-def test_a_death_at_any_step_leaves_a_commit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = Images(place)
-    commit = Tables.commit
-
-    def watched(tables: Tables) -> None:
-        images.take("before COMMIT")
-        commit(tables)
-        images.take("after COMMIT")
-
+@pytest.fixture
+def images(place: Place, monkeypatch: pytest.MonkeyPatch) -> Images:
+    """Of every step of a workload, and of every step of its commits."""
+    found = Images(place)
     volume = place.open()
-    place.vault.step = images.take
-    monkeypatch.setattr(Tables, "commit", watched)
-    for at, step in enumerate(STEPS):
-        step(volume)
-        images.take("step")
-        volume.sync(0)
-        images.acknowledged = at + 1
-        images.take("acknowledged")
-    monkeypatch.setattr(Tables, "commit", commit)
-    volume.abandon()
-    for acknowledged, what, directory, kept in images.found:
-        place.vault = MemoryVault()
-        place.vault.kept_chapters = kept
-        place.directory = directory
-        with closing(place.open()) as volume:
-            assert list(volume.verify()) == [], what
-            assert files(volume) in EXPECTED[acknowledged : acknowledged + 2], (acknowledged, what)
+    place.vault.step = found.take
+    with monkeypatch.context() as patched:
+        patched.setattr(Tables, "commit", found.around("COMMIT", Tables.commit))
+        patched.setattr(Journal, "begin", found.around("the new journal", Journal.begin))
+        patched.setattr(Journal, "_cut_to", found.around("its cutting", Journal._cut_to))
+        for at, step in enumerate(STEPS):
+            found.begun = at + 1
+            step(volume)
+            found.done = at + 1
+            found.take("step")
+            volume.sync(0)
+            found.acknowledged = at + 1
+            found.take("acknowledged")
+        volume.abandon()
+    done = {image.what for image in found.found}
+    assert done >= {"begin", "put", "commit", "drop", "keep", "before COMMIT", "acknowledged", "after its cutting"}
+    return found
+
+
+def test_a_power_cut_at_any_step_leaves_a_commit(place: Place, images: Images) -> None:
+    for image in images.found:
+        with closing(image.opened(place, b"another boot, 16")) as volume:
+            assert list(volume.verify()) == [], image.what
+            assert files(volume) in EXPECTED[image.acknowledged : image.acknowledged + 2], image[:4]
             volume.settle()
             known = {number for number, *_ in volume._extents.chapters()}
             assert set(place.vault.kept_chapters) == known
-    done = {what for _, what, *_ in images.found}
-    assert done >= {"begin", "put", "commit", "drop", "keep", "before COMMIT", "acknowledged"}
+
+
+def test_a_death_at_any_step_leaves_all_that_was_done(place: Place, images: Images) -> None:
+    for image in images.found:
+        with closing(image.opened(place, bytes(16))) as volume:
+            found = files(volume)
+            before, after = EXPECTED[image.done], EXPECTED[image.begun]
+            made = dict.fromkeys(after.keys() - before.keys(), b"")  # by the step that was under way
+            assert found in (before, before | made, after), image[:4]
+            assert list(volume.verify()) == [], image.what
+            volume.settle()
+            assert files(volume) == found
+            known = {number for number, *_ in volume._extents.chapters()}
+            assert set(place.vault.kept_chapters) == known
 
 
 class Fault:
@@ -228,7 +273,7 @@ def test_a_full_disk_of_the_tables_is_told_and_nothing_is_lost(
     assert volume.dirty_since is not None
     monkeypatch.setattr(Tables, "set_aside", set_aside)
     volume.sync(0)
-    volume = place.crash(volume)
+    volume = place.power_cut(volume)
     assert files(volume) == EXPECTED[at + 1] | {b"more": b""}
     assert list(volume.verify()) == []
 
@@ -242,7 +287,7 @@ def test_a_commit_that_sqlite_undid_ends_the_volume(place: Place, monkeypatch: p
         tables.db.execute("rollback")
         raise HoldError("commit", Kind.DISK_FULL, "", "database or disk is full")
 
-    fill(b"lost", 0, 10, 1)(volume)
+    fill(b"more", 0, 10, 1)(volume)
     monkeypatch.setattr(Tables, "commit", undone)
     with pytest.raises(OSError):
         volume.sync(0)
@@ -250,15 +295,15 @@ def test_a_commit_that_sqlite_undid_ends_the_volume(place: Place, monkeypatch: p
     for call in (lambda: volume.lookup(ROOT, b"kept"), lambda: volume.sync(0), volume.close):
         with pytest.raises(OSError, match="Input/output"):
             call()
-    assert files(place.open()) == {b"kept": b"\1" * 10}
+    assert files(place.open()) == {b"kept": b"\1" * 10, b"more": b"\1" * 10}  # the journal has it
 
 
-def test_nothing_of_a_transaction_is_in_the_files_before_its_commit(place: Place) -> None:
+def test_nothing_of_a_transaction_is_in_the_tables_files_before_its_commit(place: Place) -> None:
     volume = place.open()
     volume.sync(0)
-    before = [path.stat().st_size for path in sorted(place.directory.iterdir())]
+    before = [path.stat().st_size for path in sorted(place.directory.glob("*sqlite*"))]
     for n in range(1000):
         volume.set_xattr(number(volume, b"%d" % n), b"user.x", bytes(60_000), 0)
-    assert [path.stat().st_size for path in sorted(place.directory.iterdir())] == before
+    assert [path.stat().st_size for path in sorted(place.directory.glob("*sqlite*"))] == before
     volume.sync(0)
     assert sum(path.stat().st_size for path in place.directory.iterdir()) > 60_000_000

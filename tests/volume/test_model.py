@@ -1,5 +1,6 @@
-"""A volume beside its model: any calls, commits and crashes, and the tree is what the model says."""
+"""A volume beside its model: any calls, commits, deaths and power cuts, and the tree is what the model says."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,13 +11,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from commonhold.trees import EXCHANGE, KEEP_SIZE, PUNCH_HOLE, ROOT, SEEK_DATA, SEEK_HOLE, Change
+from commonhold.trees import EXCHANGE, KEEP_SIZE, NOW, PUNCH_HOLE, ROOT, SEEK_DATA, SEEK_HOLE, Change
 from tests.volume.model import LIMIT, Model, Refused
-from tests.volume.volumes import DIRECTORY, FILE, Place, content, listed, make, write
+from tests.volume.volumes import DIRECTORY, FILE, Place, content, everything, listed, make, write
 
 NAMES = st.sampled_from([b"a", b"b", b"c\xff", b"d" * 255])
 PICK = st.integers(0, 1 << 20)
 SIZES = st.one_of(st.integers(0, 5000), st.sampled_from([1 << 18, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20]))
+TIMES = st.one_of(st.none(), st.just(NOW), st.integers(0, 1 << 62))
+OWNERS = st.sampled_from([None, "bob@family", "carol@family"])
+CHANGES = st.builds(Change, st.none() | st.integers(0, 0o7777), OWNERS, OWNERS, st.none(), TIMES, TIMES, TIMES)
+LIST = b"user::rw-\nuser:bob@family:rwx\ngroup::r--\nmask::r-x\nother::---\n"
 OFFSETS = st.one_of(st.integers(0, 5000), st.sampled_from([1 << 20, (1 << 20) - 7, 2 << 20, (3 << 20) - 100]))
 
 
@@ -165,6 +170,33 @@ class Beside(RuleBasedStateMachine):
         ):
             assert done is None or done[0] == done[1]
 
+    # ── what the model does not know: it is as it was after a death ──
+
+    @rule(pick=PICK, change=CHANGES)
+    def change(self, pick: int, change: Change) -> None:
+        numbers = self.numbers()
+        self.volume.change(numbers[pick % len(numbers)], change)
+
+    @rule(pick=PICK, name=st.sampled_from([b"user.a", b"user.b", b"system.posix_acl_access"]), value=st.binary())
+    def set_xattr(self, pick: int, name: bytes, value: bytes) -> None:
+        numbers = self.numbers()
+        with contextlib.suppress(OSError):  # a list that is none
+            self.volume.set_xattr(numbers[pick % len(numbers)], name, LIST if name.startswith(b"sys") else value, 0)
+
+    @rule(pick=PICK, name=st.sampled_from([b"user.a", b"user.b", b"system.posix_acl_access"]))
+    def remove_xattr(self, pick: int, name: bytes) -> None:
+        numbers = self.numbers()
+        with contextlib.suppress(OSError):  # there is none
+            self.volume.remove_xattr(numbers[pick % len(numbers)], name)
+
+    @rule(pick=PICK, truncate=st.booleans())
+    def open(self, pick: int, truncate: bool) -> None:
+        number = self.some_file(pick)
+        if number is not None:
+            self.volume.open(number, truncate, True)
+            if truncate:
+                self.model.resize(number, 0)
+
     # ── commits and crashes ──
 
     @rule()
@@ -183,11 +215,22 @@ class Beside(RuleBasedStateMachine):
         self.committed = self.model.copied()
 
     @rule(keep=st.booleans())
-    def crash(self, keep: bool) -> None:
-        self.volume = self.place.crash(self.volume, keep_orphans=keep)
-        self.model = self.committed
+    def die(self, keep: bool) -> None:
+        """Nothing is lost that was done, not even when."""
         if not keep:
-            self.model.forget_all()
+            self.forget()
+        before = everything(self.volume, self.numbers())
+        self.volume = self.place.crash(self.volume, keep_orphans=keep)
+        assert everything(self.volume, self.numbers()) == before
+
+    def numbers(self) -> list[int]:
+        return [*self.model.files, *self.model.directories]
+
+    @rule(keep=st.booleans())
+    def power_cut(self, keep: bool) -> None:
+        self.volume = self.place.power_cut(self.volume, keep_orphans=keep)
+        self.model = self.committed
+        self.model.forget_all()
         self.verify()
         self.compare_contents()
 

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from pathlib import Path
+from typing import Any
 
 from commonhold.trees import ROOT, Attr, Item, Tree, Who
 from commonhold.volume.volume import Volume, create
@@ -31,11 +32,14 @@ class Place:
         self.vault = MemoryVault()
         self.clock = Clock()
         self.opened: list[Volume] = []
+        self.boot = bytes(16)
         self._copies = itertools.count()
         create(directory, ALICE.owner, "node", self.clock)
 
     def open(self, *, keep_orphans: bool = False) -> Volume:
-        volume = Volume(self.directory, "node", lambda _: self.vault, self.clock, keep_orphans=keep_orphans)
+        volume = Volume(
+            self.directory, "node", lambda _: self.vault, self.clock, boot=self.boot, keep_orphans=keep_orphans
+        )
         self.opened.append(volume)
         return volume
 
@@ -49,10 +53,20 @@ class Place:
         self.directory = copy
         return self.open(keep_orphans=keep_orphans)
 
+    def power_cut(self, volume: Volume, *, keep_orphans: bool = False) -> Volume:
+        """The volume as it is after the machine was started again, if the disk happens to have all that was written."""
+        self.boot = (int.from_bytes(self.boot, "big") + 1).to_bytes(16, "big")
+        return self.crash(volume, keep_orphans=keep_orphans)
+
     def close(self) -> None:
         for volume in self.opened:
             if volume._held.lost is None:
                 volume.abandon()
+
+
+def log(place: Place) -> Path:
+    """The file of its journal."""
+    return place.directory / "volume.log"
 
 
 def as_tree(volume: Volume) -> Tree:
@@ -86,6 +100,23 @@ def content(volume: Volume, number: int) -> bytes:
 
 def names(volume: Volume, number: int = ROOT) -> list[bytes]:
     return [item.name for item in listed(volume, number)]
+
+
+def everything(volume: Volume, numbers: list[int]) -> dict[int, tuple[Any, ...]]:
+    """All that there is to see of these objects and of all below the root; what was to be noted of reading them is."""
+    found: dict[int, tuple[Any, ...]] = {}
+    left = [ROOT, *numbers]
+    while left:
+        number = left.pop()
+        if number in found:
+            continue
+        kind = volume.attr(number).mode & 0o170000
+        xattrs = {name: volume.xattr(number, name) for name in volume.xattrs(number)}
+        items = listed(volume, number) if kind == 0o040000 else []
+        said = content(volume, number) if kind == 0o100000 else volume.target(number) if kind == 0o120000 else b""
+        found[number] = (volume.attr(number), xattrs, [item[:4] for item in items], said)
+        left += [item.number for item in items]
+    return found
 
 
 def listed(volume: Volume, number: int = ROOT, most: int = 100) -> list[Item]:

@@ -1,4 +1,4 @@
-"""A process to be killed: changes a volume over a real store, and says what it has synced.
+"""A process to be killed: changes a volume over a real store, and says what it has done and what it has synced.
 
 Run as `python -m tests.volume.workload PLACE SEED`. What it does follows from the seed, so that whoever reads what it
 says can tell what the tree was after each step.
@@ -41,6 +41,11 @@ def steps(seed: int) -> Iterator[Step]:
         what = rng.choice(["write"] * 8 + ["append", "remove", "rename", "sync", "sync", "sync", "settle"])
         name, other = (b"%d" % rng.randrange(8) for _ in range(2))
         yield Step(at, what, name, other, rng.choice([100, 4096, 300_000, 2_000_000]))
+
+
+def begin(files: Files, step: Step) -> Files:
+    """A model with a part of a step done, of which that can be seen."""
+    return files | {step.name: (0, 0)} if step.what == "write" else files
 
 
 def follow(files: Files, step: Step) -> None:
@@ -102,9 +107,8 @@ def main() -> None:
     with opened(Path(sys.argv[1])) as (volume, _):
         for step in steps(int(sys.argv[2])):
             take(volume, step)
-            if step.what in ("sync", "settle"):
-                sys.stdout.write(f"{step.at}\n")
-                sys.stdout.flush()
+            sys.stdout.write(f"{step.at} {'synced' if step.what in ('sync', 'settle') else 'done'}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -79,7 +79,7 @@ def greet(sock: socket.socket, incoming: Incoming) -> Welcome:
 
 class Attendance:
     """Serves one mount, as long as its epoch is the same. `client` is what it is called among those that have locks;
-    `touched` is told when something may have changed."""
+    `touched` is told when something may have changed; of `orphans` the mount is asked whether it knows them still."""
 
     def __init__(
         self,
@@ -87,10 +87,12 @@ class Attendance:
         touched: Callable[[], None] = lambda: None,
         locks: Holding | None = None,
         client: str = "",
+        orphans: Sequence[int] = (),
     ) -> None:
         self._touched = touched
         self._locks = locks
         self._client = client
+        self._orphans = orphans
         self._trees = {int(which): tree for which, tree in trees.items()}
         self._calls = {
             which: {call.number: getattr(tree, call.name) for call in CALLS if not call.lock}
@@ -118,6 +120,8 @@ class Attendance:
         self._sock = sock
         poll, now, later = BusyPoll(), partial(incoming.fill_now, sock), partial(incoming.fill, sock)
         try:
+            for number in self._orphans:
+                self.nameless(number)
             while True:  # some calls may have come with the mount's first words
                 ready: list[Payload] = []
                 size, before = 0, self._changes

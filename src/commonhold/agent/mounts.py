@@ -197,7 +197,7 @@ class _Served:
             for gone in locks.clients():
                 if gone.startswith(place) and gone != self._client:  # an earlier mount at the same place
                     locks.left(gone)
-            self._attendance = Attendance(trees, self._plants.touched, locks, self._client)
+            self._attendance = Attendance(trees, self._plants.touched, locks, self._client, self._plants.own.orphans)
             self._epoch = welcome.epoch
             self._plants.own.names.add(self._attendance.name_changed)
             self._plants.own.objects.add(self._attendance.object_changed)

@@ -33,6 +33,7 @@ class Own:
         self.names: set[Name] = set()  # who wants to hear that what a name led to is over
         self.objects: set[Object] = set()  # and that attributes and contents are
         self.nameless: set[Object] = set()  # and who knows whether somebody still has what lost its last name
+        self.orphans: list[int] = []  # objects without a name that a process that died has left: a mount may know them
         self.shooting = threading.Lock()  # one snapshot at a time
         self.writing = threading.Lock()  # and the chronicle
         self._node = str(node)
@@ -52,7 +53,10 @@ class Own:
                 if not (self.state / tables.FILE).exists():
                     create(self.state, owner or self._owner(), self._node)
                 vault = partial(NodeVault, self.store, self.secret())
-                self._volume = Volume(self.state, self._node, vault)
+                self._volume = Volume(self.state, self._node, vault, keep_orphans=True)
+                self.orphans = self._volume.orphans()
+                if self._volume.dirty_since is not None:
+                    self.object(ROOT)  # by a process that died: whoever commits what is changed is to hear of it
             if owner is not None:
                 _move_in(self._volume, owner)
             return self._volume

@@ -36,6 +36,7 @@ class Plants:
         self._numbers: Numbers | None = None
         self.locks = Holding(served.path / LOCKS)
         self._changed = threading.Event()
+        self._pressing = threading.Event()
         self._stop = threading.Event()
         self._tending = threading.Thread(target=self._tend, name="hold-commit", daemon=True)
         self._tending.start()
@@ -63,16 +64,20 @@ class Plants:
     # ── commits ──
 
     def touched(self) -> None:
-        """Something may have changed: it is committed soon."""
+        """Something may have changed: it is committed soon, or at once if that presses."""
         if not self._changed.is_set():
             self._changed.set()
+        volume = self.own.opened
+        if volume is not None and volume.pressing:
+            self._pressing.set()
 
     def _tend(self) -> None:
         """Commit a while after something has changed, and tidy up when nothing does any more."""
         untidy = False
         while not self._stop.is_set():
             if self._changed.wait(_SETTLE_SECONDS if untidy else None):
-                self._stop.wait(_COMMIT_SECONDS)
+                self._pressing.wait(_COMMIT_SECONDS)
+                self._pressing.clear()
                 self._changed.clear()
                 untidy = self._attempt(settle=False)
             else:
@@ -100,6 +105,7 @@ class Plants:
     def close(self) -> None:
         """See that everything is on disk, and close it."""
         self._stop.set()
+        self._pressing.set()
         self._changed.set()
         self._tending.join()
         try:

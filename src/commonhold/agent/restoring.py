@@ -22,7 +22,7 @@ from commonhold.host.names import shown
 from commonhold.sealing.links import link_of
 from commonhold.trees import Change, Who
 from commonhold.unixfs import read, run
-from commonhold.volume.adopting import Adoption
+from commonhold.volume.extents import Adoption
 from commonhold.volume.pieces import CHUNK
 from commonhold.volume.vault import Sealed
 

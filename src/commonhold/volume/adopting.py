@@ -2,21 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from commonhold.errors import HoldError
-from commonhold.volume.extents import Extent
+from commonhold.volume.extents import Adoption, Extent
 from commonhold.volume.faults import from_hold
-from commonhold.volume.vault import Sealed
+from commonhold.volume.journal import Did
 from commonhold.volume.verifying import Verifying
-
-
-class Adoption(NamedTuple):
-    """A block that is to be a file's content from an offset on, where the file has nothing yet."""
-
-    number: int
-    start: int
-    block: Sealed
 
 
 class Adopting(Verifying):
@@ -34,8 +25,18 @@ class Adopting(Verifying):
                 chapter.close()
         except HoldError as error:
             raise from_hold(error) from error
+        try:
+            self.take_in(number, adoptions)
+        except OSError:
+            self._leaving.append(number)
+            raise
+
+    def take_in(self, number: int, adoptions: Sequence[Adoption]) -> None:
+        """Have the blocks of a chapter that the vault has be contents."""
         with self._held:
-            now = self._now()
+            for one in adoptions:
+                self._file(one.number)
+            now = self._now(Did.TAKE_IN, number, adoptions)
             self._extents.add_chapter(number, sum(one.block.length for one in adoptions))
             for file, start, sealed in adoptions:
                 row = self._file(file)
@@ -46,6 +47,6 @@ class Adopting(Verifying):
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Run a block of which no commit has a part only."""
-        with self._committing:
+        """Run a block of which no commit has a part only, nor a process that dies within. Other calls wait for it."""
+        with self._committing, self._held.freed, self._journal.together():
             yield

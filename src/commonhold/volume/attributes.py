@@ -8,6 +8,7 @@ from commonhold.formats.malformed import Malformed
 from commonhold.trees import MAX_NAME, MAX_SIZE, MAX_XATTR, NOW, XATTR_CREATE, XATTR_KILL, XATTR_REPLACE, Attr, Change
 from commonhold.volume.faults import check_principal, fault
 from commonhold.volume.ground import S_IFDIR, S_IFMT
+from commonhold.volume.journal import Did
 from commonhold.volume.names import Names
 from commonhold.volume.tables import Object
 
@@ -35,7 +36,7 @@ class Attributes(Names):
         with self._held:
             row = self._object(number) if change.size is None else self._file(number)
             _check(change)
-            now = self._now()
+            now = self._now(Did.CHANGE, number, change)
             if change.size is not None:
                 row = self._resize(row, change.size, now, change.kill)
             row = self._changed(row, change, now)
@@ -113,7 +114,7 @@ class Attributes(Names):
             sizes[name] = len(value)
             if sum(sizes.values()) + sum(map(len, sizes)) > MAX_XATTRS:
                 raise fault(errno.ENOSPC)
-            now = self._now()
+            now = self._now(Did.SET_XATTR, number, name, value, flags)
             if name == acl.ACCESS and listed is not None:
                 row = row._replace(mode=_mode_of(listed, row.mode, flags))
             if name == acl.ACCESS and listed is not None and acl.is_plain(listed):
@@ -136,7 +137,7 @@ class Attributes(Names):
                 if name in acl.NAMES:
                     return
                 raise fault(errno.ENODATA)
-            now = self._now()
+            now = self._now(Did.REMOVE_XATTR, number, name)
             self._tables.remove_xattr(number, name)
             self._tables.save(row._replace(changed=now))
 

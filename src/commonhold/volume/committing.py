@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from commonhold.errors import HoldError, Kind, from_os
 from commonhold.volume.faults import from_hold
 from commonhold.volume.ground import Ground, packed
+from commonhold.volume.journal import Journal
 from commonhold.volume.outbox import Load, Place
 from commonhold.volume.point import Point
 from commonhold.volume.tables import Tables
@@ -25,8 +26,10 @@ FULL = (Kind.QUOTA, Kind.DISK_FULL)
 class Committing(Ground):
     """The part of a volume that commits."""
 
-    def __init__(self, tables: Tables, vault: Vault, clock: Callable[[], int], next_chapter: int) -> None:
-        super().__init__(tables, vault, clock, next_chapter)
+    def __init__(
+        self, tables: Tables, vault: Vault, clock: Callable[[], int], next_chapter: int, journal: Journal
+    ) -> None:
+        super().__init__(tables, vault, clock, next_chapter, journal)
         self._committing = threading.RLock()
         self._unused: list[int] = []  # chapters that the next commit will not need
         self._leaving: list[int] = []  # those that the last one needs no more
@@ -69,6 +72,19 @@ class Committing(Ground):
                 self._held.freed.notify_all()
         self._let_go()
 
+    @property
+    def pressing(self) -> bool:
+        """Whether a commit had better come at once: the journal has become long."""
+        return self._journal.long
+
+    def _catch_up(self, size: int) -> None:
+        """Commit before so many bytes are written, if the journal is so long that nobody else seems to, or has no room
+        for them."""
+        if self._journal.too_long(size) and not self._journal.gathers and self._again is None:
+            with self._committing:
+                if self._journal.too_long(size):
+                    self._commit(INLINE)
+
     def _send(self, loads: list[Load]) -> HoldError | None:
         """Have loads kept, and all that is on its way; what the vault says if it can't."""
         for load in loads:
@@ -89,6 +105,7 @@ class Committing(Ground):
             self._refusal, self._refused_at = from_os("commit", "", error), self._clock()
             raise
         self._tables.commit()
+        self._journal.begin(self._tables.committed)
         self.dirty_since = None
         self._leaving += self._unused
         self._unused.clear()

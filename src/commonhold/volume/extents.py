@@ -36,6 +36,14 @@ class Lying(NamedTuple):
     inline: bool
 
 
+class Adoption(NamedTuple):
+    """A block that is to be a file's content from an offset on, where the file has nothing yet."""
+
+    number: int
+    start: int
+    block: Sealed
+
+
 class Extents:
     """The extents, blocks and chapters of one volume."""
 

@@ -6,11 +6,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
+from typing import Any
 
 from commonhold.errors import HoldError
+from commonhold.formats.journal import Payload, Record
 from commonhold.trees import Attr
 from commonhold.volume.extents import Extent
 from commonhold.volume.faults import fault
+from commonhold.volume.journal import Did, Journal
 from commonhold.volume.opened import Opened
 from commonhold.volume.outbox import Batch, Load, Outbox, Place
 from commonhold.volume.pieces import CHUNK, Unstored
@@ -26,11 +29,11 @@ class Held:
     """The lock around a volume's metadata, as OSError tells of what went wrong within.
 
     Rooms refuse before they change anything. Whatever else ends a call half-way leaves nothing to build on: the volume
-    answers EIO from then on, until it is opened anew.
+    answers EIO from then on, until it is opened anew. A thread that has it may take it once more.
     """
 
     def __init__(self) -> None:
-        self.freed = threading.Condition(threading.Lock())  # something was stored, or could not be
+        self.freed = threading.Condition(threading.RLock())  # something was stored, or could not be
         self.lost: BaseException | None = None
 
     def __enter__(self) -> None:
@@ -61,9 +64,13 @@ class Held:
 class Ground:
     """See above. Its methods are for the rooms, which hold the lock."""
 
-    def __init__(self, tables: Tables, vault: Vault, clock: Callable[[], int], next_chapter: int) -> None:
+    def __init__(
+        self, tables: Tables, vault: Vault, clock: Callable[[], int], next_chapter: int, journal: Journal
+    ) -> None:
         self._held = Held()
         self._tables = tables
+        self._journal = journal
+        self._again: Record | None = None  # what is being done again
         self._extents = tables.extents
         self._vault = vault
         self._clock = clock
@@ -81,12 +88,24 @@ class Ground:
 
     # ── objects ──
 
-    def _now(self) -> int:
-        """The time of a change that is about to be made; it is part of the next commit."""
-        now = self._clock()
+    def _now(self, did: Did, *given: Any, payload: Payload = b"") -> int:
+        """The time of a change that is about to be made by a call: it is in the journal, and part of the next commit.
+        ENOSPC if the journal can't have it."""
+        again = self._again
+        if again is None:
+            now = self._clock()
+            self._journal.note(did, now, self._tables.next, given, payload)
+        else:
+            now = again.time
+            self._tables.number_from(again.next)
         if self._tables.begin():
             self.dirty_since = now
         return now
+
+    def _rearrange(self) -> None:
+        """The tables are about to say otherwise where contents are: it is part of the next commit."""
+        if self._tables.begin():
+            self.dirty_since = self._clock()
 
     def _object(self, number: int) -> Object:
         row = self._tables.object(number)
@@ -141,7 +160,7 @@ class Ground:
     def _kept(self, batch: Batch) -> None:
         """A batch has come to be kept: its pieces are extents now. Those that were overwritten meanwhile are not."""
         with self._held:
-            self._now()
+            self._rearrange()
             self._extents.add_chapter(batch.number, sum(len(load.content) for load, _ in batch.stored))
             for load, sealed in batch.stored:
                 here = [place for place in load.places if self._unstored.take(place.number, place.piece)]

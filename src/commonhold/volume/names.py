@@ -1,5 +1,6 @@
 """A volume's names: what leads where. See `trees.Tree`."""
 
+import contextlib
 import errno
 
 from commonhold.formats import acl
@@ -7,6 +8,7 @@ from commonhold.trees import EXCHANGE, MAX_SIZE, MAX_TARGET, NO_REPLACE, ROOT, A
 from commonhold.volume.committing import Committing
 from commonhold.volume.faults import check_name, check_principal, fault
 from commonhold.volume.ground import S_IFDIR, S_IFMT, S_IFREG
+from commonhold.volume.journal import Did
 from commonhold.volume.tables import Object
 
 MAX_LINKS = 65000
@@ -46,7 +48,9 @@ class Names(Committing):
                 raise fault(errno.EEXIST if exclusive else errno.ESTALE)
             _check_kind(kind, name, target)
             bits, lists = self._lists_for(above, mode, who)
-            made = self._make(above, name, mode & 0o177000 | bits, device, target, self._whose(who, above))
+            whose = self._whose(who, above)
+            now = self._now(Did.MAKE, parent, name, mode, device, target, who, exclusive)
+            made = self._make(above, name, mode & 0o177000 | bits, device, target, whose, now)
             for kind_of_list, value in lists:
                 self._tables.set_xattr(made.number, kind_of_list, value)
             return self._attr(made)
@@ -75,15 +79,14 @@ class Names(Committing):
             check_principal(principal)
         return who._replace(group=self._tables.principal_name(above.group)) if above.mode & _S_ISGID else who
 
-    def _make(self, above: Object, name: bytes, mode: int, device: int, target: bytes, who: Who) -> Object:
-        now = self._now()
+    def _make(self, above: Object, name: bytes, mode: int, device: int, target: bytes, who: Who, now: int) -> Object:
         directory = mode & S_IFMT == S_IFDIR
         if directory and above.mode & _S_ISGID:
             mode |= _S_ISGID
         links = 2 if directory else 1 if name else 0
         owner, group = self._tables.principal(who.owner), self._tables.principal(who.group)
         row = Object(
-            self._tables.ticket(), mode, links, owner, group, len(target), 0, now, now, now, now, device,
+            self._tables.number(), mode, links, owner, group, len(target), 0, now, now, now, now, device,
             above.number if directory else 0,
         )  # fmt: skip
         self._tables.add(row, target)
@@ -111,7 +114,7 @@ class Names(Committing):
                 raise fault(errno.EEXIST)
             if row.links >= MAX_LINKS:
                 raise fault(errno.EMLINK)
-            now = self._now()
+            now = self._now(Did.LINK, number, parent, name)
             row = row._replace(links=row.links + 1, changed=now)
             self._tables.save(row)
             self._tables.enter(parent, name, number)
@@ -124,14 +127,14 @@ class Names(Committing):
             row = self._found(parent, name)
             if _is_directory(row):
                 raise fault(errno.EISDIR)
-            self._take_away(parent, name, row)
+            self._take_away(parent, name, row, self._now(Did.UNLINK, parent, name))
 
     def rmdir(self, parent: int, name: bytes) -> None:
         """See `trees.Tree`."""
         with self._held:
             row = self._found(parent, name)
             self._check_empty(row)
-            self._take_away(parent, name, row)
+            self._take_away(parent, name, row, self._now(Did.RMDIR, parent, name))
 
     def _check_empty(self, row: Object) -> None:
         if not _is_directory(row):
@@ -139,8 +142,7 @@ class Names(Committing):
         if not self._tables.is_empty(row.number):
             raise fault(errno.ENOTEMPTY)
 
-    def _take_away(self, parent: int, name: bytes, row: Object) -> None:
-        now = self._now()
+    def _take_away(self, parent: int, name: bytes, row: Object, now: int) -> None:
         self._tables.leave(parent, name)
         self._unnamed(row, now)
         self._grown(self._object(parent), -1, -int(_is_directory(row)), now)
@@ -156,8 +158,15 @@ class Names(Committing):
             for number in numbers:
                 row = self._tables.object(number)
                 if row is not None and not row.links:
-                    self._now()
+                    with contextlib.suppress(OSError):  # what a full disk keeps out of the journal is asked for again
+                        self._now(Did.FORGET, [number])
+                    self._rearrange()
                     self._remove(number)
+
+    def orphans(self) -> list[int]:
+        """Objects without a name, that are not forgotten."""
+        with self._held:
+            return self._tables.orphans()
 
     def _remove(self, number: int) -> None:
         self._unstored.forget(number)
@@ -185,11 +194,14 @@ class Names(Committing):
             if flags == EXCHANGE:
                 assert other is not None
                 self._check_loop(other, parent)
-                self._exchange(parent, name, row, new_parent, new_name, other)
-                return
-            if other is not None:
+            elif other is not None:
                 self._check_over(row, other)
-            self._move(parent, name, row, new_parent, new_name, other)
+            now = self._now(Did.RENAME, parent, name, new_parent, new_name, flags)
+            if flags == EXCHANGE:
+                assert other is not None
+                self._exchange(parent, name, row, new_parent, new_name, other, now)
+            else:
+                self._move(parent, name, row, new_parent, new_name, other, now)
 
     def _check_loop(self, row: Object, directory: int) -> None:
         """Refuse to move a directory into itself."""
@@ -211,9 +223,8 @@ class Names(Committing):
             raise fault(errno.EISDIR)
 
     def _move(
-        self, parent: int, name: bytes, row: Object, new_parent: int, new_name: bytes, other: Object | None
+        self, parent: int, name: bytes, row: Object, new_parent: int, new_name: bytes, other: Object | None, now: int
     ) -> None:
-        now = self._now()
         directory = int(_is_directory(row))
         self._tables.leave(parent, name)
         if other is None:
@@ -229,8 +240,9 @@ class Names(Committing):
             self._grown(self._object(parent), -1, -directory, now)
             self._grown(self._object(new_parent), came, directory * came, now)
 
-    def _exchange(self, parent: int, name: bytes, row: Object, new_parent: int, new_name: bytes, other: Object) -> None:
-        now = self._now()
+    def _exchange(
+        self, parent: int, name: bytes, row: Object, new_parent: int, new_name: bytes, other: Object, now: int
+    ) -> None:
         self._tables.lead(parent, name, other.number)
         self._tables.lead(new_parent, new_name, row.number)
         more = int(_is_directory(row)) - int(_is_directory(other))

@@ -1,6 +1,8 @@
 """Reading a volume's files: what is not stored yet, what lies in the tables, what lies in blocks. See `trees.Tree`."""
 
+import contextlib
 import errno
+from collections.abc import Callable
 from typing import NamedTuple
 
 from commonhold.errors import HoldError, Kind
@@ -8,6 +10,7 @@ from commonhold.trees import MAX_SIZE, SEEK_DATA, SEEK_HOLE
 from commonhold.volume.attributes import Attributes
 from commonhold.volume.extents import Extent, Lying
 from commonhold.volume.faults import fault, from_hold
+from commonhold.volume.journal import Did
 from commonhold.volume.pieces import CHUNK
 from commonhold.volume.tables import Object
 from commonhold.volume.vault import Sealed
@@ -109,10 +112,16 @@ class Reading(Attributes):
                 found.append(Lying(Extent(first, last - first, extent.block, skip), sealed, inline))
         return found
 
+    def access(self, number: int) -> None:
+        """A file is read, as a mount with relatime has it."""
+        with self._held:
+            self._accessed(self._file(number))
+
     def _accessed(self, row: Object) -> None:
-        """As a mount with relatime has it."""
-        if row.accessed <= max(row.modified, row.changed) or self._clock() - row.accessed >= _DAY:
-            self._tables.save(row._replace(accessed=self._now()))
+        again = self._again
+        if is_old(row, self._clock if again is None else lambda: again.time):
+            with contextlib.suppress(OSError):  # a full disk keeps nobody from reading
+                self._tables.save(row._replace(accessed=self._now(Did.ACCESS, row.number)))
 
     # ── what comes next ──
 
@@ -175,6 +184,11 @@ class Reading(Attributes):
                     offset = max(offset, stop)
             if offset == before:
                 return offset
+
+
+def is_old(row: Object, clock: Callable[[], int]) -> bool:
+    """Whether it is to be noted that a file was read. The time is seldom asked for."""
+    return row.accessed <= max(row.modified, row.changed) or clock() - row.accessed >= _DAY
 
 
 def _joined(parts: list[Part], start: int, stop: int) -> bytes:

@@ -11,7 +11,7 @@ class Realms(Adopting):
         """Have all principals of a realm be those of the same names in another, also in access control lists. It is on
         disk on return. No time changes."""
         with self._held:
-            self._now()
+            self._rearrange()
             for name in self._tables.principals():
                 mine, _, its = name.partition("@")
                 if its == realm:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from commonhold.errors import HoldError
 from commonhold.volume.committing import INLINE, INLINE_ALL
 from commonhold.volume.extents import Extent
+from commonhold.volume.journal import Journal
 from commonhold.volume.pieces import CHUNK
 from commonhold.volume.tables import Tables
 from commonhold.volume.vault import Sealed, Vault
@@ -25,8 +26,10 @@ _SLIVERS = 32  # extents that one chunk may have which follow each other
 class Settling(Writing):
     """The part of a volume that tidies up."""
 
-    def __init__(self, tables: Tables, vault: Vault, clock: Callable[[], int], next_chapter: int) -> None:
-        super().__init__(tables, vault, clock, next_chapter)
+    def __init__(
+        self, tables: Tables, vault: Vault, clock: Callable[[], int], next_chapter: int, journal: Journal
+    ) -> None:
+        super().__init__(tables, vault, clock, next_chapter, journal)
         self._untended = False  # chapters could not be made anew
         self._unreadable: set[int] = set()  # blocks
 
@@ -50,6 +53,8 @@ class Settling(Writing):
                 self._tend_chapters()
                 self._commit(0)
             time.sleep(0)  # so that a sync that waits has its turn
+        with self._held:
+            self._journal.rest()
 
     # ── contents ──
 
@@ -105,7 +110,7 @@ class Settling(Writing):
 
     def _unsettle(self, number: int, extent: Extent, data: bytes) -> None:
         """Make stored contents unstored again."""
-        self._now()
+        self._rearrange()
         self._extents.cut(number, extent.start, extent.start + extent.length)
         self._hold(number, -extent.length)
         self._unstored.write(number, extent.start, data)
@@ -125,7 +130,7 @@ class Settling(Writing):
                 self._untended = True
                 return
             with self._held:
-                self._now()
+                self._rearrange()
                 self._extents.merge(old, number)
 
     def _unkempt(self) -> list[int]:

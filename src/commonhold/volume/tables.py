@@ -111,7 +111,9 @@ class Tables:
         self._names: dict[int, str] = {}
         for number, name in self.db.execute("select number, name from principal"):
             self._remember(number, name)
-        self.next = int(self.meta("next")) + _SPARE
+        self.committed = int(self.meta("next"))  # which no two commits have the same
+        self.next = self.committed + _SPARE
+        self._again: int | None = None  # while calls are done again: the next number, as it was then
         self.extents = Extents(self.db, self.ticket)
 
     def _prepare(self) -> None:
@@ -187,8 +189,9 @@ class Tables:
     def commit(self) -> None:
         """All changes are on disk on return."""
         with self._errors("commit"):
-            self.set_meta("next", self.next)
+            self.set_meta("next", self.ticket() + 1)
             self.db.execute("commit")
+        self.committed = self.next
 
     @contextmanager
     def _errors(self, op: str) -> Iterator[None]:
@@ -201,6 +204,26 @@ class Tables:
         """A number that was never given out before: of objects, of positions in directories, of blocks."""
         self.next += 1
         return self.next - 1
+
+    def number(self) -> int:
+        """One for an object or a position; where a call is done again, the one that it had given out."""
+        if self._again is None:
+            return self.ticket()
+        self._again += 1
+        return self._again - 1
+
+    def number_from(self, next_: int) -> None:
+        """A call is about to be done again, before which that was the next number."""
+        self._again = next_
+
+    def may_number_from(self, next_: int) -> bool:
+        """Whether that can have been the next number, after what was done again so far."""
+        return max(self.committed, self._again or 0) <= next_ <= MAX_NUMBER - _SPARE
+
+    def number_anew(self) -> None:
+        """All was done again: what comes has numbers that were never given out before."""
+        if self._again is not None:
+            self.next, self._again = max(self.next, self._again + _SPARE), None
 
     # ── meta and principals ──
 
@@ -315,7 +338,7 @@ class Tables:
 
     def enter(self, parent: int, name: bytes, number: int) -> None:
         """Add an entry at a directory's end."""
-        self.db.execute("insert into entry values (?, ?, ?, ?)", (parent, name, number, self.ticket()))
+        self.db.execute("insert into entry values (?, ?, ?, ?)", (parent, name, number, self.number()))
 
     def lead(self, parent: int, name: bytes, number: int) -> None:
         """Have an entry lead to another object, in its place."""

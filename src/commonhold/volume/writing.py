@@ -6,9 +6,10 @@ from commonhold.trees import KEEP_SIZE, MAX_SIZE, PUNCH_HOLE, ZERO_RANGE
 from commonhold.volume.attributes import without_set_id
 from commonhold.volume.committing import FULL
 from commonhold.volume.faults import fault, from_hold
+from commonhold.volume.journal import Did
 from commonhold.volume.outbox import Load, Place
 from commonhold.volume.pieces import CHUNK
-from commonhold.volume.reading import Reading
+from commonhold.volume.reading import Reading, is_old
 from commonhold.volume.tables import Object
 
 MOST = 64 << 20  # bytes that are not stored yet
@@ -27,11 +28,13 @@ class Writing(Reading):
             row = self._object(number)
             if truncate:
                 row = self._file(number)
-                self._tables.save(self._resize(row, 0, self._now(), kill))
+                now = self._now(Did.OPEN, number, truncate, kill)
+                self._tables.save(self._resize(row, 0, now, kill))
 
     def write(self, number: int, offset: int, data: memoryview, kill: bool, late: bool) -> int:
         """See `trees.Tree`."""
         data = data[:_WRITE_MOST]
+        self._catch_up(len(data))
         with self._held:
             self._room_for(len(data))
             row = self._file(number)
@@ -41,7 +44,7 @@ class Writing(Reading):
                 raise fault(errno.EFBIG)
             if not data:
                 return 0
-            now = self._now()
+            now = self._now(Did.WRITE, number, offset, kill, late, payload=data)
             stop = offset + len(data)
             if row.held:
                 row = row._replace(held=row.held - self._extents.cut(number, offset, stop))
@@ -69,6 +72,8 @@ class Writing(Reading):
             if self._refusal is not None:
                 if self._clock() - self._refused_at > _PATIENCE:
                     self._refusal = None
+                elif self._again is not None:
+                    return  # it has been answered, wherever it stays
                 elif full or self._refusal.kind in FULL:
                     raise from_hold(self._refusal)
             if not full and not self._gate:
@@ -90,7 +95,7 @@ class Writing(Reading):
             raise fault(errno.EFBIG)
         with self._held:
             row = self._file(number)
-            now = self._now()
+            now = self._now(Did.ALLOCATE, number, offset, length, mode)
             if mode & (PUNCH_HOLE | ZERO_RANGE):
                 row = self._cut(row, offset, stop)._replace(modified=now)
             if not mode & KEEP_SIZE and stop > row.size:
@@ -122,8 +127,9 @@ class Writing(Reading):
         return sum(last - first for first, last in pieces.covered(start, stop)) if pieces is not None else 0
 
     def _copy(self, giver: Object, start: int, row: Object, offset: int, length: int) -> None:
-        now = self._now()
-        self._accessed(giver)
+        now = self._now(Did.COPY, giver.number, start, row.number, offset, length)
+        if is_old(giver, lambda: now):
+            self._tables.save(giver._replace(accessed=now))
         row = self._tables.object(row.number) or row
         row = self._cut(row, offset, offset + length)
         by = offset - start
