@@ -4,6 +4,7 @@ must be the same."""
 import hashlib
 import os
 import re
+import shutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -191,15 +192,16 @@ def compare(tried: Path, right: Path, case: Case, cast: Cast) -> Difference | No
     return None
 
 
-def differs(tried: Path, right: Path, case: Case, cast: Cast) -> Difference | None:
-    """The same, again where it comes out otherwise: two steps in one tick of the clock leave one time."""
+def differs(tried: Path, right: Path, case: Case, cast: Cast, *, tidy: bool = False) -> Difference | None:
+    """The same, again where it comes out otherwise: two steps in one tick of the clock leave one time. `tidy`: what
+    comes out the same is taken away."""
     difference = None
     for again in range(_TRIES):
-        ends = f"{os.getpid()}-{again}"
-        difference = compare(
-            tried.with_name(f"{tried.name} {ends}"), right.with_name(f"{right.name} {ends}"), case, cast
-        )
+        places = [top.with_name(f"{top.name} {os.getpid()}-{again}") for top in (tried, right)]
+        difference = compare(places[0], places[1], case, cast)
         if difference is None:
+            for place in places if tidy else ():
+                shutil.rmtree(place)
             return None
     return difference
 
