@@ -134,7 +134,7 @@ class _Pieces:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def recv_into(self, view: memoryview) -> int:
+    def recv_into(self, view: memoryview, size: int = 0, flags: int = 0) -> int:
         count = min(len(view), len(self._data), 1 + len(self._data) // 3)
         view[:count], self._data = self._data[:count], self._data[count:]
         return count
