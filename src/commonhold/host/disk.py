@@ -27,8 +27,9 @@ def round_up(size: int) -> int:
 
 
 def aligned(size: int) -> memoryview:
-    """Return zeroed, page-aligned memory of a whole number of pages; it costs nothing until it is touched."""
-    return memoryview(mmap.mmap(-1, round_up(size)))
+    """Return zeroed, page-aligned memory of a whole number of pages; it costs nothing until it is touched. A process
+    that is forked has a copy of its own."""
+    return memoryview(mmap.mmap(-1, round_up(size), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 def _fallocate(fd: int, mode: int, start: int, size: int) -> None:
