@@ -183,6 +183,7 @@ def test_what_has_several_names_comes_back_whole_by_any_of_them(home: Home, mode
     assert home.look("/hold/me/back/two") == {name: what for name, what in seen.items() if name != "same"}
 
 
+@pytest.mark.usefixtures("remembering")
 def test_holes_cost_nothing_however_large(home: Home) -> None:
     file = make(home.volume, ROOT, b"huge", FILE)
     write(home.volume, file, 5 * CHUNK + 3, b"data")

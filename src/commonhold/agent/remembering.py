@@ -20,6 +20,7 @@ _TABLE = """create table if not exists woven (kind text not null, number integer
   cid blob not null, size integer not null, tsize integer not null, digest blob, rows integer, read_key blob,
   verify_key blob, length integer, blocks blob not null, primary key (kind, number)) without rowid"""
 _DIGEST = 32
+_MOST = (1 << 63) - 1
 
 
 class Known(NamedTuple):
@@ -71,7 +72,9 @@ class Memory:
         return Known(woven, [blocks[at : at + _DIGEST] for at in range(0, len(blocks), _DIGEST)])
 
     def note(self, number: int, stamp: bytes, woven: Woven, blocks: list[bytes]) -> None:
-        """Note what an object became."""
+        """Note what an object became, unless it is larger than a number here can say."""
+        if woven.tsize > _MOST:
+            return
         row = woven.row or (None,) * 5
         self._db.execute(
             "insert or replace into woven values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
