@@ -4,8 +4,7 @@ import errno
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,13 +23,6 @@ from commonhold.volume.volume import Volume
 from tests.agent.owning import ME, Home
 
 FILE, DIRECTORY, LINK, PIPE, DEVICE = 0o100644, 0o040755, 0o120777, 0o010600, 0o020600
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    found = Home(tmp_path)
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from commonhold.errors import HoldError, Kind
 from commonhold.trees import ROOT, Change
 from tests.agent.answering import Noting
 from tests.agent.owning import ME, Home
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    found = Home(tmp_path)
-    yield found
-    found.close()
 
 
 @pytest.fixture

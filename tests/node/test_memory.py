@@ -72,11 +72,9 @@ class Sharing:
 
     def share(self) -> int:
         """Ask for the memory; a descriptor of it."""
-        self.wire.send(head("POST", f"/v1/sessions/{self.session}/memory"))
-        data, fds = descriptors.receive(self.wire.sock, len(GO_ON), 5)
-        assert data == GO_ON and len(fds) == 1
-        assert self.wire.answer().said == {"bytes": MEMORY}
-        return fds[0]
+        fd, answer = self.wire.descriptor(f"/v1/sessions/{self.session}/memory")
+        assert answer.said == {"bytes": MEMORY}
+        return fd
 
     def lay(self, *blocks: bytes, at: int = 0, gap: int = 0) -> list[Spot]:
         """Put blocks there, one after another."""

@@ -53,11 +53,9 @@ class Seated:
 
     def take(self) -> int:
         """Ask for the tray; a descriptor of it."""
-        self.wire.send(head("POST", "/v1/tray"))
-        data, fds = descriptors.receive(self.wire.sock, len(GO_ON), 5)
-        assert data == GO_ON and len(fds) == 1
-        assert self.wire.answer().said == {"bytes": tray.SIZE}
-        return fds[0]
+        fd, answer = self.wire.descriptor("/v1/tray")
+        assert answer.said == {"bytes": tray.SIZE}
+        return fd
 
     def ask(self, *keys: Multihash) -> Answer:
         return self.wire.request("POST", "/v1/tray/read", packed(*keys))

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from commonhold.formats import car, keylist
 from commonhold.formats import cid as cids
 from commonhold.formats.multihash import Multihash
+from commonhold.ipc import descriptors
+from commonhold.ipc.unixhttp import GO_ON
 
 HEADER = car.encode_header([])
 PATIENCE = 20.0  # seconds; a test that waits so long has failed
@@ -52,6 +54,13 @@ class Wire:
         """A whole request with the length of its body, and the answer."""
         self.send(head(method, path, f"Content-Length: {len(body)}", *headers), body)
         return self.answer()
+
+    def descriptor(self, path: str) -> tuple[int, Answer]:
+        """Ask for what comes with a descriptor, and before any answer: that, and the answer."""
+        self.send(head("POST", path))
+        data, fds = descriptors.receive(self.sock, len(GO_ON), 5)
+        assert data == GO_ON and len(fds) == 1
+        return fds[0], self.answer()
 
     def answer(self) -> Answer:
         """The next answer. EOFError where the node hung up instead."""
