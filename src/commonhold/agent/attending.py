@@ -46,8 +46,7 @@ _THREADS = 8
 _HELLO_SECONDS = 30.0  # the mount may have no worker just now
 _REMEMBERED = 4096  # answers; a mount has fewer calls under way
 _SOCKET_BUFFER = 4 << 20  # as much of it as the system lets us have
-_JOIN = 64 << 10  # answers up to here are sent together
-_TOGETHER = 2  # and up to so many of their parts: who waits for the first of them goes on meanwhile
+_TOGETHER = 2  # parts of answers that are sent at once: who waits for the first goes on meanwhile
 _NOTHING = b""
 _NIL = encode(None)
 _WELCOME = msgspec.msgpack.Decoder(Welcome)
@@ -124,19 +123,18 @@ class Attendance:
                 self.nameless(number)
             while True:  # some calls may have come with the mount's first words
                 ready: list[Payload] = []
-                size, before = 0, self._changes
+                before = self._changes
                 for frame in incoming.frames():
                     answer = self._take(frame)
                     if answer is None:
                         continue
                     first, payload = answer
                     ready.append(first)
-                    size += len(first) + len(payload)
                     if payload:
                         ready.append(payload)
-                    if size > _JOIN or len(ready) >= _TOGETHER:
+                    if len(ready) >= _TOGETHER:
                         self._send(ready, sock)
-                        ready, size = [], 0
+                        ready = []
                 if ready:
                     self._send(ready, sock)
                 if self._changes != before:
