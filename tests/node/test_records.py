@@ -45,8 +45,9 @@ os.kill(os.getpid(), 9)
 
 
 def test_every_write_is_synced(path: Path, records: RecordStore) -> None:
-    assert records._db.execute("pragma synchronous").fetchone() == (2,)
-    assert records._db.execute("pragma journal_mode").fetchone() == ("wal",)
+    with records._db.reading("look") as db:
+        assert db.execute("pragma synchronous").fetchone() == (2,)
+        assert db.execute("pragma journal_mode").fetchone() == ("wal",)
 
 
 def test_the_file_is_its_owners_alone(path: Path) -> None:

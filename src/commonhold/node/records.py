@@ -3,17 +3,12 @@
 Blind: it verifies nothing, so it can favour nobody. Bounds are per owner.
 """
 
-import os
 import re
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from commonhold.api import MAX_ANSWERS, MAX_RECORD, MAX_RECORD_KEY, MAX_RECORDS, MAX_USER
-from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.host import disk
+from commonhold.errors import HoldError, Kind
+from commonhold.host.sqlite import Database
 
 VERSION = 1
 FILE = "records.sqlite"
@@ -24,42 +19,13 @@ create table records (
   unique (owner, kind, key));
 create index by_key on records (kind, key, place);
 """
-_KINDS = {
-    sqlite3.SQLITE_FULL: Kind.DISK_FULL,
-    sqlite3.SQLITE_BUSY: Kind.BUSY,
-    sqlite3.SQLITE_CORRUPT: Kind.CORRUPT,
-    sqlite3.SQLITE_NOTADB: Kind.CORRUPT,
-    sqlite3.SQLITE_READONLY: Kind.DENIED,
-    sqlite3.SQLITE_CANTOPEN: Kind.DENIED,
-}
 
 
 class RecordStore:
     """An `api.Records` in a file. Safe from many threads, of the one process that has the repository."""
 
     def __init__(self, path: Path) -> None:
-        self._path = str(path)
-        self._mutex = threading.Lock()
-        with os_errors("open", self._path):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-            disk.sync_directory(str(path.parent))
-        with self._errors("open"):
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            try:
-                self._prepare()
-            except BaseException:
-                self._db.close()
-                raise
-
-    def _prepare(self) -> None:
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = full")
-        version = self._db.execute("pragma user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript(f"begin immediate; {_SCHEMA} pragma user_version = {VERSION}; commit;")
-        elif version != VERSION:
-            why = f"records of format {version}; this program knows format {VERSION}"
-            raise HoldError("open", Kind.VERSION, self._path, why, hint="use a newer hold")
+        self._db = Database(path, _SCHEMA, VERSION, "records")
 
     def put(self, owner: int, kind: str, key: bytes, record: bytes) -> None:
         """Keep an owner's record in place of the one before; on disk on return. TOO_LARGE, or QUOTA for too many."""
@@ -67,7 +33,7 @@ class RecordStore:
         if len(record) > MAX_RECORD:
             why = f"{len(record)} bytes, the limit is {MAX_RECORD}"
             raise HoldError("put record", Kind.TOO_LARGE, kind, why)
-        with self._writing("put record") as db:
+        with self._db.writing("put record") as db:
             changed = db.execute(
                 "update records set record = ? where owner = ? and kind = ? and key = ?", (record, owner, kind, key)
             )
@@ -81,8 +47,8 @@ class RecordStore:
     def get(self, asker: int, kind: str, key: bytes) -> list[bytes]:
         """The records of a key, at most MAX_ANSWERS: the asker's own first, then others' as they first came."""
         check_place(asker, kind, key)
-        with self._mutex, self._errors("get record"):
-            rows = self._db.execute(
+        with self._db.reading("get record") as db:
+            rows = db.execute(
                 "select record from records where kind = ? and key = ? order by owner <> ?, place limit ?",
                 (kind, key, asker, MAX_ANSWERS),
             )
@@ -91,7 +57,7 @@ class RecordStore:
     def remove(self, owner: int, kind: str, key: bytes) -> None:
         """Let an owner's record go. NOT_FOUND."""
         check_place(owner, kind, key)
-        with self._writing("remove record") as db:
+        with self._db.writing("remove record") as db:
             gone = db.execute("delete from records where owner = ? and kind = ? and key = ?", (owner, kind, key))
             if not gone.rowcount:
                 raise HoldError("remove record", Kind.NOT_FOUND, kind, "there is none of that key")
@@ -99,35 +65,13 @@ class RecordStore:
     def keys(self, owner: int, kind: str) -> list[bytes]:
         """The keys that an owner has records of, sorted: at most MAX_RECORDS."""
         check_place(owner, kind, b"-")
-        with self._mutex, self._errors("list records"):
-            rows = self._db.execute("select key from records where owner = ? and kind = ? order by key", (owner, kind))
+        with self._db.reading("list records") as db:
+            rows = db.execute("select key from records where owner = ? and kind = ? order by key", (owner, kind))
             return [bytes(key) for (key,) in rows]
 
     def close(self) -> None:
         """Close the file."""
-        with self._mutex:
-            self._db.close()
-
-    @contextmanager
-    def _writing(self, op: str) -> Iterator[sqlite3.Connection]:
-        """One transaction, on disk when the block has ended well."""
-        with self._mutex, self._errors(op):
-            self._db.execute("begin immediate")
-            try:
-                yield self._db
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
-
-    @contextmanager
-    def _errors(self, op: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise HoldError(op, _KINDS.get(code, Kind.FAILED), self._path, str(error)) from error
+        self._db.close()
 
 
 def check_place(owner: int, kind: str, key: bytes) -> None:
