@@ -7,19 +7,15 @@ docs/spec/statement.md.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from commonhold.formats import dagcbor, keys
+from commonhold.formats import dagcbor, fields, keys
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed, Unsupported
 
 VERSION: Final = 1
-MAX_NUMBER: Final = (1 << 63) - 1
-MAX_FIELDS: Final = 64
 SIGNATURE: Final = 64
 
-_T = TypeVar("_T", bound=bytes)
 _ENVELOPE = frozenset(("body", "key", "kind", "signature"))
 
 
@@ -87,80 +83,16 @@ def decode(kind: Kind, data: bytes) -> Statement:
     return Statement(kind, PublicKey(found["key"]), found["body"], found["signature"])
 
 
-def body(**fields: Any) -> bytes:
+def body(**named: Any) -> bytes:
     """Return the body of these fields; those that are None are left out."""
-    return dagcbor.encode({"v": VERSION, **{name: value for name, value in fields.items() if value is not None}})
+    return fields.made(v=VERSION, **named)
 
 
-class Fields:
-    """The fields of a body. Each is asked for with its type and limits: Malformed where it is missing or beyond."""
+class Fields(fields.Fields):
+    """The fields of a statement's body. Unsupported for a version that is not known."""
 
     def __init__(self, kind: Kind, data: bytes) -> None:
-        found = dagcbor.decode(data)
-        if not isinstance(found, dict) or len(found) > MAX_FIELDS:
-            raise Malformed(kind, f"its body is not a map of up to {MAX_FIELDS} fields")
-        if found.get("v") != VERSION or isinstance(found["v"], bool):
-            raise Unsupported(kind, f"of version {str(found.get('v'))[:20]}, version {VERSION} is known")
-        self._kind = kind
-        self._found = found
-
-    def has(self, name: str) -> bool:
-        """Whether there is such a field."""
-        return name in self._found
-
-    def refuse(self, why: str) -> Malformed:
-        """Return the error for fields that do not go together."""
-        return Malformed(self._kind, why)
-
-    def number(self, name: str, most: int = MAX_NUMBER) -> int:
-        """A whole number from 0."""
-        value = self._found.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-            raise self.refuse(f"{name} is no number from 0 to {most}")
-        return value
-
-    def text(self, name: str, most: int) -> str:
-        """A text of 1 to `most` characters, all of which can be printed."""
-        return self._text(name, self._found.get(name), most)
-
-    def _text(self, name: str, value: Any, most: int) -> str:
-        if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable():
-            raise self.refuse(f"{name} is no text of 1 to {most} characters that can be printed")
-        return value
-
-    def texts(self, name: str, count: int, most: int) -> tuple[str, ...]:
-        """Up to `count` texts, none twice."""
-        value = self._list(name, count)
-        found = tuple(self._text(name, item, most) for item in value)
-        if len(set(found)) != len(found):
-            raise self.refuse(f"{name} names something twice")
-        return found
-
-    def exactly(self, name: str, length: int, made: type[_T]) -> _T:
-        """So many bytes, as a type of theirs."""
-        value = self._found.get(name)
-        if not isinstance(value, bytes) or len(value) != length:
-            raise self.refuse(f"{name} is not {length} bytes")
-        return made(value)
-
-    def several(self, name: str, count: int, most: int) -> tuple[bytes, ...]:
-        """Up to `count` times up to `most` bytes."""
-        value = self._list(name, count)
-        if not all(isinstance(item, bytes) and len(item) <= most for item in value):
-            raise self.refuse(f"{name} is not of bytes, up to {most} each")
-        return tuple(value)
-
-    def ascending(self, name: str, count: int) -> tuple[int, ...]:
-        """Up to `count` numbers from 0, each greater than the one before."""
-        value = self._list(name, count)
-        if not all(isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= MAX_NUMBER for item in value):
-            raise self.refuse(f"{name} is not of numbers from 0 to {MAX_NUMBER}")
-        if any(a >= b for a, b in pairwise(value)):
-            raise self.refuse(f"{name} does not ascend")
-        return tuple(value)
-
-    def _list(self, name: str, count: int) -> list[Any]:
-        value = self._found.get(name)
-        if not isinstance(value, list) or len(value) > count:
-            raise self.refuse(f"{name} is no list of up to {count}")
-        return value
+        super().__init__(kind, data)
+        version = self._found.get("v")
+        if version != VERSION or isinstance(version, bool):
+            raise Unsupported(kind, f"of version {str(version)[:20]}, version {VERSION} is known")
