@@ -69,6 +69,13 @@ class Fields:
             raise self.refuse(f"{name} is not {length} bytes")
         return made(value)
 
+    def raw(self, name: str, most: int) -> bytes:
+        """Up to `most` bytes."""
+        value = self._found.get(name)
+        if not isinstance(value, bytes) or len(value) > most:
+            raise self.refuse(f"{name} is not up to {most} bytes")
+        return value
+
     def several(self, name: str, count: int, most: int) -> tuple[bytes, ...]:
         """Up to `count` times up to `most` bytes."""
         value = self._list(name, count)
@@ -76,14 +83,19 @@ class Fields:
             raise self.refuse(f"{name} is not of bytes, up to {most} each")
         return tuple(value)
 
-    def ascending(self, name: str, count: int) -> tuple[int, ...]:
-        """Up to `count` numbers from 0, each greater than the one before."""
+    def numbers(self, name: str, count: int) -> tuple[int, ...]:
+        """Up to `count` whole numbers from 0."""
         value = self._list(name, count)
         if not all(isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= MAX_NUMBER for item in value):
             raise self.refuse(f"{name} is not of numbers from 0 to {MAX_NUMBER}")
+        return tuple(value)
+
+    def ascending(self, name: str, count: int) -> tuple[int, ...]:
+        """The same, each greater than the one before."""
+        value = self.numbers(name, count)
         if any(a >= b for a, b in pairwise(value)):
             raise self.refuse(f"{name} does not ascend")
-        return tuple(value)
+        return value
 
     def _list(self, name: str, count: int) -> list[Any]:
         value = self._found.get(name)

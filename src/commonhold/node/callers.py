@@ -1,15 +1,12 @@
-"""Callers: who may use the node, and how much of it at a time. One user's flood waits in that user's own queue."""
+"""Callers: who may use the node."""
 
-import asyncio
-import contextlib
 import grp
-from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from commonhold.errors import HoldError, Kind
 from commonhold.ipc.peer import Peer, groups_of
-from commonhold.node.config import Config, Limits
+from commonhold.node.config import Config
 
 UID = web.RequestKey("uid", int)  # of whoever calls, as the kernel says
 
@@ -40,27 +37,3 @@ class Admission:
             return grp.getgrnam(self._group or "").gr_gid
         except KeyError:
             raise HoldError("call", Kind.DENIED, f"group {self._group!r}", "there is no such group") from None
-
-
-class Turns:
-    """One user's requests: so many at once, so many waiting."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._free = asyncio.Semaphore(limits.requests)
-        self._waiting = 0
-
-    @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it for as long as the block runs. BUSY where too many wait already."""
-        if self._waiting >= self._limits.waiting:
-            raise HoldError("call", Kind.BUSY, "node", "too many requests of yours are waiting")
-        self._waiting += 1
-        try:
-            await self._free.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._free.release()

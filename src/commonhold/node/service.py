@@ -17,11 +17,12 @@ from commonhold.api import NOT_A_USER, Records
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.malformed import Malformed
+from commonhold.host.turns import Turns
 from commonhold.ipc.peer import Peer
 from commonhold.node import ticks
 from commonhold.node.blockcalls import BlockCalls
 from commonhold.node.blocks import Threads
-from commonhold.node.callers import UID, Admission, Turns
+from commonhold.node.callers import UID, Admission
 from commonhold.node.config import Config
 from commonhold.node.desk import BEGAN, MAX_BODY, Desk
 from commonhold.node.door import Connections
@@ -117,7 +118,7 @@ class Service:
         self._active.add(task)
         try:
             peer = await self._peer(request)
-            turns = self._turns.setdefault(peer.uid, Turns(self._config.limits))
+            turns = self._turns.setdefault(peer.uid, self._new_turns())
             request[UID] = peer.uid
             request[BEGAN] = asyncio.get_running_loop().time()
             async with turns.turn(), self._lanes.request(peer.uid):
@@ -133,6 +134,9 @@ class Service:
         if failed.kind is Kind.NOT_FOUND and BEGAN in request:
             await ticks.next_tick(request[BEGAN])
         return web.json_response(failed.described(), status=status)
+
+    def _new_turns(self) -> Turns:
+        return Turns(self._config.limits.requests, self._config.limits.waiting, "node")
 
     async def _sent(self, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
         """Send an answer to its end while the caller has their turn: what waits for a slow reader counts as theirs."""

@@ -176,17 +176,12 @@ class Keeper:
 
     # ── what is kept ──
 
-    @contextmanager
-    def opened(self, index: ShareIndex, asker: Account | None, copy: int = 0) -> Iterator[tuple[int, int]]:
-        """A share's open file and its size. NOT_FOUND."""
+    def open(self, index: ShareIndex, asker: Account | None, copy: int = 0) -> tuple[int, int]:
+        """A share's file, for the caller to close, and its size. NOT_FOUND."""
         row = self._ledger.find(index, asker, copy)
         if row is None:
             raise HoldError("read share", Kind.NOT_FOUND, "share", "there is none under this index")
-        fd = self._shelves.open(row.shelf, row.file)
-        try:
-            yield fd, row.size
-        finally:
-            os.close(fd)
+        return self._shelves.open(row.shelf, row.file), row.size
 
     def sizes(self, indexes: Sequence[ShareIndex]) -> list[int]:
         """How large the shares under these indexes are, 0 where there is none."""
