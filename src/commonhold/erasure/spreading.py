@@ -20,8 +20,8 @@ def require_apart(places: Sequence[Place]) -> None:
 class Spreading:
     """The shares of one pack as they are made: first each one's `head`, then a piece a segment, then its `tail`.
 
-    `pack` is the pack's bytes, in one or more parts, and must not change any more: a part that is sealed twice has to be
-    the same both times. Share i goes to place i. Safe from many threads: nothing of it changes.
+    `pack` is the pack's bytes, in one or more parts, and must not change any more: a part that is sealed twice has
+    to be the same both times. Share i goes to place i. Safe from many threads: nothing of it changes.
     """
 
     def __init__(

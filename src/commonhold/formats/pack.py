@@ -73,7 +73,7 @@ def _head(data: bytes | memoryview) -> tuple[int, int]:
 
 
 def decode_table(data: bytes | memoryview, size: int) -> list[Located]:
-    """Return where the blocks of a pack of `size` bytes lie. `data` begins with its table; the rest is not looked at."""
+    """Return where the blocks of a pack of `size` bytes lie. `data` begins with its table; the rest is not read."""
     count, length = _head(data)
     at = HEAD + length
     if not at <= size <= MAX_PACK or len(data) < at:
