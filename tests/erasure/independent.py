@@ -13,7 +13,7 @@ class Made(NamedTuple):
     """A share, and what it was made with."""
 
     key: bytes
-    index: bytes
+    called: bytes
     zeros: int
     share: bytes
 
@@ -58,7 +58,7 @@ def case(name: str, k: int, n: int, recipe: dict[str, Any], pack: bytes, segment
     ]
     rows = []
     for (pin, salt), made in zip(places, shares(seed, k, n, pack, places, segment), strict=True):
-        row: dict[str, Any] = {"pin": pin.hex(), "salt": salt.hex(), "key": made.key.hex(), "index": made.index.hex()}
+        row: dict[str, Any] = {"pin": pin.hex(), "salt": salt.hex(), "key": made.key.hex(), "index": made.called.hex()}
         row |= {"zeros": made.zeros, "bytes": len(made.share), "head": made.share[:48].hex()}
         row |= {"sha256": hashlib.sha256(made.share).hexdigest()}
         if len(made.share) < 1500:

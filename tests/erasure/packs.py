@@ -36,7 +36,7 @@ def spread(code: Code, shape: Shape, pack: bytes, first: int = 0, turn: int = 0)
     spreading = Spreading(code, SEED, shape, [memoryview(pack)], places(shape.n, first, turn))
     found = [bytearray(share.head) for share in spreading.shares]
     for index in range(spreading.layout.segments):
-        rooms = [memoryview(bytearray(spreading.layout.piece(index) + TAG)) for _ in found]
+        rooms = [memoryview(bytearray(b"\xa5" * (spreading.layout.piece(index) + TAG))) for _ in found]
         spreading.fill(index, rooms)
         for share, one in zip(found, rooms, strict=True):
             share += one

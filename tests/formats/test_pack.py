@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonhold.formats import multihash, varint
+from commonhold.formats.car import MAX_BLOCK
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.pack import (
     HEAD,
-    MAX_BLOCK,
     MAX_BLOCKS,
     MAX_PACK,
     TARGET,
