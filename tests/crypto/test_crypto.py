@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +56,44 @@ def test_what_is_shorter_than_a_tag_does_not_open(size: int) -> None:
         aead.unseal(bytes(32), bytes(size))
     with pytest.raises(Malformed):
         aead.unseal_in_place(bytes(32), memoryview(bytearray(size)))
+
+
+@pytest.mark.parametrize("size", [0, 1, 16, 4096, 65537])
+def test_a_numbered_text_opens_under_its_number_in_place_and_apart(size: int) -> None:
+    key, text = aead.NumberedKey(os.urandom(32)), os.urandom(size)
+    room = memoryview(bytearray(text + bytes(aead.TAG)))
+    key.seal_into(7, room[:size], room)
+    assert bytes(room) == key.seal(7, text) != key.seal(8, text)
+    assert key.unseal(7, room) == text
+    apart = memoryview(bytearray(size))
+    key.unseal_into(7, room, apart)
+    assert apart == text
+    key.unseal_into(7, room, room[:size])
+    assert room[:size] == text
+
+
+def test_a_numbers_nonce_is_the_number() -> None:
+    key = os.urandom(32)
+    assert aead.NumberedKey(key).seal(0, b"text") == aead.seal(key, b"text")
+    nonce = (5 + (3 << 64)).to_bytes(12, "little")
+    assert aead.NumberedKey(key).seal(5 + (3 << 64), b"text") == AESGCM(key).encrypt(nonce, b"text", None)
+    with pytest.raises(OverflowError):
+        aead.NumberedKey(key).seal(1 << 96, b"text")
+
+
+@pytest.mark.parametrize("size", [0, 15, 16, 30])
+def test_what_was_not_sealed_under_a_number_does_not_open(size: int) -> None:
+    key = aead.NumberedKey(bytes(32))
+    with pytest.raises(Malformed):
+        key.unseal(1, bytes(size))
+    sealed = memoryview(bytearray(key.seal(1, bytes(size))))
+    for other, number in ((key, 2), (aead.NumberedKey(bytes(31) + b"x"), 1)):
+        with pytest.raises(Malformed):
+            other.unseal(number, sealed)
+        with pytest.raises(Malformed):
+            other.unseal_into(number, sealed, memoryview(bytearray(size)))
+
+
+def test_a_key_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="16 bytes"):
+        aead.NumberedKey(bytes(16))

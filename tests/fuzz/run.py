@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import random
+import struct
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,11 @@ def seeds() -> list[bytes]:
     found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
     found += [bytes.fromhex(case["hex"]) for case in vectors.cases("fuse-requests")]
     found += [b"abcd" + encode(said) for said in ANSWERS]
+    found += [bytes.fromhex(case["table"]) for case in vectors.cases("pack")]
+    found += [
+        bytes.fromhex(row["share"]) for case in vectors.cases("share") for row in case["shares"] if "share" in row
+    ]
+    found += [struct.pack("<BBBBIQ", 1, 3, 5, 2, 1 << 20, 1 << 20), struct.pack("<BBBBIQ", 1, 1, 1, 0, 4096, 50)]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]

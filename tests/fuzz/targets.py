@@ -10,6 +10,10 @@ from typing import Any
 from commonhold.api import Plan, Stream
 from commonhold.blockstore import layout, records
 from commonhold.crypto import aead
+from commonhold.crypto.aead import TAG, NumberedKey
+from commonhold.erasure.layout import HEAD, pack_header, unpack_header
+from commonhold.erasure.share import Share, verify
+from commonhold.erasure.values import Place, Salt, Seed, ServerPin
 from commonhold.errors import HoldError
 from commonhold.formats import (
     capability,
@@ -23,6 +27,7 @@ from commonhold.formats import (
     keylist,
     keys,
     multihash,
+    pack,
     spots,
     supplement,
     unixfs,
@@ -109,6 +114,33 @@ def _sealed(data: bytes) -> None:
                 opening.open_root(sealed, ReadCapability(digest, rows, key))
             with contextlib.suppress(Malformed):
                 opening.check_unread(sealed, VerifyCapability(digest, rows, below))
+
+
+def _pack(data: bytes) -> None:
+    """A table and its blocks, the bytes as they are and as rows; what is found is what would be written."""
+    for table in (data, b"hpk1" + struct.pack("<II", max(1, len(data) // 35), len(data)) + data):
+        for size in {len(data), len(table), len(table) + 300}:
+            with contextlib.suppress(Malformed):
+                found = pack.decode_table(table, size)
+                entries = [pack.Entry(key, stop - start) for key, start, stop in found]
+                assert table.startswith(pack.encode_table(entries))
+
+
+def _share(data: bytes) -> None:
+    """A share that somebody with the seed wrote: any header, any whole share, any pieces of a share that is sound."""
+    seed, place = Seed(bytes(32)), Place(ServerPin(bytes(32)), Salt(bytes(16)))
+    key = NumberedKey(seed.key(place))
+    for head in (data[:HEAD], place.salt + key.seal(0, data[:16])):
+        with contextlib.suppress(Malformed):
+            share = Share(seed, place.server, head)
+            layout = share.layout
+            assert unpack_header(pack_header(layout, share.number)) == (layout, share.number)
+            assert layout.part(layout.segments - 1).stop == layout.body < share.length
+            for sealed in (data, key.seal(1, data)):
+                if len(sealed) == layout.piece(0) + TAG:
+                    share.open(0, memoryview(sealed), memoryview(bytearray(layout.piece(0))))
+    with contextlib.suppress(Malformed):
+        verify(seed, place.server, memoryview(data))
 
 
 def _relinked(data: bytes) -> None:
@@ -222,6 +254,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "records": _record,
     "capability": _decoder(lambda data: capability.parse_text(data.decode("latin-1"))),
     "sealed": _decoder(_sealed),
+    "pack": _pack,
+    "share": _share,
     "relinked": _decoder(_relinked),
     "ipns": _decoder(_ipns),
     "ipns-name": _decoder(lambda data: str(ipns.parse_name(data.decode("latin-1")))),
