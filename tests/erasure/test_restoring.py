@@ -1,6 +1,7 @@
 """Any k shares restore a pack, and make the missing ones; ranges take what they need and no more."""
 
 import itertools
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -165,6 +166,30 @@ def test_parts_lie_back_to_back_from_the_head_to_the_zeros(length: int, k: int, 
     assert layout.body == layout.part(layout.segments - 1).stop
     assert layout.segments * (segment // k + TAG) <= layout.body + segment // k or layout.segments == 1
     assert sum(stop - start for start, stop in map(layout.bounds, range(layout.segments))) == length
+
+
+def test_many_threads_fill_segments_of_one_pack() -> None:
+    pack = some(9 * SEGMENT + 3)
+    whole = spread(CODE, Shape(3, 5), pack)
+    spreading = Spreading(CODE, SEED, Shape(3, 5), [memoryview(pack)], places(5))
+    layout = spreading.layout
+    made: dict[int, list[memoryview]] = {}
+
+    def work(first: int) -> None:
+        for _ in range(5):
+            for index in range(first, layout.segments, 4):
+                rooms = [memoryview(bytearray(layout.piece(index) + TAG)) for _ in range(5)]
+                spreading.fill(index, rooms)
+                made[index] = rooms
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == list(range(10))
+    for index, rooms in made.items():
+        assert rooms == [share[slice(*layout.part(index))] for share in whole]
 
 
 def test_a_pack_in_many_parts_is_the_pack() -> None:

@@ -161,6 +161,21 @@ def test_a_bad_piece_costs_that_piece_only() -> None:
     assert gathering.restore(quickest()) == PACK[SEGMENT : 2 * SEGMENT]
 
 
+def test_a_bad_piece_of_a_number_that_came_already_does_no_harm() -> None:
+    layout = OPENED[0].layout
+    gathering = Gathering(layout, 1, memoryview(bytearray(room(layout, 1))))
+    again = spread(quickest(), SHAPE, PACK, first=7)
+    for share, data in ((OPENED[0], SHARES[0]), (OPENED[4], SHARES[4])):
+        gathering.add(share, part(share, data, 1))
+    for number in (0, 4):
+        other = opened(again, first=7)[number]
+        bad = part(other, again[number], 1)
+        bad[0] ^= 1
+        assert not gathering.add(other, bad)
+    gathering.add(OPENED[2], part(OPENED[2], SHARES[2], 1))
+    assert gathering.restore(quickest()) == PACK[SEGMENT : 2 * SEGMENT]
+
+
 def test_shares_of_two_packs_are_not_mixed() -> None:
     other = opened(spread(quickest(), SHAPE, PACK[:-1], first=5), first=5)
     more = opened(spread(quickest(), Shape(3, 6), PACK, first=5), first=5)
@@ -168,6 +183,12 @@ def test_shares_of_two_packs_are_not_mixed() -> None:
     for share in (other[1], more[1]):
         with pytest.raises(Malformed, match="of another pack"):
             gathering.add(share, memoryview(bytearray(share.layout.piece(0) + TAG)))
+    sound = gathered(0, list(zip(OPENED[:3], SHARES[:3], strict=True)))
+    new = NewShare(SEED, other[0].layout, 3, place(9))
+    with pytest.raises(ValueError, match="of another pack"):
+        sound.mend(quickest(), [new], [memoryview(bytearray(new.layout.piece(0) + TAG))])
+    with pytest.raises(ValueError, match="a room of other than"):
+        sound.mend(quickest(), [NewShare(SEED, OPENED[0].layout, 3, place(9))], [memoryview(bytearray(5))])
 
 
 def test_a_whole_share_is_verified_by_the_seed_alone_and_left_as_it_is() -> None:

@@ -97,6 +97,7 @@ def test_tables_come_back(sizes: list[int], others: set[int]) -> None:
         (table(b"\x12\x1f" + bytes(31) + b"\5", 1), HEAD + 34 + 5),
         (table(row(1, MAX_BLOCK + 1), 1), HEAD + 38 + MAX_BLOCK + 1),
         (table(row(1, 1 << 62), 1), HEAD + 43),
+        (table(b"".join(row(n, MAX_BLOCK) for n in range(33)), 33), HEAD + 33 * (38 + MAX_BLOCK)),
     ],
 )  # fmt: skip
 def test_a_table_that_lies_repeats_or_is_not_minimal_is_refused(made: bytes, size: int) -> None:
