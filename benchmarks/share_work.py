@@ -17,10 +17,11 @@ from commonhold.erasure.gathering import Gathering, room
 from commonhold.erasure.layout import HEAD, SEGMENT
 from commonhold.erasure.share import Share
 from commonhold.erasure.spreading import Spreading
-from commonhold.erasure.values import Piece, Place, Salt, Seed, ServerPin, Shape
+from commonhold.erasure.values import PackSeed, Piece, Place, Salt, Shape
+from commonhold.formats.pin import SpkiPin
 
 PACK = 32 << 20
-_SEED = Seed(os.urandom(32))
+_SEED = PackSeed(os.urandom(32))
 _CODE = quickest()
 
 Work: TypeAlias = Callable[[], None]
@@ -31,7 +32,7 @@ def _rooms(shape: Shape, more: int = 0) -> list[memoryview]:
 
 
 def _spreading(shape: Shape) -> Spreading:
-    places = [Place(ServerPin(os.urandom(32)), Salt(os.urandom(16))) for _ in range(shape.n)]
+    places = [Place(SpkiPin(os.urandom(32)), Salt(os.urandom(16))) for _ in range(shape.n)]
     return Spreading(_CODE, _SEED, shape, [memoryview(os.urandom(PACK))], places)
 
 

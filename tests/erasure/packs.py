@@ -10,13 +10,14 @@ from commonhold.erasure.gathering import Gathering, room
 from commonhold.erasure.layout import HEAD
 from commonhold.erasure.share import Share
 from commonhold.erasure.spreading import Spreading
-from commonhold.erasure.values import PIN, SALT, Place, Salt, Seed, ServerPin, Shape
+from commonhold.erasure.values import PIN, SALT, PackSeed, Place, Salt, Shape
+from commonhold.formats.pin import SpkiPin
 
-SEED = Seed(hashlib.sha256(b"the seed of a pack").digest())
+SEED = PackSeed(hashlib.sha256(b"the seed of a pack").digest())
 
 
-def server(number: int) -> ServerPin:
-    return ServerPin(hashlib.sha256(f"server {number}".encode()).digest()[:PIN])
+def server(number: int) -> SpkiPin:
+    return SpkiPin(hashlib.sha256(f"server {number}".encode()).digest()[:PIN])
 
 
 def place(number: int, turn: int = 0) -> Place:

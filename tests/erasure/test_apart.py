@@ -9,7 +9,7 @@ from commonhold.erasure.choosing import quickest
 from commonhold.erasure.layout import SEGMENT, Layout
 from commonhold.erasure.share import Share
 from commonhold.erasure.spreading import Spreading, require_apart
-from commonhold.erasure.values import Place, Salt, Seed, Shape
+from commonhold.erasure.values import PackSeed, Place, Salt, Shape
 from tests.erasure.packs import SEED, place, places, server, some, spread
 
 WINDOW = 16
@@ -39,7 +39,7 @@ def test_no_two_servers_have_sixteen_bytes_in_common(pack: bytes, shape: Shape) 
 
 
 def test_no_two_servers_or_packs_have_an_index_in_common() -> None:
-    seeds = [Seed(bytes([number]) * 32) for number in range(20)]
+    seeds = [PackSeed(bytes([number]) * 32) for number in range(20)]
     indexes = {seed.index(server(number)) for seed in seeds for number in range(100)}
     assert len(indexes) == 2000 and {len(index) for index in indexes} == {32}
     keys = {seed.key(place(number)) for seed in seeds for number in range(100)}

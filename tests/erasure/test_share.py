@@ -12,9 +12,10 @@ from commonhold.erasure.gathering import Gathering, room
 from commonhold.erasure.layout import HEAD, HEADER, MIN_SEGMENT, SEGMENT, Layout, unpack_header
 from commonhold.erasure.share import NewShare, Share, verify
 from commonhold.erasure.spreading import Spreading
-from commonhold.erasure.values import Place, Salt, Seed, ServerPin, Shape
+from commonhold.erasure.values import PackSeed, Place, Salt, Shape
 from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.pack import MAX_PACK
+from commonhold.formats.pin import SpkiPin
 from tests.erasure.packs import SEED, gathered, opened, part, place, places, server, some, spread
 
 SHAPE = Shape(3, 5)
@@ -106,7 +107,7 @@ def test_another_servers_share_or_another_packs_does_not_begin() -> None:
     with pytest.raises(Malformed):
         Share(SEED, server(1), bytes(SHARES[0][:HEAD]))
     with pytest.raises(Malformed):
-        Share(Seed(bytes(32)), server(0), bytes(SHARES[0][:HEAD]))
+        Share(PackSeed(bytes(32)), server(0), bytes(SHARES[0][:HEAD]))
 
 
 def refuses(share: Share, index: int, sealed: memoryview) -> bool:
@@ -225,11 +226,11 @@ def test_a_share_that_does_not_end_with_zeros_is_not_verified() -> None:
 def test_values_of_another_length_are_refused() -> None:
     for raw in (b"", bytes(31), bytes(33)):
         with pytest.raises(Malformed):
-            Seed(raw)
+            PackSeed(raw)
         with pytest.raises(Malformed):
-            SEED.index(ServerPin(raw))
+            SEED.index(SpkiPin(raw))
         with pytest.raises(Malformed):
-            Place(ServerPin(raw), Salt(bytes(16)))
+            Place(SpkiPin(raw), Salt(bytes(16)))
         with pytest.raises(Malformed):
             Place(server(0), Salt(raw))
     assert SEED.raw.hex() not in repr(SEED) and repr(SEED.raw) not in repr(SEED)

@@ -12,7 +12,8 @@ from commonhold.erasure.gathering import Gathering, room
 from commonhold.erasure.layout import HEAD, SEGMENT, Layout
 from commonhold.erasure.share import NewShare, Share
 from commonhold.erasure.spreading import Spreading
-from commonhold.erasure.values import Place, Salt, Seed, ServerPin, Shape
+from commonhold.erasure.values import PackSeed, Place, Salt, Shape
+from commonhold.formats.pin import SpkiPin
 from tests import vectors
 from tests.erasure import independent
 
@@ -21,11 +22,11 @@ NAMES = [case["name"] for case in CASES]
 
 
 def places_of(case: dict[str, Any]) -> list[Place]:
-    return [Place(ServerPin(bytes.fromhex(row["pin"])), Salt(bytes.fromhex(row["salt"]))) for row in case["shares"]]
+    return [Place(SpkiPin(bytes.fromhex(row["pin"])), Salt(bytes.fromhex(row["salt"]))) for row in case["shares"]]
 
 
-def seed_of(case: dict[str, Any]) -> Seed:
-    return Seed(bytes.fromhex(case["seed"]))
+def seed_of(case: dict[str, Any]) -> PackSeed:
+    return PackSeed(bytes.fromhex(case["seed"]))
 
 
 def written_elsewhere(case: dict[str, Any]) -> list[bytearray]:

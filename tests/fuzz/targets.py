@@ -13,7 +13,7 @@ from commonhold.crypto import aead
 from commonhold.crypto.aead import TAG, NumberedKey
 from commonhold.erasure.layout import HEAD, pack_header, unpack_header
 from commonhold.erasure.share import Share, verify
-from commonhold.erasure.values import Place, Salt, Seed, ServerPin
+from commonhold.erasure.values import PackSeed, Place, Salt
 from commonhold.errors import HoldError
 from commonhold.formats import (
     capability,
@@ -36,6 +36,7 @@ from commonhold.formats import (
 from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.malformed import Malformed
+from commonhold.formats.pin import SpkiPin
 from commonhold.ipc.treeframes import Broken, Incoming
 from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
@@ -128,7 +129,7 @@ def _pack(data: bytes) -> None:
 
 def _share(data: bytes) -> None:
     """A share that somebody with the seed wrote: any header, any whole share, any pieces of a share that is sound."""
-    seed, place = Seed(bytes(32)), Place(ServerPin(bytes(32)), Salt(bytes(16)))
+    seed, place = PackSeed(bytes(32)), Place(SpkiPin(bytes(32)), Salt(bytes(16)))
     key = NumberedKey(seed.key(place))
     for head in (data[:HEAD], place.salt + key.seal(0, data[:16])):
         with contextlib.suppress(Malformed):

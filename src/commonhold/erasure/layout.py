@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from commonhold.crypto.aead import TAG
-from commonhold.erasure.values import SALT, Seed, ServerPin, Shape
+from commonhold.erasure.values import SALT, PackSeed, Shape
 from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.pack import MAX_PACK
+from commonhold.formats.pin import SpkiPin
 
 VERSION = 1
 SEGMENT = 1 << 20
@@ -74,11 +75,11 @@ class Layout:
         """Bytes of a share before its zeros."""
         return self.part(self.segments - 1).stop
 
-    def padding(self, seed: Seed, server: ServerPin) -> int:
+    def padding(self, seed: PackSeed, server: SpkiPin) -> int:
         """How many zeros a share at a server has."""
         return seed.padding(server, max(_LEAST_PADDING, self.body // _PADDING))
 
-    def share(self, seed: Seed, server: ServerPin) -> int:
+    def share(self, seed: PackSeed, server: SpkiPin) -> int:
         """How many bytes the share at a server has in all."""
         return self.body + self.padding(seed, server) + TAG
 

@@ -2,8 +2,9 @@
 
 from commonhold.crypto.aead import TAG, NumberedKey
 from commonhold.erasure.layout import HEAD, Layout, pack_header, unpack_header
-from commonhold.erasure.values import SALT, Piece, Place, Salt, Seed, ServerPin
+from commonhold.erasure.values import SALT, PackSeed, Piece, Place, Salt
 from commonhold.formats.malformed import Malformed
+from commonhold.formats.pin import SpkiPin
 
 # Numbers of the parts of a share, which their nonces are: the header, then a piece for each segment, then the zeros.
 _HEADER_NUMBER = 0
@@ -15,7 +16,7 @@ class NewShare:
 
     __slots__ = ("_key", "_zeros", "head", "layout", "length", "number", "place")
 
-    def __init__(self, seed: Seed, layout: Layout, number: int, place: Place) -> None:
+    def __init__(self, seed: PackSeed, layout: Layout, number: int, place: Place) -> None:
         if not 0 <= number < layout.shape.n:
             raise ValueError(f"share {number} of {layout.shape.n}")
         self.layout = layout
@@ -45,7 +46,7 @@ class Share:
 
     __slots__ = ("_key", "_zeros", "layout", "length", "number", "server")
 
-    def __init__(self, seed: Seed, server: ServerPin, head: bytes) -> None:
+    def __init__(self, seed: PackSeed, server: SpkiPin, head: bytes) -> None:
         if len(head) != HEAD:
             raise Malformed("share", f"{len(head)} bytes to begin with, not {HEAD}")
         self.server = server
@@ -73,7 +74,7 @@ class Share:
             raise Malformed("share", "it does not end as it was written")
 
 
-def verify(seed: Seed, server: ServerPin, data: memoryview) -> Share:
+def verify(seed: PackSeed, server: SpkiPin, data: memoryview) -> Share:
     """Return the share that these bytes are, all of them opened once and left as they were. Malformed."""
     share = Share(seed, server, bytes(data[:HEAD]))
     if len(data) != share.length:

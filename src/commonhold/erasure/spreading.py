@@ -8,7 +8,7 @@ from commonhold.crypto.aead import TAG
 from commonhold.erasure.code import Code
 from commonhold.erasure.layout import Layout, Span
 from commonhold.erasure.share import NewShare
-from commonhold.erasure.values import Piece, Place, Seed, Shape
+from commonhold.erasure.values import PackSeed, Piece, Place, Shape
 
 
 def require_apart(places: Sequence[Place]) -> None:
@@ -25,7 +25,7 @@ class Spreading:
     """
 
     def __init__(
-        self, code: Code, seed: Seed, shape: Shape, pack: Sequence[memoryview], places: Sequence[Place]
+        self, code: Code, seed: PackSeed, shape: Shape, pack: Sequence[memoryview], places: Sequence[Place]
     ) -> None:
         if len(places) != shape.n:
             raise ValueError(f"{len(places)} places for {shape} shares")

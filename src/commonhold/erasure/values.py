@@ -5,6 +5,8 @@ from typing import NamedTuple, NewType
 
 from commonhold.crypto.derive import derive
 from commonhold.formats.malformed import Malformed
+from commonhold.formats.pin import SpkiPin
+from commonhold.formats.shareindex import ShareIndex
 
 SEED = 32
 PIN = 32
@@ -15,13 +17,11 @@ _KEY_LABEL = b"commonhold share v1 key\0"
 _INDEX_LABEL = b"commonhold share v1 index\0"
 _PADDING_LABEL = b"commonhold share v1 padding\0"
 
-ServerPin = NewType("ServerPin", bytes)  # SHA-256 of a server's SubjectPublicKeyInfo
 Salt = NewType("Salt", bytes)  # random, and new for every share that is written
-StorageIndex = NewType("StorageIndex", bytes)  # what a server calls a share
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
+class PackSeed:
     """What all of one pack's shares are derived from: 32 secret bytes. Nothing prints them by accident."""
 
     raw: bytes = field(repr=False)
@@ -29,15 +29,15 @@ class Seed:
     def __post_init__(self) -> None:
         _require("seed", self.raw, SEED)
 
-    def index(self, server: ServerPin) -> StorageIndex:
+    def index(self, server: SpkiPin) -> ShareIndex:
         """The storage index of the share at a server."""
-        return StorageIndex(derive(self.raw, _INDEX_LABEL + _require("pin", server, PIN)))
+        return ShareIndex(derive(self.raw, _INDEX_LABEL + _require("pin", server, PIN)))
 
     def key(self, place: "Place") -> bytes:
         """The key of a share that is written once."""
         return derive(self.raw, _KEY_LABEL + place.server + place.salt)
 
-    def padding(self, server: ServerPin, most: int) -> int:
+    def padding(self, server: SpkiPin, most: int) -> int:
         """How many zeros, at most so many, the share at a server ends with."""
         number = derive(self.raw, _PADDING_LABEL + _require("pin", server, PIN))[:8]
         return int.from_bytes(number, "little") % (most + 1)
@@ -47,7 +47,7 @@ class Seed:
 class Place:
     """Where one share goes. Whoever makes one owes a salt that no other share has, here or elsewhere, ever."""
 
-    server: ServerPin
+    server: SpkiPin
     salt: Salt
 
     def __post_init__(self) -> None:
