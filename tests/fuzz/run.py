@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from commonhold.formats import dagcbor
 from commonhold.formats.keys import Seed, encode_pem
 from commonhold.ipc.treewords import encode
 from tests import vectors
@@ -44,6 +45,10 @@ def seeds() -> list[bytes]:
     found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
     found += [bytes.fromhex(case["hex"]) for case in vectors.cases("fuse-requests")]
     found += [b"abcd" + encode(said) for said in ANSWERS]
+    statements = [base64.b64decode(case["data"]) for case in vectors.cases("statements") if "says" in case]
+    found += statements + [dagcbor.decode(data)["body"] for data in statements]
+    for key in json.loads((vectors.ROOT / "statements.json").read_text())["keys"]:
+        found += [key["pin"].encode(), key["grid"].encode()]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]
