@@ -199,21 +199,23 @@ SAID: dict[Kind, st.SearchStrategy[Any]] = {
         st.lists(st.binary(max_size=99), max_size=8).map(tuple), st.just("") | PRINTED,
     ),
     Kind.BLESSING: st.builds(
-        lambda grid, purpose, server, classes, span, serial: Blessing(grid, purpose, server, classes, *span, serial),
+        lambda grid, purpose, server, classes, span, serial: Blessing(
+            grid, purpose, server, classes, span[0], span[1], serial
+        ),
         GRIDS, PURPOSES, PINS, CLASSES, SPAN, NUMBERS,
     ),
     Kind.CREDENTIAL: st.builds(
         lambda grid, server, account, client, quota, span, serial: Credential(
-            grid, server, account, client, quota, *span, serial
+            grid, server, account, client, quota, span[0], span[1], serial
         ),
         GRIDS, PINS, st.binary(min_size=16, max_size=16).map(AccountId), PUBLIC, st.integers(0, 1 << 60), SPAN, NUMBERS,
     ),
     Kind.WARRANT: st.builds(
-        lambda grid, server, holder, span: Warrant(grid, server, holder, *span), GRIDS, PINS, PUBLIC, SPAN
+        lambda grid, server, holder, span: Warrant(grid, server, holder, span[0], span[1]), GRIDS, PINS, PUBLIC, SPAN
     ),
     Kind.ENTRY: st.builds(Entry, BYTES32.map(Nonce), PINS, PINS, GRIDS, NUMBERS),
     Kind.REVOCATIONS: st.builds(
-        lambda grid, sequence, span, serials: Revocations(grid, sequence, *span, tuple(sorted(serials))),
+        lambda grid, sequence, span, serials: Revocations(grid, sequence, span[0], span[1], tuple(sorted(serials))),
         GRIDS, NUMBERS, SPAN, st.sets(NUMBERS, max_size=30),
     ),
     Kind.REQUEST: st.builds(
