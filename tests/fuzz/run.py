@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from commonhold.formats import dagcbor
 from commonhold.formats.keys import Seed, encode_pem
 from commonhold.ipc.treewords import encode
 from tests import vectors
@@ -50,6 +51,10 @@ def seeds() -> list[bytes]:
         bytes.fromhex(row["share"]) for case in vectors.cases("share") for row in case["shares"] if "share" in row
     ]
     found += [struct.pack("<BBBBIQ", 1, 3, 5, 2, 1 << 20, 1 << 20), struct.pack("<BBBBIQ", 1, 1, 1, 0, 4096, 50)]
+    statements = [base64.b64decode(case["data"]) for case in vectors.cases("statements") if "says" in case]
+    found += statements + [dagcbor.decode(data)["body"] for data in statements]
+    for key in json.loads((vectors.ROOT / "statements.json").read_text())["keys"]:
+        found += [key["pin"].encode(), key["grid"].encode()]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]

@@ -16,10 +16,14 @@ from commonhold.erasure.share import Share, verify
 from commonhold.erasure.values import PackSeed, Place, Salt
 from commonhold.errors import HoldError
 from commonhold.formats import (
+    announcement,
+    blessing,
     capability,
     car,
+    credential,
     dagcbor,
     dagpb,
+    entry,
     fuse,
     instant,
     ipns,
@@ -28,6 +32,9 @@ from commonhold.formats import (
     keys,
     multihash,
     pack,
+    pin,
+    request,
+    revocations,
     spots,
     supplement,
     unixfs,
@@ -35,8 +42,10 @@ from commonhold.formats import (
 )
 from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability, VerifyCapability
+from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
+from commonhold.formats.statement import Kind, Statement, decode
 from commonhold.ipc.treeframes import Broken, Incoming
 from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
@@ -50,6 +59,7 @@ from tests import vectors
 from tests.mount.desks import Mount
 from tests.mount.kernel import ALICE, SHIFT
 
+_SIGNER = PublicKey.fromhex(vectors.cases("statements")[0]["key"])
 _DIR = cids.make_v1(cids.DAG_PB, multihash.sha2_256(b""))
 
 
@@ -233,6 +243,38 @@ def _ipns(data: bytes) -> None:
         raise AssertionError("what was written is not read") from error
 
 
+_SAID: dict[Kind, Callable[[Statement], Any]] = {
+    Kind.ANNOUNCEMENT: announcement.parse,
+    Kind.BLESSING: blessing.parse,
+    Kind.CREDENTIAL: credential.parse,
+    Kind.WARRANT: credential.parse_warrant,
+    Kind.ENTRY: entry.parse,
+    Kind.REVOCATIONS: revocations.parse,
+    Kind.REQUEST: request.parse,
+}
+
+
+def _statement(data: bytes) -> None:
+    """A statement that is read comes back as it was; a body, of whatever was read, too, but for what nobody knows."""
+    for kind, parse in _SAID.items():
+        with contextlib.suppress(Malformed):
+            found = decode(kind, data)
+            assert found.encoded == data
+            parse(found)
+        for key in (PublicKey(data[:32].ljust(32, b"\0")), _SIGNER):
+            with contextlib.suppress(Malformed):
+                said = parse(Statement(kind, key, data, bytes(64)))
+                assert parse(Statement(kind, key, said.body, bytes(64))) == said
+
+
+def _pin(data: bytes) -> None:
+    """A text that is read is the one text of its bytes."""
+    text = data.decode("latin-1")
+    for parse in (pin.parse_pin, pin.parse_grid):
+        with contextlib.suppress(Malformed):
+            assert str(parse(text)) == text
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
@@ -257,6 +299,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "sealed": _decoder(_sealed),
     "pack": _pack,
     "share": _share,
+    "statement": _statement,
+    "pin": _pin,
     "relinked": _decoder(_relinked),
     "ipns": _decoder(_ipns),
     "ipns-name": _decoder(lambda data: str(ipns.parse_name(data.decode("latin-1")))),

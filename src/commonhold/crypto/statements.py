@@ -7,8 +7,11 @@ from commonhold.formats.statement import Kind, Statement, decode, message
 
 
 def signed(kind: Kind, body: bytes, seed: Seed) -> Statement:
-    """Return the statement of a body by a key."""
-    return Statement(kind, sign.public_key(seed), body, sign.sign(seed, message(kind, body)))
+    """Return the statement of a body by a key. Malformed for one so large that nobody would read it."""
+    made = Statement(kind, sign.public_key(seed), body, sign.sign(seed, message(kind, body)))
+    if len(made.encoded) > kind.most:
+        raise Malformed(kind, f"{len(made.encoded)} bytes, the limit is {kind.most}")
+    return made
 
 
 def verified(kind: Kind, data: bytes) -> Statement:

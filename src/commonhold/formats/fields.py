@@ -4,7 +4,7 @@ A map of dag-cbor. Fields that nobody asks for are passed over, so that what is 
 """
 
 from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from commonhold.formats import dagcbor
 from commonhold.formats.malformed import Malformed
@@ -13,6 +13,11 @@ MAX_NUMBER: Final = (1 << 63) - 1
 MAX_FIELDS: Final = 64
 
 _T = TypeVar("_T", bound=bytes)
+
+
+def plain(value: Any) -> TypeGuard[bytes]:
+    """Whether a value is bytes, and no link: a CID is bytes here, too, but would be written in another way."""
+    return type(value) is bytes
 
 
 def made(**fields: Any) -> bytes:
@@ -65,21 +70,21 @@ class Fields:
     def exactly(self, name: str, length: int, made: type[_T]) -> _T:
         """So many bytes, as a type of theirs."""
         value = self._found.get(name)
-        if not isinstance(value, bytes) or len(value) != length:
+        if not plain(value) or len(value) != length:
             raise self.refuse(f"{name} is not {length} bytes")
         return made(value)
 
     def raw(self, name: str, most: int) -> bytes:
         """Up to `most` bytes."""
         value = self._found.get(name)
-        if not isinstance(value, bytes) or len(value) > most:
+        if not plain(value) or len(value) > most:
             raise self.refuse(f"{name} is not up to {most} bytes")
         return value
 
     def several(self, name: str, count: int, most: int) -> tuple[bytes, ...]:
         """Up to `count` times up to `most` bytes."""
         value = self._list(name, count)
-        if not all(isinstance(item, bytes) and len(item) <= most for item in value):
+        if not all(plain(item) and len(item) <= most for item in value):
             raise self.refuse(f"{name} is not of bytes, up to {most} each")
         return tuple(value)
 

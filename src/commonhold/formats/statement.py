@@ -76,9 +76,9 @@ def decode(kind: Kind, data: bytes) -> Statement:
     if found["kind"] != kind.value:
         raise Malformed(kind, f"a statement of another kind: {str(found['kind'])[:40]!r}")
     for name, length in (("key", keys.LENGTH), ("signature", SIGNATURE)):
-        if not isinstance(found[name], bytes) or len(found[name]) != length:
+        if not fields.plain(found[name]) or len(found[name]) != length:
             raise Malformed(kind, f"{name} is not {length} bytes")
-    if not isinstance(found["body"], bytes):
+    if not fields.plain(found["body"]):
         raise Malformed(kind, "body is not bytes")
     return Statement(kind, PublicKey(found["key"]), found["body"], found["signature"])
 
@@ -94,5 +94,5 @@ class Fields(fields.Fields):
     def __init__(self, kind: Kind, data: bytes) -> None:
         super().__init__(kind, data)
         version = self._found.get("v")
-        if version != VERSION or isinstance(version, bool):
-            raise Unsupported(kind, f"of version {str(version)[:20]}, version {VERSION} is known")
+        if type(version) is not int or version != VERSION:
+            raise Unsupported(kind, f"of version {str(version)[:20]!r}, version {VERSION} is known")
