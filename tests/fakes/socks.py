@@ -36,7 +36,7 @@ class SocksProxy:
             task = asyncio.current_task()
             assert task is not None
             under_way.add(task)
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._serve(reader, writer)
             writer.close()
             under_way.discard(task)
