@@ -32,7 +32,7 @@ OTHER = pin_of(sign.public_key(Seed(bytes(range(1, 33)))))
 def run(work: Coroutine[Any, Any, T], seconds: float = 30.0) -> T:
     """Run it on the daemons' loop. It has to close what it opens, and nothing may go wrong unseen."""
     unseen: list[dict[str, Any]] = []
-    asyncio.Runner(loop_factory=uvloop.new_event_loop).close()  # the first of all keeps a pipe open
+    uvloop.new_event_loop().close()  # the first of all keeps a pipe open
     before = descriptors()
 
     async def bounded() -> T:
@@ -42,7 +42,7 @@ def run(work: Coroutine[Any, Any, T], seconds: float = 30.0) -> T:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(bounded())
-    assert unseen == []
+    assert unseen == [], unseen
     assert descriptors() == before
     return result
 

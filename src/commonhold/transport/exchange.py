@@ -112,5 +112,7 @@ def broken(errand: Errand) -> Iterator[None]:
 
 def said_of(error: BaseException) -> str:
     """Return what an error of the machine or of a library says, in one bearable line."""
-    words = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if not words:
+        words = "the other end has hung up" if isinstance(error, ConnectionError) else type(error).__name__
     return words.partition("\n")[0][:200]

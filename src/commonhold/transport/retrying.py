@@ -16,8 +16,8 @@ class Pace:
     """How long to wait. Seconds."""
 
     spread: float = 5.0  # within which the first dial comes, and the first after a connection that held
-    first: float = 1.0  # the base of the wait after one failure; it doubles with each
-    longest: float = 300.0
+    first: float = 2.0  # the base of the wait after one failure; it doubles with each
+    longest: float = 600.0
     holds: float = 60.0  # a connection that lasted so long was a good one: failures before it are forgotten
 
 
@@ -37,14 +37,10 @@ class Retry:
         return self._pace.spread * self._chance()
 
     def after_failure(self) -> float:
-        """The wait after a dial that led nowhere: from half the base to one and a half of it, at most the longest."""
-        doubled = self._pace.first * 2.0 ** min(self._failures, 60)
+        """The wait after a dial that led nowhere: between half the base and all of it."""
+        base = min(self._pace.longest, self._pace.first * 2.0 ** min(self._failures, 60))
         self._failures += 1
-        return (
-            min(self._pace.longest, doubled) * (0.5 + self._chance())
-            if doubled < self._pace.longest
-            else (self._pace.longest * (0.5 + 0.5 * self._chance()))
-        )
+        return base * (0.5 + 0.5 * self._chance())
 
     def after_end(self, held: float) -> float:
         """The wait after a connection that lasted so many seconds."""

@@ -58,7 +58,7 @@ def connect(host: str, port: int, login: Login | None) -> Generator[tuple[bytes,
     if said[0] != _VERSION:
         raise Malformed("SOCKS", "it speaks another version")
     if said[1] != method:
-        raise Refused("it wants no login" if login else "it wants a login")
+        raise Refused("it takes no login" if login else "it wants a login")
     if login is not None:
         user, password = login.user.encode(), login.password.encode()
         said = yield bytes((1, len(user))) + user + bytes((len(password),)) + password, 2
