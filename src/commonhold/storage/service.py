@@ -59,6 +59,10 @@ class Door(Protocol):
         """Whose facet it is; None for one that there is not, has ended, or is another connection's."""
         ...
 
+    def barred(self, connection: SpkiPin, facet: FacetId) -> str | None:
+        """Why whose facet it is may put nothing now, though they are in; None if they may."""
+        ...
+
 
 class Service:
     """See the module. `peer` tells who is at the other end of a request's connection."""
@@ -124,14 +128,18 @@ class Service:
         admission = await self._run(self._door.enter, self._peer(request), showing)
         return web.Response(body=admission.encoded)
 
-    def _tenant(self, request: web.Request) -> Tenant:
-        """Whose facet a request came by. To whom it is not it does not exist, in the words for any other path."""
+    def _tenant(self, request: web.Request, *, putting: bool = False) -> Tenant:
+        """Whose facet a request came by. To whom it is not it does not exist, in the words for any other path.
+        BLESSING if something is to be put there by who may only read now."""
         text = request.match_info["facet"]
         try:
             facet = FacetId(bytes.fromhex(text))
         except ValueError:
             facet = FacetId()
         found = self._door.tenant(self._peer(request), facet) if len(facet) == FacetId.LENGTH else None
+        barred = self._door.barred(self._peer(request), facet) if found and putting else None
+        if barred:
+            raise HoldError("store share", Kind.BLESSING, "account", barred)
         if found is None:
             raise web.HTTPNotFound
         return found
@@ -209,7 +217,7 @@ class Service:
         return web.Response()
 
     async def _begin(self, request: web.Request) -> web.Response:
-        tenant, index = self._tenant(request), shareindex.parse(request.match_info["index"])
+        tenant, index = self._tenant(request, putting=True), shareindex.parse(request.match_info["index"])
         size, until = storagewords.decode_begin(await self._body(request))
         async with self._turn(tenant.account):
             here = await self._run(self._keeper.begin, tenant.account, tenant.quota, index, size, until)
@@ -217,7 +225,7 @@ class Service:
 
     async def _append(self, request: web.Request) -> web.Response:
         """The bytes of an upload, from `at`; kept as far as they come."""
-        tenant, index = self._tenant(request), shareindex.parse(request.match_info["index"])
+        tenant, index = self._tenant(request, putting=True), shareindex.parse(request.match_info["index"])
         at = _number(request, "at")
         async with self._turn(tenant.account):
             ended = False
@@ -239,7 +247,7 @@ class Service:
         return parts, False
 
     async def _finish(self, request: web.Request) -> web.Response:
-        tenant, index = self._tenant(request), shareindex.parse(request.match_info["index"])
+        tenant, index = self._tenant(request, putting=True), shareindex.parse(request.match_info["index"])
         sha256 = storagewords.decode_finish(await self._body(request))
         async with self._turn(tenant.account):
             await self._run(self._keeper.finish, tenant.account, index, sha256)

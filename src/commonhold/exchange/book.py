@@ -1,0 +1,97 @@
+"""What a client keeps on a grid: its sets, their packs, and which block is in which. SQLite.
+
+A projection: all of it can be had from the servers by whoever has a set's seed. It spares asking, and sending twice.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from commonhold.formats.inventory import Packed
+from commonhold.formats.multihash import Multihash
+from commonhold.host.sqlite import Database
+
+VERSION: Final = 1
+_SCHEMA = """
+create table packs (
+  id integer primary key, seed blob not null unique, length integer not null, k integer not null, n integer not null,
+  blocks blob not null);
+create table blocks (key blob primary key, pack integer not null) without rowid;
+create table sets (
+  name text primary key, seed blob not null, k integer not null, n integer not null, made integer not null,
+  until integer not null);
+create table set_packs (name text not null, place integer not null, pack integer not null, primary key (name, place))
+  without rowid;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSet:
+    """A set under the name of what it keeps; times in seconds since 1970. `until`: its leases."""
+
+    name: str
+    seed: bytes
+    k: int
+    n: int
+    made: int
+    until: int
+
+
+class Book:
+    """See the module. Safe from many threads of the one process that has it."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = Database(path, _SCHEMA, VERSION, "a book of kept sets")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def put_pack(self, packed: Packed, keys: Iterable[Multihash]) -> None:
+        """Note a pack, all of whose shares are kept. Blocks that another one has stay with that."""
+        with self._db.writing("note pack") as db:
+            db.execute(
+                "insert or ignore into packs values (null, ?, ?, ?, ?, ?)",
+                (packed.seed, packed.length, packed.k, packed.n, packed.table),
+            )
+            found = db.execute("select id from packs where seed = ?", (packed.seed,)).fetchone()[0]
+            db.executemany("insert or ignore into blocks values (?, ?)", ((key, found) for key in keys))
+
+    def pack_of(self, key: Multihash, k: int, n: int) -> Packed | None:
+        """The pack of this shape that has a block."""
+        with self._db.reading("look up block") as db:
+            found = db.execute(
+                "select seed, length, k, n, blocks from packs where k = ? and n = ? "
+                "and id = (select pack from blocks where key = ?)",
+                (k, n, key),
+            ).fetchone()
+            return Packed(*found) if found else None
+
+    def put_set(self, kept: KeptSet, packs: Sequence[Packed]) -> None:
+        """Note a set that is kept, in place of the one of that name."""
+        with self._db.writing("note set") as db:
+            db.execute("delete from set_packs where name = ?", (kept.name,))
+            db.execute(
+                "insert or replace into sets values (?, ?, ?, ?, ?, ?)",
+                (kept.name, kept.seed, kept.k, kept.n, kept.made, kept.until),
+            )
+            for place, packed in enumerate(packs):
+                db.execute(
+                    "insert into set_packs select ?, ?, id from packs where seed = ?", (kept.name, place, packed.seed)
+                )
+
+    def sets(self) -> list[KeptSet]:
+        """All sets, by name."""
+        with self._db.reading("list sets") as db:
+            return [KeptSet(*row) for row in db.execute("select * from sets order by name")]
+
+    def packs(self, name: str) -> Iterator[Packed]:
+        """The packs of a set, in order."""
+        with self._db.reading("list packs") as db:
+            rows = db.execute(
+                "select seed, length, k, n, blocks from set_packs join packs on packs.id = set_packs.pack "
+                "where name = ? order by place",
+                (name,),
+            ).fetchall()
+        return (Packed(*row) for row in rows)

@@ -1,0 +1,116 @@
+"""A set kept on a grid: its packs are cut, sent, and written down in an inventory, which is kept as they are.
+
+docs/spec/keeping.md. What is in a block is not looked at.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from commonhold.crypto.derive import derive
+from commonhold.erasure.values import PackSeed, Shape
+from commonhold.errors import HoldError
+from commonhold.exchange.book import Book, KeptSet
+from commonhold.exchange.packing import Putting, Servers, Tools
+from commonhold.formats import inventory, pack
+from commonhold.formats.capability import Capability
+from commonhold.formats.inventory import Inventory, Packed
+from commonhold.formats.multihash import Multihash
+from commonhold.formats.pack import Entry
+
+LEASE: Final = 90 * 86_400  # seconds
+_AT_ONCE: Final = 2  # packs on their way: one is read while another is sent
+_SET: Final = b"commonhold kept set v1\0"
+_PACK: Final = b"commonhold pack v1\0"
+
+_T = TypeVar("_T")
+Read = Callable[[Multihash], bytes]
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be kept: a name for it, its set seed, its shape, and its blocks in order."""
+
+    name: str
+    seed: bytes
+    shape: Shape
+    entries: Sequence[Entry]
+
+
+def set_seed(verify_key: bytes, root: Capability) -> bytes:
+    """Return the set seed of a sealed root, by the key that its verify capability has."""
+    return derive(verify_key, _SET + root.digest)
+
+
+def pack_seed(secret: bytes, shape: Shape, table: bytes) -> bytes:
+    """Return the seed of a pack by its table; `secret` is its owner's."""
+    return derive(secret, _PACK + bytes((shape.k, shape.n)) + hashlib.sha256(table).digest())
+
+
+class Keeping:
+    """See the module. `told` is told how many bytes of blocks are kept, and of how many."""
+
+    def __init__(self, servers: Servers, book: Book, tools: Tools, secret: bytes, now: Callable[[], int]) -> None:
+        self._servers = servers
+        self._book = book
+        self._tools = tools
+        self._secret = secret
+        self._now = now
+
+    async def keep(self, wanted: Wanted, read: Read, told: Told) -> Inventory:
+        """Have a set kept: on return every share of it is on the disk of a server of its own. NotKept."""
+        until = self._now() + LEASE
+        old, new = self._cut(wanted)
+        total = sum(entry.length for entry in wanted.entries)
+        sent = total - sum(entry.length for entries in new for entry in entries)
+        told(sent, total)
+        turns = asyncio.Semaphore(_AT_ONCE)
+        made: list[Packed] = []
+        for entries in new:
+            table = pack.encode_table(entries)
+            seed = pack_seed(self._secret, wanted.shape, table)
+            made.append(inventory.packed(seed, wanted.shape.k, wanted.shape.n, entries))
+
+        async def put(one: Packed, entries: Sequence[Entry]) -> None:
+            nonlocal sent
+            async with turns:
+                await self._put(one, entries, read, until)
+            sent += sum(entry.length for entry in entries)
+            told(sent, total)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one, entries in zip(made, new, strict=True):
+                    group.create_task(put(one, entries))
+        except* HoldError as errors:
+            raise errors.exceptions[0] from None
+        found = Inventory((*old, *made))
+        await Putting(PackSeed(wanted.seed), wanted.shape, [memoryview(found.encoded)], self._tools).put(
+            self._servers, until
+        )
+        kept = KeptSet(wanted.name, wanted.seed, wanted.shape.k, wanted.shape.n, self._now(), until)
+        await self._run(self._book.put_set, kept, found.packs)
+        return found
+
+    def _cut(self, wanted: Wanted) -> tuple[list[Packed], list[list[Entry]]]:
+        """The packs that have some of the blocks already, and new ones of the others."""
+        old: dict[bytes, Packed] = {}
+        missing: dict[Multihash, Entry] = {}
+        for entry in wanted.entries:
+            packed = self._book.pack_of(entry.key, wanted.shape.k, wanted.shape.n)
+            if packed is None:
+                missing[entry.key] = entry
+            else:
+                old[packed.seed] = packed
+        return list(old.values()), list(pack.plan(missing.values()))
+
+    async def _put(self, packed: Packed, entries: Sequence[Entry], read: Read, until: int) -> None:
+        parts = await self._run(lambda: [memoryview(packed.table), *(memoryview(read(one.key)) for one in entries)])
+        await Putting(PackSeed(packed.seed), Shape(packed.k, packed.n), parts, self._tools).put(self._servers, until)
+        await self._run(self._book.put_pack, packed, [entry.key for entry in entries])
+
+    async def _run(self, work: Callable[..., _T], *given: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._tools.threads, lambda: work(*given))
