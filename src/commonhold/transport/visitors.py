@@ -44,6 +44,7 @@ class Visitor(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watching: asyncio.TimerHandle | None = None
         self._moved = 0
+        self._reading = True  # when the span began in which something has to move
         self._served = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -97,6 +98,7 @@ class Visitor(asyncio.Protocol):
         """A request is under way, whose body has to come meanwhile."""
         self.idle_since, self.asked = None, True
         if not body.is_eof():
+            self._reading = True
             self._watch(lambda: self._came(body), body.total_bytes)
         try:
             yield
@@ -116,12 +118,14 @@ class Visitor(asyncio.Protocol):
             self._watching = None
 
     def _came(self, body: StreamReader) -> None:
-        """Has enough of a body come? Nothing can while it is not read here."""
+        """Has enough of a body come? Nothing can while it is not read here, so only whole spans of reading count."""
         if body.is_eof() or self._transport is None or self.idle_since is not None:
             return
-        if self._transport.is_reading() and body.total_bytes - self._moved < self._limits.stall_bytes:
+        reading, before = self._transport.is_reading(), self._reading
+        if reading and before and body.total_bytes - self._moved < self._limits.stall_bytes:
             self.drop()
         else:
+            self._reading = reading
             self._watch(lambda: self._came(body), body.total_bytes)
 
     def _taken(self) -> None:
@@ -144,6 +148,9 @@ class Visitors:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __iter__(self) -> Iterator[Visitor]:
+        return iter(tuple(self._all))
 
     def room(self) -> bool:
         """Make room for one more; False if all are at work."""
