@@ -15,7 +15,6 @@ from commonhold.host import disk
 from commonhold.storage.ledger import Gone, Shelf
 
 NAME: Final = 16  # bytes of a file's name
-UNBOUNDED: Final = 1 << 60  # bytes: as much as its disk takes
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOMS = [f"{number:02x}" for number in range(256)]
 
