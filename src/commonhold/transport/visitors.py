@@ -151,8 +151,8 @@ class _Watch:
 class Visitors:
     """All connections of a server, those that shake hands too."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self._all: dict[Visitor, None] = {}
         self._serving: dict[asyncio.BaseProtocol, Visitor] = {}
         self._of_peer: Counter[SpkiPin] = Counter()
