@@ -24,6 +24,7 @@ import node_rows
 import report
 import share_rows
 import start_rows
+import transport_rows
 import tree_rows
 import yardsticks
 from measuring import Failed
@@ -31,7 +32,7 @@ from report import Line
 from stage import SCALES, Stage
 
 _HERE = Path(__file__).resolve().parent
-_ALL = frozenset(range(1, 23))
+_ALL = frozenset(range(1, 24))
 _MOUNT = frozenset(range(14, 22))
 
 
@@ -39,7 +40,7 @@ def _rows(text: str) -> frozenset[int]:
     """Parse `1,3,7`."""
     rows = frozenset(int(word) for word in text.split(","))
     if not rows <= _ALL:
-        raise argparse.ArgumentTypeError("rows are 1 to 22")
+        raise argparse.ArgumentTypeError("rows are 1 to 23")
     return rows
 
 
@@ -84,6 +85,8 @@ def _measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
         lines += memory_rows.measure(stage)
     if _MOUNT & rows:
         lines += _measure_mount(stage, rows)
+    if transport_rows.ROWS & rows:
+        lines += transport_rows.measure(stage, rows)
     return sorted((line for line in lines if line.row in rows), key=lambda line: line.row)
 
 

@@ -38,8 +38,8 @@ from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
-from commonhold.transport.listen import serving
 from commonhold.transport.rules import Rules
+from commonhold.transport.visitors import Limits, Visitors
 
 QUOTA = 1 << 30
 DAY = 86_400
@@ -104,8 +104,13 @@ async def server(state: Path, threads: ThreadPoolExecutor) -> AsyncIterator[Serv
         sock = listen.bind("127.0.0.1", 0)
         where = listen.address(sock)
         assert isinstance(where, TcpHint)
-        async with serving(service.app(), seed, [sock]):
+        stop, visitors = asyncio.Event(), Visitors(Limits())
+        serving = asyncio.create_task(listen.serve(service.app(), seed, [sock], visitors, stop))
+        try:
             yield Server(seed, state, gate, book, keeper, where)
+        finally:
+            stop.set()
+            await serving
 
 
 class Client:

@@ -29,7 +29,7 @@ from commonhold.storage.keeping import Keeper
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen
-from commonhold.transport.listen import serving
+from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS = 8
 _SWEEP_SECONDS = 60.0
@@ -74,16 +74,16 @@ async def _until_told(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(service.app(), seed, sockets):
-        for one in sockets:
-            print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
+    for one in sockets:
+        print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
+    sweeping = asyncio.create_task(_sweep(keeper))
+    try:
         systemd.notify(environment, "READY=1")
-        sweeping = asyncio.create_task(_sweep(keeper))
-        await stop.wait()
+        await listen.serve(service.app(), seed, sockets, Visitors(Limits()), stop)
+    finally:
         systemd.notify(environment, "STOPPING=1")
         sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
+        await asyncio.wait([sweeping])
 
 
 async def _sweep(keeper: Keeper) -> None:

@@ -8,8 +8,7 @@ import contextlib
 import ipaddress
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from aiohttp import web
@@ -24,7 +23,7 @@ from commonhold.host import sockets
 from commonhold.transport import tls
 from commonhold.transport.connection import PING
 from commonhold.transport.tls import PinnedObject
-from commonhold.transport.visitors import Limits, Visitor, Visitors
+from commonhold.transport.visitors import Visitor, Visitors
 
 _BACKLOG = 1024
 _BREATH = 0.1  # seconds until the next try where the machine has no more descriptors or memory
@@ -68,38 +67,34 @@ def peer(request: web.BaseRequest) -> SpkiPin:
     return cast(PinnedObject, request.get_extra_info("ssl_object")).peer
 
 
-@asynccontextmanager
-async def serving(
-    app: web.Application, seed: Seed, listening: Sequence[socket.socket], limits: Limits | None = None
-) -> AsyncIterator[Visitors]:
-    """Serve an application on these sockets, with this key, while the block runs. The sockets are closed then.
+async def serve(
+    app: web.Application, seed: Seed, listening: Sequence[socket.socket], visitors: Visitors, stop: asyncio.Event
+) -> None:
+    """Serve an application on these sockets, with this key, until told to stop. The sockets are closed then.
 
     The application gets a middleware before its own; its answers tell neither program nor time.
     """
-    bounds = limits or Limits()
-    server = _Server(app, seed, bounds)
+    server = _Server(app, seed, visitors)
     await server.runner.setup()
     try:
         async with asyncio.TaskGroup() as group:
             doors = [group.create_task(server.accept(sock, group)) for sock in listening]
-            try:
-                yield server.visitors
-            finally:
-                for door in doors:
-                    door.cancel()
-                for sock in listening:
-                    sock.close()
-                server.visitors.stop()
+            await stop.wait()
+            for door in doors:
+                door.cancel()
+            visitors.stop()
     finally:
+        for sock in listening:
+            sock.close()
         await server.runner.cleanup()
 
 
 class _Server:
-    def __init__(self, app: web.Application, seed: Seed, limits: Limits) -> None:
+    def __init__(self, app: web.Application, seed: Seed, visitors: Visitors) -> None:
         self._context = tls.server_context(seed)
-        self._limits = limits
-        self.visitors = Visitors(limits)
-        app.middlewares.insert(0, _attending(self.visitors))
+        self._limits = limits = visitors.limits
+        self._visitors = visitors
+        app.middlewares.insert(0, _attending(visitors))
         app.on_response_prepare.append(_say_nothing)
         self.runner = web.AppRunner(
             app,
@@ -127,12 +122,12 @@ class _Server:
                 if error.errno in sockets.SCARCE:
                     await asyncio.sleep(_BREATH)
                 continue
-            if not self.visitors.room():
+            if not self._visitors.room():
                 sock.close()
                 continue
             assert self.runner.server is not None
-            visitor = Visitor(self.visitors, self.runner.server())
-            self.visitors.enter(visitor)
+            visitor = Visitor(self._visitors, self.runner.server())
+            self._visitors.enter(visitor)
             visitor.greeting = group.create_task(self._greet(sock, visitor))
 
     async def _greet(self, sock: socket.socket, visitor: Visitor) -> None:
@@ -146,9 +141,9 @@ class _Server:
                 ssl_shutdown_timeout=_BYE_SECONDS,
             )
         except OSError:
-            self.visitors.leave(visitor)
+            self._visitors.leave(visitor)
         except asyncio.CancelledError:
-            self.visitors.leave(visitor)
+            self._visitors.leave(visitor)
             raise
 
 
