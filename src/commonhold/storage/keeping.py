@@ -185,7 +185,9 @@ class Keeper:
             return True
         with self._underway.free([(row.account, index)]) as mine:
             now = self._ledger.own(row.account, index)
-            if mine and now is not None and now.file == row.file:  # else its owner is, or was, at work on it
+            if now is None or now.file != row.file:
+                raise HoldError("check share", Kind.NOT_FOUND, "share", "its owner has just let it go")
+            if mine:  # else its owner is at work on it, and the next check sees it
                 self._remove(row.account, [index])
         return False
 
