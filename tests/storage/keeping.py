@@ -4,8 +4,9 @@ import hashlib
 import os
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from commonhold.formats.credential import AccountId
@@ -107,14 +108,24 @@ class Place:
 @contextmanager
 def place(directory: Path, *most: int) -> Iterator[Place]:
     """A place with shelves of these sizes; at its end the books are right, and no descriptor is left."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     made = Place(directory, Clock(), most or (MOST,))
     try:
         yield made
         made.check_books()
     finally:
         made.close()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    left = open_files() - before
+    assert not left, left
+
+
+def open_files() -> Counter[str]:
+    """The files that descriptors of this process are of; sockets are closed by who made them."""
+    found: Counter[str] = Counter()
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found[os.readlink(f"/proc/self/fd/{number}")] += 1
+    return Counter({name: count for name, count in found.items() if name.startswith("/")})
 
 
 def index_of(name: object) -> ShareIndex:

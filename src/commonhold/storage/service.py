@@ -254,6 +254,8 @@ class Service:
             raise
 
     async def _body(self, request: web.Request) -> bytes:
+        if (request.content_length or 0) > MAX_BODY:
+            raise HoldError("call", Kind.TOO_LARGE, "body", f"over {MAX_BODY} bytes")
         return bytes(await self._within(request.read()))
 
     async def _within(self, waiting: Awaitable[_T]) -> _T:
