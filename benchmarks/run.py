@@ -23,6 +23,7 @@ import memory_rows
 import node_rows
 import report
 import start_rows
+import storage_rows
 import tree_rows
 import yardsticks
 from measuring import Failed
@@ -30,7 +31,7 @@ from report import Line
 from stage import SCALES, Stage
 
 _HERE = Path(__file__).resolve().parent
-_ALL = frozenset(range(1, 22))
+_ALL = frozenset(range(1, 23))
 _MOUNT = frozenset(range(14, 22))
 
 
@@ -38,7 +39,7 @@ def _rows(text: str) -> frozenset[int]:
     """Parse `1,3,7`."""
     rows = frozenset(int(word) for word in text.split(","))
     if not rows <= _ALL:
-        raise argparse.ArgumentTypeError("rows are 1 to 21")
+        raise argparse.ArgumentTypeError("rows are 1 to 22")
     return rows
 
 
@@ -79,6 +80,8 @@ def _measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
         lines += start_rows.measure(stage, rows)
     if memory_rows.ROWS & rows:
         lines += memory_rows.measure(stage)
+    if storage_rows.ROWS & rows:
+        lines += storage_rows.measure(stage)
     if _MOUNT & rows:
         lines += _measure_mount(stage, rows)
     return sorted((line for line in lines if line.row in rows), key=lambda line: line.row)

@@ -352,6 +352,14 @@ def test_the_quota_is_exact_however_many_begin_at_once(kept: Place, seed: int) -
         assert kept.used() == quota
 
 
+def test_shelves_are_filled_to_the_last_byte_however_many_begin_at_once(tmp_path: Path) -> None:
+    """Each goes where there is room, also if there was another shelf with as much a moment ago."""
+    with place(tmp_path, *[500] * 8) as kept, ThreadPoolExecutor(16) as threads:
+        done = [threads.submit(begin, kept, 100, index_of(number)) for number in range(40)]
+        assert [one.result() for one in done] == [0] * 40
+        assert {shelf.used for shelf in kept.ledger.shelves()} == {500}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_whatever_many_do_with_a_few_shares_at_once_the_books_are_right(kept: Place, seed: int) -> None:
