@@ -1,4 +1,4 @@
-"""Rows 22, 23: what goes through a pinned connection beside bare `ssl` sockets, and how soon one is made."""
+"""Rows 23, 24: what goes through a pinned connection beside bare `ssl` sockets, and how soon one is made."""
 
 import contextlib
 import subprocess
@@ -9,7 +9,7 @@ from measuring import Failed, Sample
 from report import Line, Work, compared, gigabytes, rated
 from stage import Stage, in_turn
 
-ROWS = frozenset({22, 23})
+ROWS = frozenset({23, 24})
 
 _HERE = Path(__file__).resolve().parent
 _SIZE = 512 << 20
@@ -22,21 +22,21 @@ def measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
     count = _CONNECTIONS if stage.scale.name == "full" else _CONNECTIONS // 10
     with _server(stage) as (ours, bare):
         for number in range(stage.runs):
-            if 22 in rows:
+            if 23 in rows:
                 for what, port in in_turn([("upload", ours), ("bare", bare)], number):
                     _work(stage, what, port, size)
-            if 23 in rows:
+            if 24 in rows:
                 for what in in_turn(["connect", "together"], number):
                     _work(stage, what, ours, count)
     found = {what: stage.ledger.seconds(what) for what in ("upload", "bare", "connect", "together")}
     lines = []
-    if 22 in rows:
-        what = f"upload of {size >> 20} MiB, both ends pinned"
-        lines.append(compared(22, what, found["upload"], "bare ssl sockets", found["bare"], gigabytes(size), 0.7))
     if 23 in rows:
+        what = f"upload of {size >> 20} MiB, both ends pinned"
+        lines.append(compared(23, what, found["upload"], "bare ssl sockets", found["bare"], gigabytes(size), 0.7))
+    if 24 in rows:
         made = Work(count, "connections")
-        lines.append(rated(23, "key, connection and call, one after another", found["connect"], made, 250))
-        lines.append(rated(23, "the same, eight at once", found["together"], made, 370))
+        lines.append(rated(24, "key, connection and call, one after another", found["connect"], made, 250))
+        lines.append(rated(24, "the same, eight at once", found["together"], made, 370))
     return lines
 
 

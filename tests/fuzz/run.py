@@ -44,6 +44,7 @@ def seeds() -> list[bytes]:
             key["name"].encode(),
             key["peer"].encode(),
         ]
+    found += [bytes.fromhex(case["hex"]) for case in vectors.cases("storagewords")]
     found += [b"2126-11-21T00:00:00.123456789Z", encode_pem(Seed(bytes(32)))]
     found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
     found += [bytes.fromhex(case["hex"]) for case in vectors.cases("fuse-requests")]

@@ -36,7 +36,9 @@ from commonhold.formats import (
     pin,
     request,
     revocations,
+    shareindex,
     spots,
+    storagewords,
     supplement,
     unixfs,
     varint,
@@ -295,6 +297,28 @@ def _socks(data: bytes) -> None:
                 _, count = talk.send(said)
 
 
+def _storagewords(data: bytes) -> None:
+    """As each of them."""
+    for take in (
+        storagewords.decode_nonce,
+        storagewords.decode_showing,
+        storagewords.decode_admission,
+        storagewords.decode_begin,
+        lambda raw: storagewords.decode_received(raw, 1 << 27),
+        storagewords.decode_finish,
+        storagewords.decode_indexes,
+        storagewords.decode_renewal,
+        lambda raw: storagewords.decode_sizes(raw, 2),
+        storagewords.decode_listing,
+        storagewords.decode_listed,
+        storagewords.decode_use,
+        storagewords.decode_verdict,
+        storagewords.decode_failure,
+    ):
+        with contextlib.suppress(Malformed):
+            take(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
@@ -331,5 +355,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "public-key": _decoder(keys.decode_public),
     "private-key": _decoder(keys.decode_private),
     "pem": _decoder(keys.decode_pem),
+    "storagewords": _storagewords,
+    "share-index": _decoder(lambda data: shareindex.parse(data.decode("latin-1"))),
     "chunker": _decoder(lambda data: chunk.parse_chunker(data.decode("latin-1"))),
 }

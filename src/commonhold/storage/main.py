@@ -84,6 +84,7 @@ async def _until_told(
         systemd.notify(environment, "STOPPING=1")
         sweeping.cancel()
         await asyncio.wait([sweeping])
+        keeper.close()
 
 
 async def _sweep(keeper: Keeper) -> None:
