@@ -24,6 +24,8 @@ import node_rows
 import report
 import share_rows
 import start_rows
+import storage_rows
+import transport_rows
 import tree_rows
 import yardsticks
 from measuring import Failed
@@ -31,7 +33,7 @@ from report import Line
 from stage import SCALES, Stage
 
 _HERE = Path(__file__).resolve().parent
-_ALL = frozenset(range(1, 23))
+_ALL = frozenset(range(1, 26))
 _MOUNT = frozenset(range(14, 22))
 
 
@@ -39,7 +41,7 @@ def _rows(text: str) -> frozenset[int]:
     """Parse `1,3,7`."""
     rows = frozenset(int(word) for word in text.split(","))
     if not rows <= _ALL:
-        raise argparse.ArgumentTypeError("rows are 1 to 22")
+        raise argparse.ArgumentTypeError("rows are 1 to 25")
     return rows
 
 
@@ -82,8 +84,12 @@ def _measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
         lines += share_rows.measure(stage)
     if memory_rows.ROWS & rows:
         lines += memory_rows.measure(stage)
+    if storage_rows.ROWS & rows:
+        lines += storage_rows.measure(stage)
     if _MOUNT & rows:
         lines += _measure_mount(stage, rows)
+    if transport_rows.ROWS & rows:
+        lines += transport_rows.measure(stage, rows)
     return sorted((line for line in lines if line.row in rows), key=lambda line: line.row)
 
 

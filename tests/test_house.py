@@ -31,3 +31,28 @@ def test_the_exit_codes_of_the_help_are_those_of_the_table() -> None:
 
     listed = {int(number) for number in re.findall(r"\b(\d+) [a-z]", EXIT_CODES)}
     assert listed == {0} | {kind.value.exit for kind in Kind}
+
+
+# Who opens a connection, and in which files: one way out, one way in.
+NETWORK = {
+    r"\b(create_connection|open_connection|sock_connect|getaddrinfo|gethostby\w+|aiohappyeyeballs)\b": {
+        "transport/dial.py"
+    },
+    r"\b(ClientSession|BaseConnector|_create_connection)\b": {"transport/connection.py"},
+    r"\b(AF_INET6?|create_server|start_server|TCPSite|run_app)\b": {"transport/listen.py"},
+    r"\b(import ssl|from ssl)\b": {"transport/tls.py"},
+    r"aiohttp_socks|python_socks|urllib\.request|import requests|import httpx|HTTPSConnection|TCPConnector": set(),
+    r"create_default_context": set(),
+}
+
+
+def test_nothing_but_the_transport_opens_connections_to_other_machines() -> None:
+    source = ROOT / "src/commonhold"
+    for words, allowed in NETWORK.items():
+        found = {str(path.relative_to(source)) for path in source.rglob("*.py") if re.search(words, path.read_text())}
+        assert found <= allowed, words
+
+
+def test_there_is_one_function_that_dials() -> None:
+    dial = (ROOT / "src/commonhold/transport/dial.py").read_text()
+    assert dial.count(".create_connection(") == 1 and dial.count(".getaddrinfo(") == 1

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import random
+import ssl
 import struct
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 from commonhold.formats import dagcbor
 from commonhold.formats.keys import Seed, encode_pem
 from commonhold.ipc.treewords import encode
+from commonhold.transport import certificates
 from tests import vectors
 from tests.fuzz.targets import TARGETS
 
@@ -42,6 +44,7 @@ def seeds() -> list[bytes]:
             key["name"].encode(),
             key["peer"].encode(),
         ]
+    found += [bytes.fromhex(case["hex"]) for case in vectors.cases("storagewords")]
     found += [b"2126-11-21T00:00:00.123456789Z", encode_pem(Seed(bytes(32)))]
     found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
     found += [bytes.fromhex(case["hex"]) for case in vectors.cases("fuse-requests")]
@@ -55,6 +58,9 @@ def seeds() -> list[bytes]:
     found += statements + [dagcbor.decode(data)["body"] for data in statements]
     for key in json.loads((vectors.ROOT / "statements.json").read_text())["keys"]:
         found += [key["pin"].encode(), key["grid"].encode()]
+    found += [case["text"].encode("latin-1") for case in vectors.cases("hints")]
+    found += [b"\x05\x02\x01\x00\x05\x00\x00\x03\x09" + bytes(11), b"\x05\x00\x05\x00\x00\x01" + bytes(6)]
+    found += [ssl.PEM_cert_to_DER_cert(certificates.server(Seed(bytes(32))).certificate.decode())]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]

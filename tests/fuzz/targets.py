@@ -25,6 +25,7 @@ from commonhold.formats import (
     dagpb,
     entry,
     fuse,
+    hint,
     instant,
     ipns,
     journal,
@@ -35,7 +36,9 @@ from commonhold.formats import (
     pin,
     request,
     revocations,
+    shareindex,
     spots,
+    storagewords,
     supplement,
     unixfs,
     varint,
@@ -51,6 +54,7 @@ from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
 from commonhold.sealing.block import Outer, sealed_size
 from commonhold.sealing.seal import verify_key
+from commonhold.transport import certificates, socks
 from commonhold.unixfs import chunk, read
 from commonhold.unixfs.nodes import children
 from commonhold.unixfs.run import items, run
@@ -275,6 +279,46 @@ def _pin(data: bytes) -> None:
             assert str(parse(text)) == text
 
 
+def _hint(data: bytes) -> None:
+    """A hint that is read has one text, and says from where it means the same."""
+    found = hint.parse(data.decode("latin-1"))
+    assert hint.parse(str(found)) == found
+    hint.reach(found)
+
+
+def _socks(data: bytes) -> None:
+    """Whatever a proxy says, as many bytes of it as are asked for."""
+    for login in (None, socks.Login("user", "password")):
+        talk, left = socks.connect("attic.example", 80, login), data
+        with contextlib.suppress(Malformed, socks.Refused, StopIteration):
+            _, count = next(talk)
+            while len(left) >= count:
+                said, left = left[:count], left[count:]
+                _, count = talk.send(said)
+
+
+def _storagewords(data: bytes) -> None:
+    """As each of them."""
+    for take in (
+        storagewords.decode_nonce,
+        storagewords.decode_showing,
+        storagewords.decode_admission,
+        storagewords.decode_begin,
+        lambda raw: storagewords.decode_received(raw, 1 << 27),
+        storagewords.decode_finish,
+        storagewords.decode_indexes,
+        storagewords.decode_renewal,
+        lambda raw: storagewords.decode_sizes(raw, 2),
+        storagewords.decode_listing,
+        storagewords.decode_listed,
+        storagewords.decode_use,
+        storagewords.decode_verdict,
+        storagewords.decode_failure,
+    ):
+        with contextlib.suppress(Malformed):
+            take(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
@@ -305,8 +349,13 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "ipns": _decoder(_ipns),
     "ipns-name": _decoder(lambda data: str(ipns.parse_name(data.decode("latin-1")))),
     "instant": _decoder(lambda data: instant.parse_rfc3339(data.decode("latin-1"))),
+    "hint": _decoder(_hint),
+    "socks": _socks,
+    "certificate": lambda data: (certificates.public_key(data), None)[1],
     "public-key": _decoder(keys.decode_public),
     "private-key": _decoder(keys.decode_private),
     "pem": _decoder(keys.decode_pem),
+    "storagewords": _storagewords,
+    "share-index": _decoder(lambda data: shareindex.parse(data.decode("latin-1"))),
     "chunker": _decoder(lambda data: chunk.parse_chunker(data.decode("latin-1"))),
 }

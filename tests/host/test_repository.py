@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from commonhold.errors import HoldError
-from commonhold.host.repository import MARKER, NAME, Lock, search, unlocked
+from commonhold.host.locked import unlocked
+from commonhold.host.repository import MARKER, NAME, Lock, search
 
 
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

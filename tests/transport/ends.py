@@ -78,7 +78,7 @@ async def serving(
     """A server, where it listens and who is there."""
     sockets = list(listening or [listen.bind("127.0.0.1", 0)])
     hint = listen.address(sockets[0])
-    visitors, stop = Visitors(limits or Limits()), asyncio.Event()
+    visitors, stop = Visitors(limits), asyncio.Event()
     running = asyncio.create_task(listen.serve(app or echoing(), seed, sockets, visitors, stop))
     try:
         yield hint, visitors

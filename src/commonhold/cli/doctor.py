@@ -28,7 +28,8 @@ from commonhold.errors import HoldError, Kind
 from commonhold.formats.multihash import Multihash
 from commonhold.host import daemon, health, mounted, observing, units
 from commonhold.host.health import Finding, Status
-from commonhold.host.repository import LOCK, MOUNT_CONFIG, SYSTEM_CONFIG, Choice, is_repository, unlocked
+from commonhold.host.locked import LOCK, unlocked
+from commonhold.host.repository import MOUNT_CONFIG, SYSTEM_CONFIG, Choice, is_repository
 from commonhold.ipc.endpoint import owners
 from commonhold.ipc.nodeclient import NodeStore
 from commonhold.ipc.peer import groups_of

@@ -53,6 +53,7 @@ COMMANDS = {
     "up": Command("up", "serve your repository by a node of your own and your agent, in the background"),
     "down": Command("down", "stop them"),
     "node": Command("node", "run a node in the foreground"),
+    "server": Command("server", "a storage server for the grids of others: init, run, show, add"),
     "mount": Command("mount", "mount everybody's files, in the foreground"),
     "agent": Command("agent", "run your agent in the foreground"),
     "status": Command("status", "which repository this is, and what isolation it gives"),

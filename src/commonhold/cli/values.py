@@ -53,6 +53,18 @@ def natural(text: str) -> int:
     return number
 
 
+_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
+
+
+def size(text: str) -> int:
+    """Bytes, such as 100G: K, M, G, T and P are powers of 1024."""
+    unit = text[-1:].upper() if text[-1:].isalpha() else ""
+    number = text[: len(text) - len(unit)]
+    if unit not in _SIZES or not number.isascii() or not number.isdecimal() or len(number) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes such as 500, 20M or 100G")
+    return int(number) * _SIZES[unit]
+
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST = 40_000 * 86_400
 

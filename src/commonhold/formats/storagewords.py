@@ -89,7 +89,8 @@ class Failure:
 
     @property
     def encoded(self) -> bytes:
-        return made(code=self.kind.value.code, why=self.why[:MAX_WHY] or "refused")
+        why = "".join(letter if letter.isprintable() else "?" for letter in self.why[:MAX_WHY])
+        return made(code=self.kind.value.code, why=why or "refused")
 
 
 # ── the door ──

@@ -1,25 +1,19 @@
-"""Where the repository is, and whose turn it is. Search order of A28 with its owner check; a lock that says who has it.
+"""Where the repository is: search order of A28, with its owner check.
 
 Knows paths and owners; does not look into a repository.
 """
 
-import contextlib
-import errno
-import fcntl
-import json
-import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from commonhold.errors import HoldError, Kind, from_os
+from commonhold.errors import HoldError, Kind
+from commonhold.host.locked import DirectoryLock
 
 NAME = ".hold"
 MARKER = "format.json"
 SOCKET = "node.sock"
 AGENT_SOCKET = "agent.sock"
-LOCK = "lock"
 VOLUME = "volume.sqlite"  # the owner's own tree, once there is one
 KEYS = "keys"  # a directory of its owner alone
 SYSTEM = Path("/var/lib/commonhold")
@@ -117,70 +111,9 @@ def _why_not(path: Path, uid: int) -> str | None:
     return None
 
 
-class Lock:
-    """The turn on a repository: one process at a time, given back when it ends however it ends."""
+class Lock(DirectoryLock):
+    """The turn on a repository. NO_REPOSITORY where there is none."""
 
     def __init__(self, repository: Path, command: str) -> None:
         require(repository)
-        path = repository / LOCK
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _no_lock(path, error) from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = _holder(self._fd)
-            os.close(self._fd)
-            if error.errno == errno.EWOULDBLOCK:
-                raise HoldError("open", Kind.BUSY, str(repository), f"in use by {holder}") from None
-            raise _no_lock(path, error) from error
-        said = {"pid": os.getpid(), "command": command, "since": int(time.time())}
-        with contextlib.suppress(OSError):  # the turn is ours though a full disk keeps us from saying so
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, json.dumps(said).encode(), 0)
-
-    def release(self) -> None:
-        """Give the turn back."""
-        os.ftruncate(self._fd, 0)
-        os.close(self._fd)
-
-
-@contextlib.contextmanager
-def unlocked(repository: Path) -> Iterator[str | None]:
-    """Run a block while nobody changes a repository, if its lock is free now: None, or else who has it.
-
-    Reads only; OSError where we may not look.
-    """
-    try:
-        fd = os.open(repository / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:  # nobody ever had it
-        yield None
-        return
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield _holder(fd)
-        else:
-            yield None
-    finally:
-        os.close(fd)
-
-
-def _no_lock(path: Path, error: OSError) -> HoldError:
-    told = from_os("lock", str(path), error)
-    hint = {
-        errno.EROFS: "mount its file system for writing",
-        errno.ENOLCK: "put the repository on a file system that has locks",
-    }.get(error.errno or 0)
-    return HoldError(told.op, told.kind, told.subject, told.why, hint=hint)
-
-
-def _holder(fd: int) -> str:
-    try:
-        said = json.loads(os.pread(fd, 4096, 0))
-        since = time.strftime("%H:%M:%S", time.localtime(int(said["since"])))
-        return f"process {int(said['pid'])} (hold {said['command']}) since {since}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+        super().__init__(repository, command)

@@ -7,39 +7,23 @@ bytes, its name and its row are on the disk, and not before. Knows accounts by n
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO, Final
 
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats.shareindex import ShareIndex
 from commonhold.host import disk
 from commonhold.storage.ledger import Account, Ledger, Row
 from commonhold.storage.shelving import NAME, Shelves
+from commonhold.storage.underway import Key, Underway, Upload
 
 MAX_SHARE: Final = 128 << 20
 MAX_LEASE: Final = 400 * 86_400  # seconds
-UPLOAD_SECONDS: Final = 86_400  # that an upload is kept while nothing comes
+UPLOAD_SECONDS: Final = 86_400  # from its begin, after which an upload is like a share whose lease has ended
 GRACE: Final = 7 * 86_400  # seconds that a share is kept when its lease has ended
-MAX_UPLOADS: Final = 64  # open ones of one account
-MAX_ALL_UPLOADS: Final = 512  # open ones of everybody
 IDLE_SECONDS: Final = 60  # until an upload's file is closed
 _PIECE = 1 << 20
 _SWEEP = 256
-
-
-@dataclass(slots=True)
-class _Upload:
-    """One under way: what has come, and the hash of that."""
-
-    row: Row
-    fd: int
-    until: int  # the lease that was asked for
-    received: int
-    hashed: Any
-    touched: int
-    turn: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Keeper:
@@ -52,8 +36,12 @@ class Keeper:
         self._shelves = shelves
         self._now = now
         self._randomness = randomness
-        self._mutex = threading.Lock()
-        self._uploads: dict[tuple[Account, ShareIndex], _Upload] = {}
+        self._underway = Underway()
+        self._placing = threading.Lock()
+
+    def close(self) -> None:
+        """Close the files of uploads, when nobody calls any more."""
+        self._underway.close()
 
     # ── uploads ──
 
@@ -64,124 +52,110 @@ class Keeper:
         """
         if not 0 < size <= MAX_SHARE:
             raise HoldError("store share", Kind.TOO_LARGE, "share", f"{size} bytes, 1 to {MAX_SHARE} are allowed")
-        until = self._lease(until)
-        with self._mutex:
-            upload = self._uploads.get((account, index))
-            if upload is not None and upload.row.size == size:
-                return upload.received
-            if sum(owner == account for owner, _ in self._uploads) >= MAX_UPLOADS:
-                raise HoldError("store share", Kind.BUSY, "account", f"{MAX_UPLOADS} uploads are under way")
-            if len(self._uploads) >= MAX_ALL_UPLOADS:
-                raise HoldError("store share", Kind.BUSY, "server", "as many uploads as it takes are under way")
-        row = self._ledger.own(account, index)
-        if row is not None and row.size != size:
-            raise HoldError("store share", Kind.EXISTS, "share", f"there is one of {row.size} bytes under this index")
-        if row is not None and row.sha256 is not None:
-            self._ledger.renew(account, [index], until)
-            return size
-        return self._new(account, quota, index, size, until) if row is None else self._again(row, until)
+        key, until = (account, index), self._lease(until)
+        with self._underway.turn([key]):
+            row = self._ledger.own(account, index)
+            if row is not None and row.size != size:
+                why = f"there is one of {row.size} bytes under this index"
+                raise HoldError("store share", Kind.EXISTS, "share", why)
+            if row is not None and row.sha256 is not None:
+                self._ledger.renew(account, [index], until)
+                return size
+            upload = self._underway.get(key) or self._underway.open(
+                key, lambda: self._opened(row) if row is not None else self._new(account, quota, index, size)
+            )
+            upload.until, upload.touched = until, self._now()
+            return upload.received
 
     def _lease(self, until: int) -> int:
         return min(until, self._now() + MAX_LEASE)
 
-    def _new(self, account: Account, quota: int, index: ShareIndex, size: int, until: int) -> int:
-        shelf = self._shelves.choose(self._ledger.shelves(), size)
-        row = Row(account, index, shelf, self._randomness(NAME), size, None, self._now() + UPLOAD_SECONDS)
-        self._ledger.promise(row, quota)  # first: what has no row is never found again
-        fd = self._shelves.create(shelf, row.file, size)
-        return self._start(_Upload(row, fd, until, 0, hashlib.sha256(), self._now()))
-
-    def _again(self, row: Row, until: int) -> int:
-        """Go on with an upload that this process does not have open: another one began it, or it was idle."""
-        try:
-            fd = self._shelves.open(row.shelf, row.file, write=True)
-        except HoldError as error:
-            if error.kind is not Kind.NOT_FOUND:
+    def _new(self, account: Account, quota: int, index: ShareIndex, size: int) -> Upload:
+        with self._placing:  # each sees what room those before it have left
+            shelf = self._shelves.choose(self._ledger.shelves(), size, self._underway.owed())
+            row = Row(account, index, shelf, self._randomness(NAME), size, None, self._now() + UPLOAD_SECONDS)
+            self._ledger.promise(row, quota)  # first: what has no row is never found again
+            try:
+                return self._opened(row)
+            except HoldError:
+                self._remove(account, [index])
                 raise
-            fd = self._shelves.create(row.shelf, row.file, row.size)  # its row was written, and then the power went
-        received = min(os.fstat(fd).st_size, row.size)
-        return self._start(_Upload(row, fd, until, received, _hash_of(fd, received), self._now()))
 
-    def _start(self, upload: _Upload) -> int:
-        key = upload.row.account, upload.row.index
-        with self._mutex:
-            before = self._uploads.setdefault(key, upload)
-            if before is not upload:
-                os.close(upload.fd)
-                return before.received
-        self._shelves.owe(upload.row.shelf, upload.row.size - upload.received)
-        return upload.received
+    def _opened(self, row: Row) -> Upload:
+        """An upload whose row is there. Its file has what came so far; that may be none, also if it was begun long ago:
+        its row was written, and then the power went."""
+        fd = self._shelves.write(row.shelf, row.file, row.size)
+        try:
+            with os_errors("store share", "shelf"):
+                received = min(os.fstat(fd).st_size, row.size)
+                return Upload(row, fd, row.until, received, _hash_of(fd, received), self._now())
+        except BaseException:
+            os.close(fd)
+            raise
 
-    def append(self, account: Account, index: ShareIndex, at: int, parts: Sequence[memoryview]) -> int:
+    def append(self, account: Account, index: ShareIndex, at: int, data: bytes | bytearray) -> int:
         """Take in what comes next, from offset `at`; how many bytes are here then.
 
         CHANGED if `at` is not where it goes on; TOO_LARGE if more comes than was said; NOT_FOUND, BUSY.
         """
-        with self._turn(account, index) as upload:
-            size = sum(len(part) for part in parts)
+        key = account, index
+        with self._underway.turn([key]):
+            upload = self._upload(key)
             if at != upload.received:
                 why = f"it goes on at {upload.received}, not at {at}"
                 raise HoldError("store share", Kind.CHANGED, "upload", why, hint="ask how far it has come")
-            if at + size > upload.row.size:
+            if at + len(data) > upload.row.size:
                 raise HoldError("store share", Kind.TOO_LARGE, "upload", f"more than the {upload.row.size} bytes said")
             with os_errors("store share", "shelf"):
-                disk.write_all(upload.fd, parts, at)
-            for part in parts:
-                upload.hashed.update(part)
-            upload.received += size
-            self._shelves.owe(upload.row.shelf, -size)
+                disk.write_all(upload.fd, [memoryview(data)], at)
+            upload.hashed.update(data)
+            upload.received += len(data)
             return upload.received
 
     def finish(self, account: Account, index: ShareIndex, sha256: bytes) -> None:
-        """All has come: the share is whole, on the disk, on return. CHANGED if bytes are missing; CORRUPT if they are
-        not those of the hash: then nothing is kept of them."""
-        row = self._ledger.own(account, index)
-        if row is not None and row.sha256 == sha256:
-            return  # said once more, as the answer was lost
-        with self._turn(account, index) as upload:
+        """All has come: the share is whole, on the disk, on return. CHANGED if bytes are missing. CORRUPT if they are
+        not those of the hash, FAILED if the disk did not take them: then nothing is kept of them."""
+        key = account, index
+        with self._underway.turn([key]):
+            row = self._ledger.own(account, index)
+            if row is not None and row.sha256 == sha256:
+                return  # said once more, as the answer was lost
+            upload = self._upload(key)
             row = upload.row
             if upload.received != row.size:
                 why = f"{upload.received} of {row.size} bytes have come"
                 raise HoldError("store share", Kind.CHANGED, "upload", why, hint="send the rest")
-            if upload.hashed.digest() != sha256:
-                self._end(upload)
+            try:
+                if upload.hashed.digest() != sha256:
+                    raise HoldError("store share", Kind.CORRUPT, "upload", "its bytes are not those of the hash")
+                self._shelves.settle(row.shelf, row.file, upload.fd)
+            except HoldError:  # a sync fails once: the next one of the same file would say that all is well
+                self._underway.end(key)
                 self._remove(account, [index])
-                raise HoldError("store share", Kind.CORRUPT, "upload", "its bytes are not those of the hash")
-            self._shelves.settle(row.shelf, row.file, upload.fd)
+                raise
             self._ledger.complete(account, index, sha256, upload.until)
-            self._end(upload)
+            self._underway.end(key)
 
-    @contextmanager
-    def _turn(self, account: Account, index: ShareIndex) -> Iterator[_Upload]:
-        """An upload, for one writer."""
-        with self._mutex:
-            upload = self._uploads.get((account, index))
+    def _upload(self, key: Key) -> Upload:
+        """An upload whose turn the caller has."""
+        upload = self._underway.get(key)
         if upload is None:
             raise HoldError("store share", Kind.NOT_FOUND, "upload", "none is under way", hint="begin it")
-        if not upload.turn.acquire(blocking=False):
-            raise HoldError("store share", Kind.BUSY, "upload", "another request writes to it")
-        try:
-            if self._uploads.get((account, index)) is not upload:
-                raise HoldError("store share", Kind.NOT_FOUND, "upload", "it has ended", hint="begin it")
-            upload.touched = self._now()
-            yield upload
-        finally:
-            upload.turn.release()
-
-    def _end(self, upload: _Upload) -> None:
-        with self._mutex:
-            self._uploads.pop((upload.row.account, upload.row.index), None)
-        self._shelves.owe(upload.row.shelf, upload.received - upload.row.size)
-        os.close(upload.fd)
+        upload.touched = self._now()
+        return upload
 
     # ── what is kept ──
 
-    def open(self, index: ShareIndex, asker: Account | None, copy: int = 0) -> tuple[int, int]:
+    def open(self, index: ShareIndex, copy: int = 0) -> tuple[BinaryIO, int]:
         """A share's file, for the caller to close, and its size. NOT_FOUND."""
-        row = self._ledger.find(index, asker, copy)
+        row = self._row(index, copy)
+        return os.fdopen(self._shelves.open(row.shelf, row.file), "rb", buffering=0), row.size
+
+    def _row(self, index: ShareIndex, copy: int) -> Row:
+        row = self._ledger.find(index, copy)
         if row is None:
             raise HoldError("read share", Kind.NOT_FOUND, "share", "there is none under this index")
-        return self._shelves.open(row.shelf, row.file), row.size
+        return row
 
     def sizes(self, indexes: Sequence[ShareIndex]) -> list[int]:
         """How large the shares under these indexes are, 0 where there is none."""
@@ -192,27 +166,29 @@ class Keeper:
         return self._ledger.renew(account, indexes, self._lease(until))
 
     def drop(self, account: Account, indexes: Sequence[ShareIndex]) -> None:
-        """Let an account's shares and uploads go; what is not there is gone already. BUSY for an upload in use."""
-        for index in indexes:
-            with self._mutex:
-                under_way = (account, index) in self._uploads
-            if under_way:
-                with self._turn(account, index) as upload:
-                    self._end(upload)
-        self._remove(account, indexes)
+        """Let an account's shares and uploads go; what is not there is gone already. BUSY, and all are there still, if
+        another request is at work on one."""
+        keys = [(account, index) for index in indexes]
+        with self._underway.turn(keys):
+            for key in keys:
+                self._underway.end(key)
+            self._remove(account, indexes)
 
     def _remove(self, account: Account, indexes: Sequence[ShareIndex]) -> None:
-        self._ledger.removed(self._shelves.remove(self._ledger.drop(account, indexes)))
+        self._shelves.unlink(self._ledger.drop(account, indexes))
 
     def check(self, index: ShareIndex, copy: int = 0) -> bool:
         """Whether a share is still what was taken in; one that is not is let go, as it is of use to nobody.
-        NOT_FOUND."""
-        row = self._ledger.find(index, None, copy)
-        if row is None or row.sha256 is None:
-            raise HoldError("check share", Kind.NOT_FOUND, "share", "there is none under this index")
+        NOT_FOUND; FAILED where its disk does not say."""
+        row = self._row(index, copy)
         if self._sound(row):
             return True
-        self._remove(row.account, [index])
+        with self._underway.free([(row.account, index)]) as mine:
+            now = self._ledger.own(row.account, index)
+            if now is None or now.file != row.file:
+                raise HoldError("check share", Kind.NOT_FOUND, "share", "its owner has just let it go")
+            if mine:  # else its owner is at work on it, and the next check sees it
+                self._remove(row.account, [index])
         return False
 
     def _sound(self, row: Row) -> bool:
@@ -231,20 +207,22 @@ class Keeper:
     def sweep(self) -> int:
         """Let some of those go whose time is over, and files that nobody needs; how many. Call it until that is 0."""
         now = self._now()
-        self._close_idle(now - IDLE_SECONDS)
-        self._ledger.expire(now - GRACE, _SWEEP)
-        done = self._shelves.remove(self._ledger.gone(_SWEEP))
-        self._ledger.removed(done)
-        return len(done)
+        self._underway.close_idle(now - IDLE_SECONDS)
+        done = self._expire(now - GRACE)
+        for shelf in self._ledger.shelves():
+            removed = self._shelves.remove(self._ledger.gone(shelf.id, _SWEEP))
+            self._ledger.removed(removed)
+            done += len(removed)
+        return done
 
-    def _close_idle(self, before: int) -> None:
-        """Close the files of uploads that nobody touched lately: whoever goes on has them opened again."""
-        with self._mutex:
-            idle = [one for one in self._uploads.values() if one.touched < before]
-        for upload in idle:
-            if upload.turn.acquire(blocking=False):
-                self._end(upload)
-                upload.turn.release()
+    def _expire(self, before: int) -> int:
+        ended = [(row.account, row.index) for row in self._ledger.ended(before, _SWEEP)]
+        with self._underway.free(ended) as mine:
+            for key in mine:
+                self._underway.end(key)
+            gone = self._ledger.expire(before, mine)
+        self._shelves.unlink(gone)
+        return len(gone)
 
 
 def _hash_of(fd: int, size: int) -> Any:

@@ -32,7 +32,7 @@ create table shares (
   sha256 blob, until integer not null, primary key (account, place)) without rowid;
 create index by_place on shares (place, account);
 create index by_until on shares (until);
-create table gone (file blob primary key, shelf integer not null) without rowid;
+create table gone (shelf integer not null, file blob not null, primary key (shelf, file)) without rowid;
 """
 _COLUMNS = "account, place, shelf, file, size, sha256, until"
 
@@ -148,23 +148,24 @@ class Ledger:
             found = db.execute(f"select {_COLUMNS} from shares where account = ? and place = ?", (account, index))
             return _row(found.fetchone())
 
-    def find(self, index: ShareIndex, asker: Account | None, copy: int = 0) -> Row | None:
-        """A share that is whole, of whoever has it: the asker's own first, then the others' as accounts came."""
+    def find(self, index: ShareIndex, copy: int = 0) -> Row | None:
+        """A share that is whole, of whoever has it; of several the one that so many others are before, as accounts
+        came."""
         with self._db.reading("look up share") as db:
             found = db.execute(
-                f"select {_COLUMNS} from shares where place = ? and sha256 is not null "
-                "order by account <> ?, account limit 1 offset ?",
-                (index, asker or 0, copy),
+                f"select {_COLUMNS} from shares where place = ? and sha256 is not null order by account "
+                "limit 1 offset ?",
+                (index, copy),
             )
             return _row(found.fetchone())
 
     def sizes(self, indexes: Sequence[ShareIndex]) -> list[int]:
-        """How large the shares under these indexes are, 0 where there is none that is whole."""
+        """How large the shares under these indexes are, the first of several; 0 where there is none that is whole."""
         with self._db.reading("look up shares") as db:
             found = []
             for index in indexes:
                 row = db.execute(
-                    "select size from shares where place = ? and sha256 is not null limit 1", (index,)
+                    "select size from shares where place = ? and sha256 is not null order by account limit 1", (index,)
                 ).fetchone()
                 found.append(row[0] if row else 0)
             return found
@@ -205,26 +206,37 @@ class Ledger:
                     gone.append(_forget(db, found))
             return gone
 
-    def expire(self, before: int, count: int) -> list[Gone]:
-        """Forget up to `count` shares and uploads whose time was over before a moment; the files that go."""
+    def ended(self, before: int, count: int) -> list[Row]:
+        """Up to `count` shares and uploads whose time was over before a moment, those that wait longest first."""
+        with self._db.reading("look up leases") as db:
+            found = db.execute(f"select {_COLUMNS} from shares where until < ? order by until limit ?", (before, count))
+            return [row for row in map(_row, found) if row is not None]
+
+    def expire(self, before: int, keys: Iterable[tuple[Account, ShareIndex]]) -> list[Gone]:
+        """Forget those of these whose time was over before a moment, and was not renewed; the files that go."""
         with self._db.writing("expire shares") as db:
-            found = db.execute(
-                f"select {_COLUMNS} from shares where until < ? order by until limit ?", (before, count)
-            ).fetchall()
-            return [_forget(db, row) for row in found]
+            gone: list[Gone] = []
+            for account, index in keys:
+                found = db.execute(
+                    f"select {_COLUMNS} from shares where account = ? and place = ? and until < ?",
+                    (account, index, before),
+                ).fetchone()
+                if found is not None:
+                    gone.append(_forget(db, found))
+            return gone
 
     # ── files that go ──
 
-    def gone(self, count: int) -> list[Gone]:
-        """Up to `count` files that no share has any more, and that may be there still."""
+    def gone(self, shelf: int, count: int) -> list[Gone]:
+        """Up to `count` files of a shelf that no share has any more, and that may be there still."""
         with self._db.reading("list files") as db:
-            found = db.execute("select shelf, file from gone limit ?", (count,))
-            return [Gone(shelf, bytes(file)) for shelf, file in found]
+            found = db.execute("select shelf, file from gone where shelf = ? limit ?", (shelf, count))
+            return [Gone(number, bytes(file)) for number, file in found]
 
     def removed(self, gone: Iterable[Gone]) -> None:
-        """These files are there no more."""
+        """These files are there no more, and do not come back when the power goes."""
         with self._db.writing("remove files") as db:
-            db.executemany("delete from gone where file = ?", [(one.file,) for one in gone])
+            db.executemany("delete from gone where shelf = ? and file = ?", [(one.shelf, one.file) for one in gone])
 
 
 def _forget(db: sqlite3.Connection, found: tuple[int, bytes, int, bytes, int, bytes | None, int]) -> Gone:
@@ -233,7 +245,7 @@ def _forget(db: sqlite3.Connection, found: tuple[int, bytes, int, bytes, int, by
     db.execute("delete from shares where account = ? and place = ?", (account, place))
     db.execute("update accounts set used = used - ?, shares = shares - 1 where id = ?", (size, account))
     db.execute("update shelves set used = used - ? where id = ?", (size, shelf))
-    db.execute("insert into gone values (?, ?)", (file, shelf))
+    db.execute("insert into gone values (?, ?)", (shelf, file))
     return Gone(shelf, bytes(file))
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import socket
-from typing import Final
 
 import uvloop
 
@@ -18,37 +17,32 @@ from commonhold.authority.entering import Door
 from commonhold.authority.lists import Lists
 from commonhold.authority.trust import Rule
 from commonhold.crypto import sign
-from commonhold.errors import HoldError
 from commonhold.formats import pin
 from commonhold.formats.hint import TcpHint, UnixHint
-from commonhold.formats.keys import Seed, decode_pem, encode_pem, seed_of
-from commonhold.host import allocator, disk, private, systemd
+from commonhold.formats.keys import Seed
+from commonhold.host import allocator, systemd
 from commonhold.ipc import endpoint
-from commonhold.storage import ledger, shelving
+from commonhold.storage import places
 from commonhold.storage.config import Config
 from commonhold.storage.door import Gate
 from commonhold.storage.keeping import Keeper
-from commonhold.storage.ledger import Ledger
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen
-from commonhold.transport.listen import serving
+from commonhold.transport.visitors import Limits, Visitors
 
-KEY: Final = "server.pem"
-SHELF: Final = "shares"
 _THREADS = 8
 _SWEEP_SECONDS = 60.0
 
 
 def run(config: Config, environment: Mapping[str, str]) -> None:
-    """Serve until INT or TERM."""
+    """Serve until INT or TERM. BUSY if the server is running already."""
     allocator.tune()
     os.umask(0o077)
-    prepare(config.state)
-    seed = key(config.state)
-    with contextlib.closing(Ledger(config.state / ledger.FILE)) as book, _threads() as workers:
+    seed = places.key(config.state)
+    with places.opened(config.state, "server run") as book, _threads() as workers:
         if not book.shelves():
-            book.put_shelf(config.state / SHELF, shelving.UNBOUNDED)
+            places.add_shelf(book, config.state / places.SHARES, None)
         keeper = Keeper(book, Shelves(book.shelves(), config.reserve), _now, os.urandom)
         door = Door(pin.pin_of(sign.public_key(seed)), config.grid, Rule(config.blessers, config.needed))
         gate = Gate(door, Lists(door.watched), book, _now, os.urandom)
@@ -56,20 +50,6 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         sockets = [_listen(one) for one in config.listen]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(service, keeper, seed, sockets, environment))
-
-
-def prepare(state: Path) -> None:
-    """Make a server's directory, which is its own, where there is none."""
-    disk.make_directory(state, 0o700)
-
-
-def key(state: Path) -> Seed:
-    """The server's key, which is made when it is first asked for: it is who the server is, for good."""
-    directory = private.PrivateDirectory("open key", state, os.geteuid())
-    if KEY not in directory.names():
-        with contextlib.suppress(HoldError):  # another process was quicker
-            directory.place(KEY, encode_pem(seed_of(os.urandom(32))))
-    return decode_pem(directory.read(KEY)).seed
 
 
 def _now() -> int:
@@ -94,16 +74,17 @@ async def _until_told(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(service.app(), seed, sockets):
-        for one in sockets:
-            print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
+    for one in sockets:
+        print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
+    sweeping = asyncio.create_task(_sweep(keeper))
+    try:
         systemd.notify(environment, "READY=1")
-        sweeping = asyncio.create_task(_sweep(keeper))
-        await stop.wait()
+        await listen.serve(service.app(), seed, sockets, Visitors(Limits()), stop)
+    finally:
         systemd.notify(environment, "STOPPING=1")
         sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
+        await asyncio.wait([sweeping])
+        keeper.close()
 
 
 async def _sweep(keeper: Keeper) -> None:

@@ -6,16 +6,16 @@ docs/spec/door.md, docs/spec/storage.md.
 
 import asyncio
 import functools
-import os
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, Protocol, TypeVar
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
-from commonhold.errors import HoldError, Kind
+from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats import shareindex, storagewords
 from commonhold.formats.entry import Nonce
 from commonhold.formats.malformed import Malformed
@@ -26,12 +26,15 @@ from commonhold.host.turns import Turns
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import Account, Ledger
 
-PIECE: Final = 1 << 20  # bytes that are read from or written to a disk in one go
-_REQUESTS = 16  # of one account, or of one stranger, at once
+PIECE: Final = 256 << 10  # bytes that are read from or written to a disk in one go
+_REQUESTS = 16  # of one account at once, or of all strangers
 _WAITING = 64
-_STRANGER = -1
+_STRANGERS, _ENTERING = -1, -2  # whose turns are not an account's
+_TRANSFERS = 128  # shares that are read at once, and as many that are written: each has a piece in memory
+_TRANSFERS_WAITING = 512
 _T = TypeVar("_T")
 _KINDS = {404: Kind.NOT_FOUND, 413: Kind.TOO_LARGE}
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -83,6 +86,8 @@ class Service:
         self._threads = threads
         self._stall = stall_seconds
         self._turns: dict[int, Turns] = {}
+        self._reading = Turns(_TRANSFERS, _TRANSFERS_WAITING, "server")
+        self._writing = Turns(_TRANSFERS, _TRANSFERS_WAITING, "server")
 
     def app(self) -> web.Application:
         """The application that serves these calls."""
@@ -92,9 +97,9 @@ class Service:
                 web.post("/v1/door", self._nonce),
                 web.post("/v1/door/enter", self._enter),
                 web.post("/v1/find", self._find),
-                web.get("/v1/shares/{index}", self._read),
+                web.get("/v1/shares/{index}", self._read, allow_head=False),
                 web.post("/v1/shares/{index}/check", self._check),
-                web.get("/v1/facet/{facet}/account", self._account),
+                web.get("/v1/facet/{facet}/account", self._account, allow_head=False),
                 web.post("/v1/facet/{facet}/list", self._list),
                 web.post("/v1/facet/{facet}/renew", self._renew),
                 web.post("/v1/facet/{facet}/drop", self._drop),
@@ -125,7 +130,8 @@ class Service:
 
     async def _enter(self, request: web.Request) -> web.Response:
         showing = storagewords.decode_showing(await self._body(request))
-        admission = await self._run(self._door.enter, self._peer(request), showing)
+        async with self._turn(_ENTERING):
+            admission = await self._run(self._door.enter, self._peer(request), showing)
         return web.Response(body=admission.encoded)
 
     def _tenant(self, request: web.Request, *, putting: bool = False) -> Tenant:
@@ -145,7 +151,7 @@ class Service:
         return found
 
     def _turn(self, key: int) -> Any:
-        """Somebody's turn; strangers have theirs together."""
+        """An account's turn; strangers have theirs together."""
         turns = self._turns.get(key)
         if turns is None:
             turns = self._turns[key] = Turns(_REQUESTS, _WAITING, "server")
@@ -155,19 +161,18 @@ class Service:
 
     async def _find(self, request: web.Request) -> web.Response:
         indexes = storagewords.decode_indexes(await self._body(request))
-        async with self._turn(_STRANGER):
+        async with self._turn(_STRANGERS):
             return web.Response(body=storagewords.sizes(await self._run(self._keeper.sizes, indexes)))
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
         """A share, or a range of it."""
         index = shareindex.parse(request.match_info["index"])
-        fd, size = await self._run(self._keeper.open, index, None, _copy(request))
-        try:
-            return await self._send(request, fd, size)
-        finally:
-            os.close(fd)
+        async with self._reading.turn():
+            file, size = await self._run(self._keeper.open, index, _copy(request))
+            with file:
+                return await self._send(request, file, size)
 
-    async def _send(self, request: web.Request, fd: int, size: int) -> web.StreamResponse:
+    async def _send(self, request: web.Request, file: BinaryIO, size: int) -> web.StreamResponse:
         start, stop = _range(request, size)
         answer = web.StreamResponse(headers={"Content-Length": str(stop - start)})
         if "Range" in request.headers:
@@ -175,7 +180,7 @@ class Service:
             answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         await self._within(answer.prepare(request))
         while start < stop:
-            part = await self._run(disk.read_at, fd, min(PIECE, stop - start), start)
+            part = await self._run(_part, file, min(PIECE, stop - start), start)
             if not part:
                 raise ConnectionResetError  # the file is shorter than its row says: a check finds out
             await self._within(answer.write(part))
@@ -185,14 +190,15 @@ class Service:
 
     async def _check(self, request: web.Request) -> web.Response:
         index = shareindex.parse(request.match_info["index"])
-        async with self._turn(_STRANGER):
+        async with self._turn(_STRANGERS):
             return web.Response(body=storagewords.verdict(await self._run(self._keeper.check, index, _copy(request))))
 
     # ── for an account ──
 
     async def _account(self, request: web.Request) -> web.Response:
         tenant = self._tenant(request)
-        used, shares = await self._run(self._ledger.used, tenant.account)
+        async with self._turn(tenant.account):
+            used, shares = await self._run(self._ledger.used, tenant.account)
         return web.Response(body=Use(tenant.quota, used, shares).encoded)
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -227,24 +233,15 @@ class Service:
         """The bytes of an upload, from `at`; kept as far as they come."""
         tenant, index = self._tenant(request, putting=True), shareindex.parse(request.match_info["index"])
         at = _number(request, "at")
-        async with self._turn(tenant.account):
+        async with self._turn(tenant.account), self._writing.turn():
             ended = False
             while not ended:
-                parts, ended = await self._next(request)
-                at = await self._run(self._keeper.append, tenant.account, index, at, parts)
+                piece = bytearray()
+                try:
+                    ended = await self._within(_fill(piece, request.content))
+                finally:  # what has come is kept, whatever comes next
+                    at = await self._run(self._keeper.append, tenant.account, index, at, piece)
         return web.Response(body=storagewords.received(at))
-
-    async def _next(self, request: web.Request) -> tuple[list[memoryview], bool]:
-        """About a piece of a body as it comes, and whether that was the end."""
-        parts: list[memoryview] = []
-        size = 0
-        while size < PIECE:
-            part = await self._within(request.content.readany())
-            if not part:
-                return parts, True
-            parts.append(memoryview(part))
-            size += len(part)
-        return parts, False
 
     async def _finish(self, request: web.Request) -> web.Response:
         tenant, index = self._tenant(request, putting=True), shareindex.parse(request.match_info["index"])
@@ -265,6 +262,8 @@ class Service:
             raise
 
     async def _body(self, request: web.Request) -> bytes:
+        if (request.content_length or 0) > MAX_BODY:
+            raise HoldError("call", Kind.TOO_LARGE, "body", f"over {MAX_BODY} bytes")
         return bytes(await self._within(request.read()))
 
     async def _within(self, waiting: Awaitable[_T]) -> _T:
@@ -285,17 +284,31 @@ def _number(request: web.Request, name: str) -> int:
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int]:
-    """The part that is asked for. RFC 9110 §14.1.2, of which we take one range from a first to a last byte."""
-    if "Range" not in request.headers:
+    """The part that is asked for: one, from a first byte, to a last one or to the end. RFC 9110 §14.1.2."""
+    asked = request.headers.getall("Range", [])
+    if not asked:
         return 0, size
-    try:
-        asked = request.http_range
-    except ValueError as error:
-        raise web.HTTPRequestRangeNotSatisfiable from error
-    start, stop = asked.start or 0, size if asked.stop is None else min(asked.stop, size)
-    if not 0 <= start < stop:
-        raise web.HTTPRequestRangeNotSatisfiable
-    return start, stop
+    found = _RANGE.fullmatch(asked[0])
+    if len(asked) == 1 and found is not None:
+        start, stop = int(found[1]), min(int(found[2]) + 1, size) if found[2] else size
+        if start < stop:
+            return start, stop
+    raise web.HTTPRequestRangeNotSatisfiable
+
+
+async def _fill(piece: bytearray, content: StreamReader) -> bool:
+    """Put about a piece of what comes next into one; whether that was the end."""
+    while len(piece) < PIECE:
+        part = await content.readany()
+        if not part:
+            return True
+        piece += part
+    return False
+
+
+def _part(file: BinaryIO, size: int, at: int) -> bytes:
+    with os_errors("read share", "shelf"):
+        return disk.read_at(file.fileno(), size, at)
 
 
 def new_facet() -> FacetId:

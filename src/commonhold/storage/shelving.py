@@ -1,12 +1,13 @@
 """Shelves: the directories where shares lie as files. Which takes the next one, and that the disk keeps some room.
 
 Knows files and how large they become, not whose they are. A file's name is random: nothing is to be read from it.
+A shelf has rooms, directories that are made while nothing is promised on it. One without them is a disk that is not
+there now: it takes nothing, and what is on it is neither there nor missing.
 """
 
 import contextlib
 import os
-import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,7 @@ from commonhold.host import disk
 from commonhold.storage.ledger import Gone, Shelf
 
 NAME: Final = 16  # bytes of a file's name
-UNBOUNDED: Final = 1 << 60  # bytes: as much as its disk takes
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOMS = [f"{number:02x}" for number in range(256)]
 
 
@@ -25,26 +25,18 @@ class Shelves:
 
     def __init__(self, shelves: Iterable[Shelf], reserve: int) -> None:
         """`reserve` is how many bytes of each disk stay free."""
-        self._paths: dict[int, Path] = {}
         self._reserve = reserve
-        self._owed: dict[int, int] = {}  # bytes promised to uploads and not written yet
-        self._mutex = threading.Lock()
+        self._paths: dict[int, Path] = {}
         for shelf in shelves:
-            self.add(shelf)
-
-    def add(self, shelf: Shelf) -> None:
-        """Have one more."""
-        with os_errors("open shelf", str(shelf.path)):
-            for room in _ROOMS:
-                disk.make_directory(shelf.path / room, 0o700)
-        with self._mutex:
+            _prepare(shelf)
             self._paths[shelf.id] = shelf.path
-            self._owed.setdefault(shelf.id, 0)
 
-    def choose(self, shelves: Iterable[Shelf], size: int) -> int:
-        """The shelf for a share of this size: that which has the most room, by what it may keep and by its disk.
-        DISK_FULL if none has enough."""
-        rooms = [(min(shelf.most - shelf.used, self._free(shelf.id)), shelf.id) for shelf in shelves]
+    def choose(self, shelves: Iterable[Shelf], size: int, owed: Mapping[int, int]) -> int:
+        """The shelf for a share of this size: that which has the most room, by what it may keep and by its disk, where
+        so many bytes are owed to uploads. DISK_FULL if none has enough."""
+        rooms = [
+            (min(shelf.most - shelf.used, self._free(shelf.id) - owed.get(shelf.id, 0)), shelf.id) for shelf in shelves
+        ]
         room, chosen = max(rooms, default=(0, 0))
         if room < size:
             raise HoldError("store share", Kind.DISK_FULL, "server", f"it has room for {max(room, 0)} bytes")
@@ -52,29 +44,32 @@ class Shelves:
 
     def _free(self, shelf: int) -> int:
         try:
-            found = os.statvfs(self._paths[shelf])
+            found = os.statvfs(self._paths[shelf] / _ROOMS[0])
         except (OSError, KeyError):  # a disk that is gone takes nothing
             return 0
-        return found.f_bavail * found.f_frsize - self._reserve - self._owed[shelf]
+        return found.f_bavail * found.f_frsize - self._reserve
 
-    def owe(self, shelf: int, size: int) -> None:
-        """So many bytes more, or fewer, are going to be written there."""
-        with self._mutex:
-            self._owed[shelf] += size
-
-    def create(self, shelf: int, file: bytes, size: int) -> int:
-        """Make a file that is going to have this size; its descriptor."""
+    def write(self, shelf: int, file: bytes, size: int) -> int:
+        """Open a file that is going to have this size, with room for it; its descriptor. It may be there already."""
         with os_errors("store share", "shelf"):
-            fd = os.open(self._path(shelf, file), _NEW, 0o600)
-            with contextlib.suppress(OSError):  # the room is there, or the write will say so
+            fd = os.open(self._path(shelf, file), os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+            try:
                 disk.set_aside(fd, 0, size)
+            except BaseException:
+                os.close(fd)
+                raise
             return fd
 
-    def open(self, shelf: int, file: bytes, *, write: bool = False) -> int:
-        """Open a file that is there; NOT_FOUND, FAILED for a disk that does not give it."""
+    def open(self, shelf: int, file: bytes) -> int:
+        """Open a file for reading; NOT_FOUND, FAILED for a disk that does not give it."""
+        path = self._path(shelf, file)
         with os_errors("read share", "shelf"):
-            flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
-            return os.open(self._path(shelf, file), flags)
+            try:
+                return os.open(path, os.O_RDONLY | _FLAGS)
+            except FileNotFoundError:
+                if path.parent.is_dir():
+                    raise
+        raise HoldError("read share", Kind.FAILED, "shelf", "its disk is not there now")
 
     def settle(self, shelf: int, file: bytes, fd: int) -> None:
         """Have a file, and its name, on the disk."""
@@ -82,15 +77,25 @@ class Shelves:
             os.fsync(fd)
             disk.sync_directory(str(self._path(shelf, file).parent))
 
-    def remove(self, gone: Iterable[Gone]) -> list[Gone]:
-        """Remove files; those that are there no more, also if they were not before."""
-        done = []
+    def unlink(self, gone: Iterable[Gone]) -> None:
+        """Remove files as far as that goes, for the room they take: `remove` makes sure of it."""
         for one in gone:
-            try:
+            with contextlib.suppress(OSError, HoldError):
                 self._path(one.shelf, one.file).unlink(missing_ok=True)
-            except (OSError, HoldError):  # tried again with the next sweep
-                continue
-            done.append(one)
+
+    def remove(self, gone: Iterable[Gone]) -> list[Gone]:
+        """Remove files, also if they were not there; those that do not come back when the power goes."""
+        rooms: dict[Path, list[Gone]] = {}
+        for one in gone:
+            with contextlib.suppress(OSError, HoldError):  # tried again with the next sweep
+                path = self._path(one.shelf, one.file)
+                path.unlink(missing_ok=True)
+                rooms.setdefault(path.parent, []).append(one)
+        done = []
+        for room, removed in rooms.items():
+            with contextlib.suppress(OSError):  # a room that is not there, too: its disk may come back
+                disk.sync_directory(str(room))
+                done += removed
         return done
 
     def _path(self, shelf: int, file: bytes) -> Path:
@@ -98,3 +103,14 @@ class Shelves:
             return self._paths[shelf] / file[:1].hex() / file.hex()
         except KeyError:
             raise HoldError("open", Kind.FAILED, "shelf", "a shelf that this server does not have now") from None
+
+
+def _prepare(shelf: Shelf) -> None:
+    """Make a shelf's rooms, as long as nothing was promised on it."""
+    if shelf.used:
+        return
+    with os_errors("open shelf", str(shelf.path)):
+        disk.make_directory(shelf.path, 0o700)
+        for room in _ROOMS:
+            (shelf.path / room).mkdir(0o700, exist_ok=True)
+        disk.sync_directory(str(shelf.path))

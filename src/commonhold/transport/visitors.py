@@ -42,9 +42,7 @@ class Visitor(asyncio.Protocol):
         self._visitors = visitors
         self._limits = visitors.limits
         self._transport: asyncio.Transport | None = None
-        self._watching: asyncio.TimerHandle | None = None
-        self._moved = 0
-        self._reading = True  # when the span began in which something has to move
+        self._coming, self._taking = _Watch(), _Watch()
         self._served = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,17 +68,18 @@ class Visitor(asyncio.Protocol):
     def pause_writing(self) -> None:
         """From now on the other end has to take something."""
         if self._transport is not None:
-            self._watch(self._taken, self._transport.get_write_buffer_size())
+            self._taking.begin(self._limits.stall_seconds, self._taken, self._transport.get_write_buffer_size())
         self.inner.pause_writing()
 
     def resume_writing(self) -> None:
         """It has."""
-        self._unwatch()
+        self._taking.end()
         self.inner.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
         """It is over."""
-        self._unwatch()
+        self._coming.end()
+        self._taking.end()
         self._visitors.leave(self)
         if self._served:
             self.inner.connection_lost(error)
@@ -98,50 +97,62 @@ class Visitor(asyncio.Protocol):
         """A request is under way, whose body has to come meanwhile."""
         self.idle_since, self.asked = None, True
         if not body.is_eof():
-            self._reading = True
-            self._watch(lambda: self._came(body), body.total_bytes)
+            self._expect(body, reading=True)
         try:
             yield
         finally:
             self.idle_since = asyncio.get_running_loop().time()
+            self._coming.end()
 
     # ── what has to move ──
 
-    def _watch(self, look: Callable[[], None], moved: int) -> None:
-        self._unwatch()
-        self._moved = moved
-        self._watching = asyncio.get_running_loop().call_later(self._limits.stall_seconds, look)
+    def _expect(self, body: StreamReader, *, reading: bool) -> None:
+        self._coming.begin(self._limits.stall_seconds, lambda: self._came(body, reading), body.total_bytes)
 
-    def _unwatch(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
-
-    def _came(self, body: StreamReader) -> None:
+    def _came(self, body: StreamReader, before: bool) -> None:
         """Has enough of a body come? Nothing can while it is not read here, so only whole spans of reading count."""
-        if body.is_eof() or self._transport is None or self.idle_since is not None:
+        if body.is_eof() or self._transport is None:
             return
-        reading, before = self._transport.is_reading(), self._reading
-        if reading and before and body.total_bytes - self._moved < self._limits.stall_bytes:
+        reading = self._transport.is_reading()
+        if reading and before and body.total_bytes - self._coming.moved < self._limits.stall_bytes:
             self.drop()
         else:
-            self._reading = reading
-            self._watch(lambda: self._came(body), body.total_bytes)
+            self._expect(body, reading=reading)
 
     def _taken(self) -> None:
         """Has enough of an answer been taken?"""
         left = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        if self._moved - left < self._limits.stall_bytes:
+        if self._taking.moved - left < self._limits.stall_bytes:
             self.drop()
         else:
-            self._watch(self._taken, left)
+            self._taking.begin(self._limits.stall_seconds, self._taken, left)
+
+
+class _Watch:
+    """A span of time at whose end somebody looks how much has moved since `moved`."""
+
+    def __init__(self) -> None:
+        self.moved = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, seconds: float, look: Callable[[], None], moved: int) -> None:
+        """Begin a span, instead of one that is under way."""
+        self.end()
+        self.moved = moved
+        self._timer = asyncio.get_running_loop().call_later(seconds, look)
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Visitors:
     """All connections of a server, those that shake hands too."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self._all: dict[Visitor, None] = {}
         self._serving: dict[asyncio.BaseProtocol, Visitor] = {}
         self._of_peer: Counter[SpkiPin] = Counter()
