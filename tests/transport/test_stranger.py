@@ -15,11 +15,11 @@ from commonhold.transport import dial, listen, tls
 from commonhold.transport.connection import Connection
 from commonhold.transport.rules import Exemption, Rules, Way
 from commonhold.transport.stranger import Stranger
+from tests.fakes.socks import SocksProxy
 from tests.transport.ends import PIN, SEED, echoing, run, seed_of, serving
 from tests.transport.wire import relay
 
 SOURCE = Path(dial.__file__).parents[1]
-ONION = "tor:" + "a" * 55 + "d"
 
 
 def test_whose_key_was_found_is_known_and_both_ends_agree_on_it() -> None:
@@ -109,3 +109,20 @@ def test_one_place_dials_strangers_and_nothing_else_makes_a_context_without_a_pi
         }
         assert found == users, word
     assert tls.client_context(SEED, PIN).expected == PIN
+
+
+def test_a_stranger_is_reached_by_tor_where_nothing_else_is_allowed() -> None:
+    async def work() -> None:
+        async with serving(echoing()) as (hint, _):
+            assert isinstance(hint, TcpHint)
+            proxy = SocksProxy(lambda asked: hint)
+            async with proxy.listening() as at:
+                rules = Rules(anonymous=True, tcp=Way.TOR, tor=at)
+                for host in ("attic.example", "203.0.113.7"):
+                    stranger = await dial.dial_unknown(TcpHint(host, 4653), rules, os.urandom)
+                    assert stranger.pin == PIN
+                    await stranger.close()
+            logins = {asked.login for asked in proxy.asked}
+            assert len(proxy.asked) == len(logins) == 2 and None not in logins
+
+    run(work())
