@@ -1,6 +1,8 @@
 """At a server's door: who is let in, and that nothing that was signed, shown or stolen elsewhere opens it.
 
 Each attack is sound but for the one thing that makes it an attack, so that its test fails without its guard.
+
+REQUIREMENTS B4, B8, B18, B20, B21, B22, B26, B28, B29, B32.
 """
 
 from dataclasses import replace

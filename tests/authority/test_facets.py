@@ -1,4 +1,7 @@
-"""Facets: private to one account over one connection, and gone with the credential that they are by."""
+"""Facets: private to one account over one connection, and gone with the credential that they are by.
+
+REQUIREMENTS B8, B19, B21, B25.
+"""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""The newest list counts, an older one never again, and one that contradicts it is told."""
+"""The newest list counts, an older one never again, and one that contradicts it is told.
+
+REQUIREMENTS B8.
+"""
 
 import pytest
 
