@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from commonhold.errors import HoldError, Kind
+from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
 from commonhold.transport import listen, tls
 from commonhold.transport.visitors import Limits
