@@ -10,8 +10,10 @@ from aiohttp import web
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.hint import UnixHint
 from commonhold.ipc import endpoint
+from commonhold.transport import connection as connections
 from commonhold.transport import listen
 from commonhold.transport.connection import MAX_SOCKETS
+from commonhold.transport.visitors import Limits
 from tests.transport.ends import PIN, dialled, run, serving, soon
 
 
@@ -27,11 +29,14 @@ def test_a_request_goes_there_and_back_and_each_end_knows_the_others_key() -> No
 
 def test_by_a_unix_socket_too(tmp_path: Path) -> None:
     async def work() -> None:
-        sock = endpoint.listen(tmp_path / "server.sock", 0o600, 0o700)
-        async with serving(listening=[sock]) as (hint, _), dialled(hint) as connection:
-            assert hint == UnixHint(str(tmp_path / "server.sock"))
-            async with connection.request("GET", "/who") as answer:
-                assert await answer.read(100) == str(connection.own).encode()
+        path = tmp_path / ("long" * 30) / "server.sock"
+        sockets = [listen.bind("127.0.0.1", 0), endpoint.listen(path, 0o600, 0o700)]
+        async with (
+            serving(listening=sockets),
+            dialled(UnixHint(str(path))) as connection,
+            connection.request("GET", "/who") as answer,
+        ):
+            assert await answer.read(100) == str(connection.own).encode()
 
     run(work())
 
@@ -175,5 +180,70 @@ def test_a_source_that_fails_is_what_the_caller_hears_of() -> None:
                 async with connection.request("POST", "/echo", body=pieces()) as answer:
                     async for _ in answer.chunks():
                         pass
+
+    run(work())
+
+
+def test_a_second_socket_that_cannot_be_opened_is_one_request_that_fails() -> None:
+    release = asyncio.Event()
+
+    async def wait(request: web.Request) -> web.Response:
+        await release.wait()
+        return web.Response()
+
+    async def work() -> None:
+        app = web.Application()
+        app.router.add_get("/wait", wait)
+        async with serving(app, Limits(connections=1)) as (hint, visitors), dialled(hint) as connection:
+
+            async def ask() -> int:
+                async with connection.request("GET", "/wait") as answer:
+                    return answer.status
+
+            first = asyncio.ensure_future(ask())
+            await soon(lambda: [visitor.idle_since for visitor in visitors] == [None])
+            with pytest.raises(HoldError) as refused:
+                await connection.ping()
+            assert (refused.value.kind, refused.value.subject) == (Kind.UNREACHABLE, str(PIN))
+            release.set()
+            assert await first == 200
+
+    run(work())
+
+
+def test_a_server_that_dies_while_it_answers_is_unreachable() -> None:
+    async def work() -> None:
+        async with serving() as (hint, visitors), dialled(hint) as connection:
+            going = asyncio.Event()
+
+            async def pieces() -> AsyncIterator[bytes]:
+                yield b"first"
+                await going.wait()
+
+            with pytest.raises(HoldError) as refused:
+                async with connection.request("POST", "/echo", body=pieces()) as answer:
+                    async for _ in answer.chunks():
+                        for visitor in visitors:
+                            visitor.drop()
+            assert refused.value.kind is Kind.UNREACHABLE
+
+    run(work())
+
+
+@pytest.mark.slow
+def test_a_server_that_says_nothing_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STALL_SECONDS", 0.1)
+
+    async def never(request: web.Request) -> web.Response:
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    async def work() -> None:
+        app = web.Application()
+        app.router.add_get("/never", never)
+        async with serving(app) as (hint, _), dialled(hint) as connection:
+            with pytest.raises(HoldError, match="nothing moved for too long"):
+                async with connection.request("GET", "/never"):
+                    pass
 
     run(work())

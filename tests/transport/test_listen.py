@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from commonhold.errors import HoldError, Kind
-from commonhold.formats.hint import Hint, TcpHint
+from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
 from commonhold.transport import listen, tls
 from commonhold.transport.visitors import Limits
@@ -43,9 +43,8 @@ class Raw(NamedTuple):
 
 
 @asynccontextmanager
-async def raw(hint: Hint, seed: Seed | None = None) -> AsyncIterator[Raw]:
+async def raw(hint: TcpHint, seed: Seed | None = None) -> AsyncIterator[Raw]:
     """A connection whose bytes the test writes."""
-    assert isinstance(hint, TcpHint)
     context = tls.client_context(seed or Seed(bytes(32)), PIN)
     reader, writer = await asyncio.open_connection(hint.host, hint.port, ssl=context, server_hostname="")
     try:
@@ -57,7 +56,7 @@ async def raw(hint: Hint, seed: Seed | None = None) -> AsyncIterator[Raw]:
 def test_a_port_is_chosen_and_told_and_one_that_is_taken_is_refused() -> None:
     async def work() -> None:
         async with serving() as (hint, _):
-            assert isinstance(hint, TcpHint) and hint.port > 0
+            assert hint.port > 0
             with pytest.raises(HoldError) as taken:
                 listen.bind("127.0.0.1", hint.port)
             assert str(hint.port) in taken.value.subject
@@ -180,7 +179,6 @@ def test_when_all_are_at_work_nobody_else_comes_in() -> None:
 def test_who_does_not_shake_hands_is_dropped() -> None:
     async def work() -> None:
         async with serving(limits=Limits(handshake_seconds=0.1)) as (hint, visitors):
-            assert isinstance(hint, TcpHint)
             reader, writer = await asyncio.open_connection(hint.host, hint.port)
             writer.write(b"\x16\x03\x01")
             await soon(lambda: len(visitors) == 1)
@@ -195,7 +193,6 @@ def test_who_does_not_shake_hands_is_dropped() -> None:
 def test_who_shakes_hands_slowly_gives_place_too() -> None:
     async def work() -> None:
         async with serving(limits=Limits(connections=1)) as (hint, visitors):
-            assert isinstance(hint, TcpHint)
             _reader, writer = await asyncio.open_connection(hint.host, hint.port)
             await soon(lambda: len(visitors) == 1)
             async with raw(hint) as somebody:
@@ -351,7 +348,6 @@ def test_an_answer_that_nobody_takes_is_cut_off() -> None:
 def test_at_the_end_everybody_is_let_go() -> None:
     async def work() -> None:
         async with serving(echoing()) as (hint, visitors):
-            assert isinstance(hint, TcpHint)
             stranger = socket.create_connection((hint.host, hint.port))
             reader, writer = await asyncio.open_connection(
                 hint.host, hint.port, ssl=tls.client_context(seed_of(3), PIN), server_hostname=""

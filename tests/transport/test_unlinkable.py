@@ -40,14 +40,12 @@ def seen_by_servers() -> list[Seen]:
         for _ in range(2):
             app = web.Application()
             app.router.add_put("/", note)
-            async with serving(app) as (hint, _):
-                assert isinstance(hint, TcpHint)
-                async with relay(hint) as (through, relayed):
-                    async with dialled(TcpHint("localhost", through.port)) as connection:
-                        for _ in range(2):
-                            async with connection.request("PUT", "/", body=b"body") as answer:
-                                assert answer.status == 200
-                    seen.append(Seen(hello(bytes(relayed[0].up)), *requests[-1]))
+            async with serving(app) as (hint, _), relay(hint) as (through, relayed):
+                async with dialled(TcpHint("localhost", through.port)) as connection:
+                    for _ in range(2):
+                        async with connection.request("PUT", "/", body=b"body") as answer:
+                            assert answer.status == 200
+                seen.append(Seen(hello(bytes(relayed[0].up)), *requests[-1]))
 
     run(work())
     return seen

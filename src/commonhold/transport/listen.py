@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.formats.hint import TcpHint, UnixHint
+from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin
 from commonhold.host import sockets
@@ -55,10 +55,8 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-def address(sock: socket.socket) -> TcpHint | UnixHint:
-    """Where a socket listens: with the port that it got."""
-    if sock.family == socket.AF_UNIX:
-        return UnixHint(str(sock.getsockname()))
+def address(sock: socket.socket) -> TcpHint:
+    """Where a socket of `bind` listens: with the port that it got."""
     return TcpHint(*sock.getsockname()[:2])
 
 
@@ -72,7 +70,8 @@ async def serve(
 ) -> None:
     """Serve an application on these sockets, with this key, until told to stop. The sockets are closed then.
 
-    The application gets a middleware before its own; its answers tell neither program nor time.
+    They are those of `bind`, unix sockets that somebody has opened, or what systemd gave. The application gets a
+    middleware before its own; its answers tell neither program nor time.
     """
     server = _Server(app, seed, visitors)
     await server.runner.setup()
