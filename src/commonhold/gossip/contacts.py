@@ -13,7 +13,7 @@ from commonhold.formats.pin import SpkiPin
 from commonhold.gossip.bounds import Recent
 from commonhold.gossip.values import Contact, Draw
 
-BACK_OFF: Final = 30.0  # seconds after the first failure, then twice as many each time
+BACK_OFF: Final = 10.0  # seconds after the first failure, then twice as many each time
 FAULT: Final = 600.0  # the same after a fault
 LONGEST: Final = 86400.0
 STEADY: Final = 60.0  # whoever was connected for so long has not failed

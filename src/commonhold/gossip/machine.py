@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from commonhold.formats import gossip as wire
-from commonhold.formats.gossip import Have, Hello, Id, Listing, Ranges, Records, Subscribe, Want
+from commonhold.formats.gossip import Digest, Have, Hello, Id, Listing, Ranges, Records, Subscribe, Want
 from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.statement import Kind
 from commonhold.gossip.comparing import Comparing
@@ -69,6 +69,11 @@ class Machine:
     def introducer(self) -> bool:
         """Whether it passes on what others publish."""
         return self._ground.config.introducer
+
+    @property
+    def state(self) -> Digest:
+        """A digest of all that is kept: two machines of one state keep the same."""
+        return self._ground.store.ids.whole().digest
 
     def find(self, found: Id) -> Record | None:
         """The statement of an id, if it is kept and the one of its slot that counts."""

@@ -18,7 +18,8 @@ MAX_ASKED: Final = 1024  # statements, until some have come
 MAX_VAIN: Final = 256  # that were offered and did not come, one after the other
 MAX_SHOWN: Final = 1 << 16
 HELLO: Final = 15.0  # seconds in which a peer says who it is
-STAY: Final = 30.0  # seconds for which a guest stays
+STAY: Final = 20.0  # seconds for which a guest stays, at most
+PLACE: Final = 4.0  # seconds after which a guest may have to go for the next
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +74,7 @@ class Peers:
         guests = [one for one in self._links.values() if one.guest and not one.dialled]
         if not link.dialled and len(guests) >= self._config.guests:
             oldest = guests[0]
-            if link.since - oldest.since < STAY / 2:
+            if link.since - oldest.since < PLACE:
                 return link
             self._links[link.peer] = link
             return oldest
