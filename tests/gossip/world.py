@@ -75,7 +75,7 @@ class Host:
         self.side = 0  # of a partition
         self.tick_at = float("inf")
         self.effects: list[Effect] = []  # that are not for the network
-        self.reads: Callable[[bytes], bytes | None] = lambda data: data  # what becomes of what it sends
+        self.says: Callable[[bytes], bytes | None] = lambda data: data  # what becomes of what it sends
 
     @property
     def gossip(self) -> Machine:
@@ -119,12 +119,13 @@ class World:
     def __init__(self, seed: int, bounds: Bounds | None = None) -> None:
         self.rng = random.Random(seed)
         self.now = float(EPOCH)
-        self.reader = Reader(1 << 20)
+        self.reader = Reader(1 << 30)
         self.bounds = bounds or Bounds()
         self.hosts: dict[SpkiPin, Host] = {}
         self.messages: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
         self.hung_up: Counter[str] = Counter()
+        self.faults = 0
         self.trace = hashlib.sha256()
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = 0
@@ -196,6 +197,11 @@ class World:
             self._close(*host.wires[peer])
         host.up = False
 
+    def cut(self, wire: Wire, end: int) -> None:
+        """Break a connection: both ends hear of it."""
+        self._close(wire, end)
+        wire.ends[end].do(Closed(wire.peers[end]))
+
     def part(self, sides: Callable[[Host], int]) -> None:
         """Part the network: hosts of different sides do not reach each other, and lose their connections."""
         for host in self.hosts.values():
@@ -203,8 +209,7 @@ class World:
         for host in self.hosts.values():
             for wire, end in list(host.wires.values()):
                 if wire.ends[0].side != wire.ends[1].side:
-                    self._close(wire, end)
-                    host.do(Closed(wire.peers[end]))
+                    self.cut(wire, end)
 
     def introducers(self) -> list[Host]:
         """All introducers that are up and play by the rules."""
@@ -225,6 +230,7 @@ class World:
                 self._dial(host, effect.contact.server)
             case HangUp():
                 self.hung_up[effect.why.partition(":")[0]] += 1
+                self.faults += effect.fault
                 wire = host.wires.get(effect.peer)
                 if wire is not None:
                     self._close(*wire)
@@ -258,7 +264,7 @@ class World:
 
     def _send(self, host: Host, effect: Send) -> None:
         found = host.wires.get(effect.peer)
-        data = host.reads(effect.data)
+        data = host.says(effect.data)
         if found is None or data is None:
             return
         wire, end = found

@@ -33,28 +33,31 @@ class Bucket:
 
 
 class Recent(Generic[K, V]):
-    """A map of at most so many keys: of those put last."""
+    """A map of those keys that were put last: of so much weight in all. Each weighs 1 unless it is said."""
 
-    __slots__ = ("_all", "_most")
+    __slots__ = ("_all", "_left")
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._all: dict[K, V] = {}
+        self._left = most
+        self._all: dict[K, tuple[V, int]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
     def get(self, key: K) -> V | None:
         """What was put, if it is still known."""
-        return self._all.get(key)
+        found = self._all.get(key)
+        return None if found is None else found[0]
 
-    def put(self, key: K, value: V) -> None:
-        """Remember; the oldest is forgotten for it."""
-        self._all.pop(key, None)
-        self._all[key] = value
-        if len(self._all) > self._most:
-            del self._all[next(iter(self._all))]
+    def put(self, key: K, value: V, weight: int = 1) -> None:
+        """Remember; the oldest are forgotten for it."""
+        self.drop(key)
+        self._all[key] = value, weight
+        self._left -= weight
+        while self._left < 0:
+            self.drop(next(iter(self._all)))
 
     def drop(self, key: K) -> None:
         """Forget."""
-        self._all.pop(key, None)
+        found = self._all.pop(key, None)
+        self._left += 0 if found is None else found[1]

@@ -47,7 +47,6 @@ class Comparing:
             self._ground.counts["compared too often"] += 1
             return
         if not self._ground.config.introducer:
-            link.compared = now if link.compared is None else link.compared
             differing = echo(link.shown, ranges)
             if differing:
                 self._ground.send(link, Ranges(tuple(differing)))
@@ -72,7 +71,6 @@ class Comparing:
                     if shown.get(found.slot, b"") < found:
                         self._spreading.tell(link, found, 1, now)
         else:
-            link.compared = now if link.compared is None else link.compared
             for part in parts:
                 link.shown.replace(part)
         self._spreading.offered(link, theirs, now)

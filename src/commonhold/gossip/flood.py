@@ -69,7 +69,7 @@ class Asking:
             link = self._peers.get(asked.peer)
             if link is not None:
                 link.asked.pop(found.digest, None)
-                link.vain += 1
+                link.vain += link.gave < asked.until - PATIENCE  # who gives is only slow
             yield link, found, self._next(found, asked, now)
 
     def lost(self, link: Link, now: float) -> Iterator[tuple[Id, Link]]:

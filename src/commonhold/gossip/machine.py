@@ -75,6 +75,11 @@ class Machine:
         """A digest of all that is kept: two machines of one state keep the same."""
         return self._ground.store.ids.whole().digest
 
+    @property
+    def weight(self) -> int:
+        """Bytes that all of it takes."""
+        return self._ground.store.weight
+
     def find(self, found: Id) -> Record | None:
         """The statement of an id, if it is kept and the one of its slot that counts."""
         return self._ground.store.find(found)
@@ -93,9 +98,9 @@ class Machine:
     def findings(self, now: float) -> list[Finding]:
         """What introducers have not shown to this subscriber that others have, with the evidence."""
         shown = [
-            View(link.server, link.compared, link.shown)
+            View(link.server, link.greeted, link.shown)
             for link in self._ground.peers
-            if link.server is not None and link.compared is not None
+            if link.server is not None and link.greeted is not None and not self.introducer
         ]
         store = self._ground.store
         return findings(shown, [Seen(record, store.since(record)) for record in self.matching()], now)
@@ -144,7 +149,7 @@ class Machine:
 
     def _publish(self, event: Publish, now: float) -> None:
         verdict = self._spreading.publish(event.kind, event.data, now)
-        if verdict not in (Verdict.KEPT, Verdict.OLD):
+        if verdict is not Verdict.KEPT:
             raise Malformed(event.kind, f"it cannot be published: {verdict.value}")
 
     def _ask(self, event: Ask, now: float) -> None:
@@ -230,7 +235,7 @@ class Machine:
         if not hello.introducer and (link.dialled or not ground.config.introducer):
             self._leave(link, "it passes nothing on", False, now)
             return
-        ground.peers.greeted(link, hello.introducer)
+        ground.peers.greeted(link, hello.introducer, now)
         ground.timers.set(("stay", link.peer), now + STAY)
         if not ground.config.introducer:
             ground.send(link, Subscribe(ground.subscriptions))

@@ -1,5 +1,6 @@
 """Connections: what each may send, whether there is room for it, and what is under way there. Pure."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,7 +12,8 @@ from commonhold.gossip.reconcile import Ids
 from commonhold.gossip.values import Config, Peer
 
 MESSAGES: Final = (400.0, 40.0)  # that a peer may send: at once, and then in a second
-BYTES: Final = (float(16 << 20), float(512 << 10))  # likewise, and as many are sent to it for the asking
+BYTES: Final = (float(16 << 20), float(512 << 10))  # likewise
+GIVEN: Final = (float(8 << 20), float(256 << 10))  # bytes of statements that are sent to it for the asking: fewer
 COMPARISONS: Final = (64.0, 2.0)
 SUBSCRIBING: Final = (8.0, 0.1)
 MAX_ASKED: Final = 1024  # statements, until some have come
@@ -36,17 +38,18 @@ class Link:
     subscriptions: tuple[Subscription, ...] = ()
     messages: Bucket = field(default_factory=lambda: Bucket(*MESSAGES))
     incoming: Bucket = field(default_factory=lambda: Bucket(*BYTES))
-    outgoing: Bucket = field(default_factory=lambda: Bucket(*BYTES))
+    outgoing: Bucket = field(default_factory=lambda: Bucket(*GIVEN))
     comparisons: Bucket = field(default_factory=lambda: Bucket(*COMPARISONS))
     subscribing: Bucket = field(default_factory=lambda: Bucket(*SUBSCRIBING))
     outbox: dict[Id, int] = field(default_factory=dict)  # what it is to be told of, and over how many that came
     asked: dict[Digest, Id] = field(default_factory=dict)
     vain: int = 0
+    gave: float = -math.inf  # when something came that it was asked for
     gained: bool = False  # since the last comparison something new came from it
     more: bool = False  # it has offered more than could be asked for
     interval: float = 0.0
     shown: Ids = field(default_factory=Ids)  # to a subscriber
-    compared: float | None = None  # when a subscriber was first told something
+    greeted: float | None = None  # when its hello came
     matched: tuple[int, Ids] | None = None  # what a subscriber asks for, and of which state of the store that is
 
 
@@ -81,9 +84,9 @@ class Peers:
         self._links[link.peer] = link
         return None
 
-    def greeted(self, link: Link, introducer: bool) -> None:
+    def greeted(self, link: Link, introducer: bool, now: float) -> None:
         """It is known now who that is: it stays, if there is room for one of its kind."""
-        link.introducer = introducer
+        link.introducer, link.greeted = introducer, now
         most = self._config.neighbours if introducer else self._config.subscribers
         alike = sum(
             1 for one in self._links.values() if not one.dialled and not one.guest and one.introducer is introducer

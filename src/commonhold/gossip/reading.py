@@ -20,7 +20,7 @@ from commonhold.formats.revocations import Revocations
 from commonhold.formats.statement import Kind
 from commonhold.gossip.bounds import Recent
 
-REMEMBERED: Final = 4096
+REMEMBERED: Final = 8 << 20  # bytes of statements
 
 
 class Backing(NamedTuple):
@@ -78,7 +78,7 @@ class Reader:
         record = self._known.get(whole)
         if record is None:
             record = _read_announcement(data) if kind is Kind.ANNOUNCEMENT else _read_revocations(data)
-            self._known.put(whole, record)
+            self._known.put(whole, record, len(data))
         return record
 
 

@@ -73,6 +73,8 @@ class Spreading:
         self._took(record, outcome)
         if outcome.verdict is Verdict.KEPT:
             self.spread(record, 0, (), now)
+        if outcome.verdict is Verdict.OLD and outcome.before is not None and outcome.before.id == record.id:
+            return Verdict.KEPT
         return outcome.verdict
 
     # ── asking ──
@@ -83,14 +85,12 @@ class Spreading:
         for found, hops in offers:
             link.outbox.pop(found, None)
             if not self._ground.config.introducer:
-                self._shown(link, found, now)
+                self._shown(link, found)
             if self._ground.store.lacks(found, now) and self._ground.asking.offered(link, found, hops, now):
                 wants.append(found)
         self.ask(link, wants)
 
-    def _shown(self, link: Link, found: Id, now: float) -> None:
-        if link.compared is None:
-            link.compared = now
+    def _shown(self, link: Link, found: Id) -> None:
         before = link.shown.get(found.slot)
         if (before is None and len(link.shown) < MAX_SHOWN) or (before is not None and before < found):
             link.shown.put(found)
@@ -160,7 +160,7 @@ class Spreading:
             if found is None:
                 self._ground.counts["not asked for"] += 1
                 continue
-            link.vain = 0
+            link.vain, link.gave = 0, now
             self._take(link, kind, data, *found, now)
 
     def _take(self, link: Link, kind: Kind, data: bytes, said: Id, asked: Asked, now: float) -> None:

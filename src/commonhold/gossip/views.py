@@ -14,7 +14,7 @@ from commonhold.formats.pin import SpkiPin
 from commonhold.gossip.reading import Record
 from commonhold.gossip.reconcile import Ids
 
-GRACE: Final = 300.0  # seconds in which what one shows is to be shown by all
+GRACE: Final = 120.0  # seconds in which what one shows is to be shown by all
 ENDING: Final = 600  # seconds before its end, in which clocks may differ about whether it has come
 
 
