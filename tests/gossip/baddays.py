@@ -205,4 +205,48 @@ def hiding(seed: int, size: int) -> Day:
     return Day("an introducer hides a server", 60 + took, "until a client has the evidence, with 120 s of grace")
 
 
+def everything(seed: int, size: int) -> Day:
+    """Clocks that differ, two halves for five minutes, one leaves and one comes every three seconds, breaking
+    connections, spam by fresh keys for a minute, wrong signatures, old sequences: all at once."""
+    world = World(seed, Bounds(strangers=size + 300, stranger_seconds=1.0))
+    mesh(world, size, skew=100)
+    until = int(world.now) + 7 * DAY
+    servers = [_server(world, f"s{number}", size) for number in range(10)]
+    world.run(5)
+    old = announced("s0", 1, until=until)
+    world.add("wrong", Talker(world.now, ["i1", "i2", "i3"], lambda _: forged(world.reader, old), 1.0))
+    world.add("stale", Talker(world.now, ["i1", "i4", "i5"], lambda _: offer_of(world.reader, old), 1.0))
+
+    def fresh(turn: int) -> dict[Id, bytes]:
+        news = [announced(f"spam{seed}-{turn}-{number}", 1, (), until=until) for number in range(20 * (turn <= 60))]
+        return {found: data for one in news for found, data in offer_of(world.reader, one).items()}
+
+    world.add("spammer", Talker(world.now, ["i6", "i7"], fresh, 1.0))
+    side = {host.name: number % 2 for number, host in enumerate(world.hosts.values())}
+    world.part(lambda host: side.setdefault(host.name, len(host.name) % 2))
+    found: dict[str, Id] = {}
+    for number in range(100):
+        up = world.introducers()
+        world.stop(world.rng.choice(up))
+        near = world.rng.choice(up)
+        side[f"new{number}"] = near.side
+        world.introducer(f"new{number}", known=[near.name], skew=world.rng.uniform(-100, 100)).side = near.side
+        for host in world.rng.sample(world.introducers(), size // 20):
+            if host.wires:
+                world.cut(*world.rng.choice(list(host.wires.values())))
+        if number % 10 == 0:
+            for server in servers:
+                found[server.name] = _announce(world, server, 2 + number)
+        world.run(3)
+    parted = sum(any(not host.has(one) for one in found.values()) for host in world.introducers())
+    assert parted
+    world.part(lambda host: 0)
+    took = world.run_until(
+        lambda: all(host.has(one) for host in world.introducers() for one in found.values()), 3600, 1.0
+    )
+    return Day(
+        "all of this at once, but for the last two", took, f"{parted} lacked something when the halves met again"
+    )
+
+
 DAYS: tuple[Callable[[int, int], Day], ...] = (partition, churn, lost, skewed, strangers, sequences, lies, hiding)
