@@ -44,6 +44,7 @@ def seeds() -> list[bytes]:
     found += [case["text"]["base58btc"].encode() for case in vectors.cases("cid")]
     found += [bytes.fromhex(case["hex"]) for case in vectors.cases("fuse-requests")]
     found += [b"abcd" + encode(said) for said in ANSWERS]
+    found += [bytes.fromhex(case["hex"]) for case in vectors.cases("gossip")]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]

@@ -70,7 +70,7 @@ class Ids:
     def split(self, first: Slot, last: Slot) -> list[Range]:
         """A range as several that hold about as many ids each."""
         ids = self.between(first, last)
-        step = -(-len(ids) // SPLIT)
+        step = max(1, -(-len(ids) // SPLIT))
         found: list[Range] = []
         for at in range(0, len(ids), step):
             end = last if at + step >= len(ids) else _before(ids[at + step])
