@@ -103,7 +103,7 @@ def skewed(seed: int, size: int) -> Day:
 
 def strangers(seed: int, size: int) -> Day:
     """Fresh keys, hundreds in a second, more than there is room for."""
-    world = World(seed, Bounds(room=(size + 400) * 1600, strangers=200))
+    world = World(seed, Bounds(room=(size + 400) * 1600, newcomers=200))
     mesh(world, size)
     server = _server(world, "server", size)
     world.run(5)
@@ -208,7 +208,7 @@ def hiding(seed: int, size: int) -> Day:
 def everything(seed: int, size: int) -> Day:
     """Clocks that differ, two halves for five minutes, one leaves and one comes every three seconds, breaking
     connections, spam by fresh keys for a minute, wrong signatures, old sequences: all at once."""
-    world = World(seed, Bounds(strangers=size + 300, stranger_seconds=1.0))
+    world = World(seed, Bounds(newcomers=size + 300, newcomer_seconds=1.0))
     mesh(world, size, skew=100)
     until = int(world.now) + 7 * DAY
     servers = [_server(world, f"s{number}", size) for number in range(10)]

@@ -33,7 +33,7 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import GridId
 from commonhold.formats.statement import Kind
 from commonhold.gossip.flood import PATIENCE
-from commonhold.gossip.peers import BYTES, HELLO, MAX_ASKED, MAX_VAIN, MESSAGES, PLACE, STAY, SUBSCRIBING
+from commonhold.gossip.peers import ASKED_OF, BYTES, HELLO, MAX_ASKED, MAX_VAIN, MESSAGES, PLACE, STAY, SUBSCRIBING
 from commonhold.gossip.values import Ask, Closed, Connected, Contact, Contradicted, Failed, Learned, Peer, Publish, Tick
 from tests.gossip.liars import forged
 from tests.gossip.statements import DAY, EPOCH, GRID, announced, grid_of, key, pin, revoked, seed
@@ -373,6 +373,25 @@ def test_no_more_is_asked_of_one_peer_at_a_time_than_is_said() -> None:
         effects = me.say(peer, Have(tuple((found, 0) for found in ids)))
         asked += sum(len(want.ids) for want in said(effects, peer, Want))
     assert asked == MAX_ASKED <= MAX_OFFERS
+
+
+@pytest.mark.parametrize("introducer", [True, False])
+def test_what_is_asked_of_one_peer_has_a_rate(introducer: bool) -> None:
+    """Each statement that comes has to be verified: nobody keeps a machine busy with what is new all the time."""
+    me = Played()
+    peer = me.peer(introducer)
+    asked = 0
+    for turn in range(60):
+        ids = [id_of(Slot((turn << 20 | n).to_bytes(16)), 1, Digest((turn << 20 | n).to_bytes(16))) for n in range(200)]
+        wants = said(me.say(peer, Have(tuple((found, 0) for found in ids))), peer, Want)
+        asked += sum(len(want.ids) for want in wants)
+        me.say(peer, Records((ONE,), ()))
+        link = me.machine._ground.peers.get(peer)
+        assert link is not None
+        link.vain = 0  # as if it gave some
+        me.wait(PATIENCE / 2)
+    most, rate = ASKED_OF[introducer]
+    assert most <= asked <= most + 300 * rate
 
 
 def test_who_asks_for_the_same_again_and_again_is_not_given_it_for_ever() -> None:

@@ -161,10 +161,14 @@ def test_a_key_changes_something_so_often() -> None:
 
 
 def test_strangers_come_in_so_often_and_those_who_are_blessed_all_the_same() -> None:
-    found = store(replace(BOUNDS, strangers=3))
+    found = store(replace(BOUNDS, newcomers=3))
     said = [offer(found, announced(f"s{number}", blessers=())).verdict for number in range(5)]
     assert said == [Verdict.KEPT] * 3 + [Verdict.TOO_FAST] * 2
-    assert offer(found, announced("a")).verdict is Verdict.KEPT
+    assert offer(found, announced("s0", 2, blessers=())).verdict is Verdict.KEPT
+    found.want(frozenset(), frozenset((key("spammer"),)), NOW)
+    said = [offer(found, announced(f"w{number}", blessers=("spammer",))).verdict for number in range(5)]
+    assert said == [Verdict.KEPT] * 3 + [Verdict.TOO_FAST] * 2
+    assert [offer(found, announced(f"a{number}")).verdict for number in range(9)] == [Verdict.KEPT] * 9
 
 
 def small(count: int) -> Bounds:

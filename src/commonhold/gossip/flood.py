@@ -47,6 +47,8 @@ class Asking:
         if len(link.asked) >= MAX_ASKED or found.digest in link.asked:
             link.more = True
             return False
+        if not link.asking.take(1, now):
+            return False
         self._ask(link, found, Asked(link.peer, hops, now + PATIENCE))
         return True
 

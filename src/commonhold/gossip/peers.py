@@ -15,6 +15,7 @@ MESSAGES: Final = (400.0, 40.0)  # that a peer may send: at once, and then in a 
 BYTES: Final = (float(16 << 20), float(512 << 10))  # likewise
 GIVEN: Final = (float(8 << 20), float(256 << 10))  # bytes of statements that are sent to it for the asking: fewer
 COMPARISONS: Final = (64.0, 2.0)
+ASKED_OF: Final = {True: (4096.0, 16.0), False: (64.0, 1.0)}  # statements, of an introducer and of a subscriber
 SUBSCRIBING: Final = (8.0, 0.1)
 MAX_ASKED: Final = 1024  # statements, until some have come
 MAX_VAIN: Final = 256  # that were offered and did not come, one after the other
@@ -40,6 +41,7 @@ class Link:
     incoming: Bucket = field(default_factory=lambda: Bucket(*BYTES))
     outgoing: Bucket = field(default_factory=lambda: Bucket(*GIVEN))
     comparisons: Bucket = field(default_factory=lambda: Bucket(*COMPARISONS))
+    asking: Bucket = field(default_factory=lambda: Bucket(*ASKED_OF[False]))
     subscribing: Bucket = field(default_factory=lambda: Bucket(*SUBSCRIBING))
     outbox: dict[Id, int] = field(default_factory=dict)  # what it is to be told of, and over how many that came
     asked: dict[Digest, Id] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Peers:
 
     def greeted(self, link: Link, introducer: bool, now: float) -> None:
         """It is known now who that is: it stays, if there is room for one of its kind."""
-        link.introducer, link.greeted = introducer, now
+        link.introducer, link.greeted, link.asking = introducer, now, Bucket(*ASKED_OF[introducer])
         most = self._config.neighbours if introducer else self._config.subscribers
         alike = sum(
             1 for one in self._links.values() if not one.dialled and not one.guest and one.introducer is introducer

@@ -94,7 +94,9 @@ class Store:
         self._weights: dict[Standing, int] = {}
         self._weight = 0
         self._publishers: dict[PublicKey, _Publisher] = {}
-        self._strangers = Bucket(bounds.strangers, 1 / bounds.stranger_seconds)
+        self._newcomers = {
+            level: Bucket(bounds.newcomers, 1 / bounds.newcomer_seconds) for level in (_STRANGER.level, _WANTED)
+        }
         self._ended: Recent[Slot, Id] = Recent(_REMEMBERED)  # of those that have expired: older ones stay out
         self._refused: Recent[Id, float] = Recent(_REMEMBERED)  # and until when
 
@@ -196,11 +198,12 @@ class Store:
         return Verdict.KEPT if held + bytes_more <= self._bounds.bytes_per_key else Verdict.TOO_LARGE
 
     def _charged(self, record: Record, before: Record | None, standing: Standing, now: float) -> Verdict:
-        """Whether its publisher may change something yet again; and if it is a stranger, any stranger."""
+        """Whether its publisher may change something yet again; and of what is new, whether more may come yet."""
         publisher = self._publishers.get(record.key)
         if publisher is not None and not publisher.bucket.take(1, now):
             return Verdict.TOO_FAST
-        if standing == _STRANGER and before is None and not self._strangers.take(1, now):
+        newcomers = self._newcomers.get(standing.level)
+        if newcomers is not None and before is None and not newcomers.take(1, now):
             return Verdict.TOO_FAST
         return Verdict.KEPT
 

@@ -33,8 +33,8 @@ class Bounds:
     bytes_per_key: int = 64 << 10  # of announcements; and of a list of revocations by a key that nobody asks for
     changes_per_key: int = 16  # at once, and then one more in each `change_seconds`
     change_seconds: float = 60.0
-    strangers: int = 4096  # statements that nobody stands up for: at once, and then one in each `stranger_seconds`
-    stranger_seconds: float = 0.1
+    newcomers: int = 4096  # statements in new slots: at once, and then one in each `newcomer_seconds`. So many that no
+    newcomer_seconds: float = 0.1  # trusted key stands up for; and as many for which one does that somebody asks for
     ahead: int = 14 * 86400  # how far from now a statement's end may lie
     skew: int = 300  # by how much clocks may differ: so much longer is a statement kept
 
