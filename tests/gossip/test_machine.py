@@ -33,7 +33,18 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import GridId
 from commonhold.formats.statement import Kind
 from commonhold.gossip.flood import PATIENCE
-from commonhold.gossip.peers import ASKED_OF, BYTES, HELLO, MAX_ASKED, MAX_VAIN, MESSAGES, PLACE, STAY, SUBSCRIBING
+from commonhold.gossip.peers import (
+    ASKED_OF,
+    BYTES,
+    COMPARISONS,
+    HELLO,
+    MAX_ASKED,
+    MAX_VAIN,
+    MESSAGES,
+    PLACE,
+    STAY,
+    SUBSCRIBING,
+)
 from commonhold.gossip.values import Ask, Closed, Connected, Contact, Contradicted, Failed, Learned, Peer, Publish, Tick
 from tests.gossip.liars import forged
 from tests.gossip.statements import DAY, EPOCH, GRID, announced, grid_of, key, pin, revoked, seed
@@ -120,6 +131,28 @@ def test_of_several_grids_each_peer_is_told_of_those_in_common() -> None:
     assert not given(me.say(b, Want((record(here).id,))), b)
     (listing,) = said(me.say(a, Ranges((Range(FIRST, LAST, 0, Digest(bytes(16))),))), a, Listing)
     assert listing.parts[0].ids == (record(here).id,)
+
+
+def test_a_subscription_is_for_one_grid() -> None:
+    other = grid_of("elsewhere")
+    me = Played(grids=frozenset((GRID, other)))
+    client = me.connect()
+    me.say(client, Hello(False, (GRID, other)))
+    me.say(client, Subscribe((ASKS,)))
+    here, there = announced("one"), announced("two", grid=other)
+    source = me.connect()
+    me.say(source, Hello(True, (GRID, other)))
+    effects = me.give(source, here, there) + me.wait(1)
+    assert [found for found, _ in told(effects, client)] == [record(here).id]
+
+
+def test_who_tells_of_something_meanwhile_is_not_told_of_it() -> None:
+    me = Played()
+    a, b, c = me.peer(), me.peer(), me.peer()
+    me.give(a, ONE)
+    me.offer(b, ONE)
+    effects = me.wait(1)
+    assert not told(effects, b) and told(effects, c)
 
 
 def test_a_flood_ends_after_so_many_hops_but_who_asked_for_it_is_told() -> None:
@@ -227,6 +260,17 @@ def test_what_is_published_here_has_to_be_sound_and_the_latest() -> None:
     assert me.kept() == {announced("me", 2), revoked("me")}
 
 
+def test_what_only_a_subscriber_asked_for_has_no_standing_when_it_is_gone() -> None:
+    me = Played()
+    client = me.subscriber(ASKS._replace(blessers=frozenset((key("other"),))))
+    data = announced("a", blessers=("other",))
+    me.give(me.peer(), data)
+    store, slot = me.machine._ground.store, record(data).slot
+    assert store.level(slot) == 1
+    me.do(Closed(client))
+    assert store.level(slot) == 0
+
+
 def test_two_statements_of_one_sequence_are_reported_with_both() -> None:
     me = Played()
     peer = me.peer()
@@ -250,6 +294,47 @@ def test_who_dialled_compares_at_once_then_ever_more_rarely_while_nothing_comes_
         counts.append(len(said(me.wait(60), peer, Ranges)))
     assert counts[0] > counts[1] >= counts[5] and counts[5] <= 1
     assert len(said(me.wait(3600), peer, Ranges)) <= 31
+
+
+def test_if_something_came_of_a_comparison_the_next_is_soon() -> None:
+    me = Played()
+    peer = me.peer(dialled=True, server=pin("i"))
+
+    def until_next() -> float:
+        begun = me.now
+        while not said(me.wait(0.5), peer, Ranges):
+            pass
+        return me.now - begun
+
+    me.wait(1000)
+    until_next()
+    assert until_next() > 50
+    me.give(peer, ONE)
+    until_next()
+    assert until_next() < 4
+
+
+def test_if_more_was_offered_than_could_be_asked_for_the_next_comparison_is_at_once() -> None:
+    me = Played()
+    peer = me.peer(dialled=True, server=pin("i"))
+    me.wait(1000)
+    many = [announced(f"n{number}", blessers=()) for number in range(MAX_ASKED + 1)]
+    me.offer(peer, *many[:MAX_OFFERS])
+    me.offer(peer, *many[MAX_OFFERS:])
+    me.say(peer, Records(tuple(many[:1000]), ()))
+    assert not said(me.wait(0.5), peer, Ranges)
+    me.say(peer, Records(tuple(many[1000:MAX_ASKED]), ()))
+    assert said(me.wait(0.5), peer, Ranges)
+
+
+def test_comparisons_that_come_too_often_are_not_answered() -> None:
+    me = Played()
+    peer = me.peer()
+    me.give(peer, ONE)
+    answers = sum(len(said(me.say(peer, Ranges((_nothing(),))), peer, Listing)) for _ in range(100))
+    assert answers == COMPARISONS[0]
+    me.wait(1)
+    assert said(me.say(peer, Ranges((_nothing(),))), peer, Listing)
 
 
 def test_who_was_dialled_waits_to_be_asked() -> None:
@@ -469,6 +554,13 @@ def test_what_is_lost_is_replaced_and_who_failed_is_left_alone_for_a_while() -> 
     assert dialled(me.wait(20))
 
 
+def test_who_leaves_at_once_is_left_alone_for_a_while() -> None:
+    me = Played(outbound=1, configured=(Contact(pin("first"), ("tcp:192.0.2.1:1",)),))
+    me.wait(1)
+    me.do(Closed(me.peer(dialled=True, server=pin("first"))))
+    assert not dialled(me.wait(9)) and dialled(me.wait(10))
+
+
 def test_half_of_those_that_are_dialled_are_blessed_however_many_others_there_are() -> None:
     me = Played(draw=_Draws())
     peer = me.peer()
@@ -498,8 +590,9 @@ class _Draws:
         return self._at / 0x10000
 
 
-def test_now_and_then_one_more_is_dialled_and_an_older_one_goes() -> None:
-    me = Played(outbound=4)
+@pytest.mark.parametrize("draw", [0.0, 0.5, 0.99])
+def test_now_and_then_one_more_is_dialled_and_an_older_one_goes(draw: float) -> None:
+    me = Played(outbound=4, draw=lambda: draw)
     source = me.peer()
     me.give(source, *(introducer(f"i{number}", number) for number in range(12)))
     first = dialled(me.wait(20))
