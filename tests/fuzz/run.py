@@ -61,6 +61,7 @@ def seeds() -> list[bytes]:
     found += [case["text"].encode("latin-1") for case in vectors.cases("hints")]
     found += [b"\x05\x02\x01\x00\x05\x00\x00\x03\x09" + bytes(11), b"\x05\x00\x05\x00\x00\x01" + bytes(6)]
     found += [ssl.PEM_cert_to_DER_cert(certificates.server(Seed(bytes(32))).certificate.decode())]
+    found += [bytes.fromhex(case["hex"]) for case in vectors.cases("gossip")]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]

@@ -34,6 +34,7 @@ from commonhold.formats import (
     dagpb,
     entry,
     fuse,
+    gossip,
     hint,
     instant,
     ipns,
@@ -58,6 +59,8 @@ from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
 from commonhold.formats.statement import Kind, Statement, decode
+from commonhold.gossip.machine import Machine
+from commonhold.gossip.values import Config, Connected, Peer, Received, Tick
 from commonhold.ipc.treeframes import Broken, Incoming
 from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
@@ -70,6 +73,7 @@ from commonhold.unixfs.run import items, run
 from commonhold.volume.journal import given
 from tests import vectors
 from tests.authority import parties
+from tests.gossip.statements import EPOCH, GRID
 from tests.mount.desks import Mount
 from tests.mount.kernel import ALICE, SHIFT
 
@@ -362,7 +366,21 @@ def _storagewords(data: bytes) -> None:
             take(data)
 
 
+def _gossip(data: bytes) -> None:
+    """What is read is written and read the same; a machine takes it from whoever has said hello, and goes on."""
+    with contextlib.suppress(Malformed):
+        message = gossip.decode(data)
+        assert gossip.decode(gossip.encode(message)) == message
+    for introducer in (True, False):
+        machine = Machine(Config(frozenset((GRID,)), introducer), lambda: 0.5, float(EPOCH))
+        machine.step(Connected(Peer(1), SpkiPin(bytes(32)), True), EPOCH)
+        machine.step(Received(Peer(1), gossip.encode(gossip.Hello(True, (GRID,)))), EPOCH)
+        machine.step(Received(Peer(1), data), EPOCH)
+        machine.step(Tick(), EPOCH + 30)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "gossip": _gossip,
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
     "cid": _decoder(cids.parse),
