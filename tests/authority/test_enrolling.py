@@ -1,6 +1,6 @@
 """A blesser's side: who is let in at once, who waits for a person, who is renewed; and what its ledger knows.
 
-REQUIREMENTS B8, B23, B24, B26.
+REQUIREMENTS B8, B23, B24, B25, B26.
 """
 
 from collections.abc import Iterator
@@ -96,16 +96,17 @@ def test_b23_a_server_boots_asks_is_blessed_and_publishes_both() -> None:
     found = entered(ledger, consider(desk(ledger), *asked(data)))
     (blessing,) = enrolling.statements(found, seed("blesser"))
     known = Lists(((public("blesser"), grid()),))
-    known.take(signed(Kind.REVOCATIONS, ledger.list(NOW, DAY).body, seed("blesser")).encoded)
+    known.take(signed(Kind.REVOCATIONS, ledger.next_list(NOW, DAY).body, seed("blesser")).encoded)
     said = Announcement(grid(), STORAGE, pin("attic"), ("tcp:attic:1",), 1, NOW + DAY, (blessing.encoded,))
     trust = Trust((of_its_blesser(grid()),))
     assert may_upload(announced(said), trust, known, NOW).classes == {"new"}
+    assert bytes(TICKET) not in said.body
     ledger.revoke_server(pin("attic"))
-    known.take(signed(Kind.REVOCATIONS, ledger.list(NOW, DAY).body, seed("blesser")).encoded)
+    known.take(signed(Kind.REVOCATIONS, ledger.next_list(NOW, DAY).body, seed("blesser")).encoded)
     assert not may_upload(announced(said), trust, known, NOW).allowed
 
 
-def test_b24_b26_an_account_asks_and_enters_at_each_server_under_another_key_and_number() -> None:
+def test_b24_b25_b26_an_account_asks_and_enters_at_each_server_under_another_key_and_number() -> None:
     secret, ledger = Secret(b"a" * 32), inviting()
     places = sorted(pin(name) for name in ("attic", "cellar"))
     seats = tuple(Seat(place, sign.public_key(client_seed(secret, place))) for place in places)
@@ -117,6 +118,7 @@ def test_b24_b26_an_account_asks_and_enters_at_each_server_under_another_key_and
         admitted = enter(place, credential.encoded, client_seed(secret, place))
         assert isinstance(admitted, Admitted) and admitted.quota == 70
         assert admitted.account == account_number(TERMS.secret, "alice", place)
+        assert b"alice" not in credential.encoded  # what its servers are told is a number
         numbers.add((admitted.account, admitted.client))
         other = next(one for one in places if one != place)
         assert not isinstance(enter(other, credential.encoded, client_seed(secret, place)), Admitted)
@@ -335,10 +337,10 @@ def full() -> Ledger:
 def test_b8_what_is_taken_back_is_on_every_list_until_it_would_have_expired() -> None:
     ledger = full()
     assert ledger.revoke_account("alice") == {2, 3}
-    found = ledger.list(NOW, DAY)
+    found = ledger.next_list(NOW, DAY)
     assert (found.sequence, found.issued, found.fresh_until, found.serials) == (1, NOW, NOW + DAY, (2, 3))
-    assert ledger.list(NOW + 30 * DAY + 2 * SKEW - 1, DAY).serials == (2, 3)
-    last = ledger.list(NOW + 30 * DAY + 2 * SKEW, DAY)
+    assert ledger.next_list(NOW + 30 * DAY + 2 * SKEW - 1, DAY).serials == (2, 3)
+    last = ledger.next_list(NOW + 30 * DAY + 2 * SKEW, DAY)
     assert (last.sequence, last.serials, ledger.issued) == (3, (), {})
 
 
