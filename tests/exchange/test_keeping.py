@@ -49,7 +49,7 @@ async def read(there: Grid, client: Client, have: dict[Multihash, bytes], seed: 
     found = await find_inventory(seed, servers, there.tools)
     reader = SetReader(found, servers, there.tools)
     got = await reader.read(list(have))
-    assert {key: bytes(data) for key, data in got.items()} == have
+    assert {key: bytes(got[key]) for key in have} == have
 
 
 def on_grid(path: Path, count: int, work: Callable[[Grid, Client, Book], Awaitable[None]]) -> None:
