@@ -356,7 +356,7 @@ def test_drops_that_keep_a_caller_barely_moving_do_not_keep_the_call(hasty: Serv
     hasty.ask("POST", facet + UPLOAD, storagewords.begin(SIZE, LATER))
     with Wire(hasty.socket) as wire:
         wire.send(head("PUT", facet + UPLOAD + "?at=0", PIN, f"Content-Length: {SIZE}"))
-        for number in range(40):
+        for number in range(15):
             with contextlib.suppress(ConnectionError):
                 wire.send(DATA[number : number + 1])
             time.sleep(0.03)
