@@ -144,6 +144,10 @@ class Store:
         until = self._refused.get(found)
         return until is None or now >= until
 
+    def reconsider(self) -> None:
+        """Have what was refused be asked for again, as what is wanted has changed."""
+        self._refused = Recent(_REMEMBERED)
+
     def offer(self, record: Record, now: float, own: bool = False) -> Outcome:
         """Take a statement in if it counts more than what is there, and if it is within the bounds."""
         outcome = self._offer(record, now, own)
