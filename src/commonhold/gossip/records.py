@@ -111,10 +111,6 @@ class Store:
         """Bytes that all of it takes."""
         return self._weight
 
-    def get(self, slot: Slot) -> Record | None:
-        """The statement of a slot that counts."""
-        return self._records.get(slot)
-
     def find(self, found: Id) -> Record | None:
         """The statement of this very id."""
         record = self._records.get(found.slot)
