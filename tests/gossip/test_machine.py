@@ -45,6 +45,8 @@ from commonhold.gossip.peers import (
     STAY,
     SUBSCRIBING,
 )
+from commonhold.gossip.reading import digest_of
+from commonhold.gossip.reconcile import Ids
 from commonhold.gossip.values import Ask, Closed, Connected, Contact, Contradicted, Failed, Learned, Peer, Publish, Tick
 from tests.gossip.liars import forged
 from tests.gossip.statements import DAY, EPOCH, GRID, announced, grid_of, key, pin, revoked, seed
@@ -208,6 +210,20 @@ def test_a_subscriber_hears_what_it_asked_for_and_keeps_nothing_else() -> None:
     assert [one.data for one in me.machine.matching()] == [wanted]
 
 
+def test_who_asks_for_something_else_hears_of_what_there_is_already() -> None:
+    other = ASKS._replace(blessers=frozenset((key("other"),)))
+    data = announced("a", blessers=("other",))
+    for introducer in (True, False):
+        me = Played(introducer=introducer)
+        me.do(Ask((ASKS,)))
+        source = me.peer(dialled=True, server=pin("i"))
+        effects = me.give(source, data)
+        assert not [one for one in effects if isinstance(one, Learned)]
+        effects = me.do(Ask((other,)))
+        effects += me.give(source, data)
+        assert [one.record.data for one in effects if isinstance(one, Learned)] == [data]
+
+
 def test_a_subscriber_says_what_it_asks_for_and_publishes_what_is_its_own_and_passes_nothing_on() -> None:
     me = Played(introducer=False)
     me.do(Ask((ASKS,)))
@@ -238,8 +254,6 @@ def test_a_subscriber_reveals_to_no_introducer_what_others_have_shown() -> None:
 
 
 def _nothing() -> Range:
-    from commonhold.gossip.reconcile import Ids
-
     return Ids().whole()
 
 
@@ -369,8 +383,6 @@ def bad_signature(me: Played, peer: Peer) -> list[Any]:
 
 def malformed(me: Played, peer: Peer) -> list[Any]:
     data = b"no statement"
-    from commonhold.gossip.reading import digest_of
-
     me.say(peer, Have(((id_of(FIRST, 1, digest_of(data)), 0),)))
     return me.say(peer, Records((data,), ()))
 
@@ -435,8 +447,6 @@ def test_a_later_version_is_nobodys_fault() -> None:
     fields = dagcbor.decode(record(ONE).data)
     body = dagcbor.decode(fields["body"]) | {"v": 2}
     data = signed(Kind.ANNOUNCEMENT, dagcbor.encode(body), seed("one")).encoded
-    from commonhold.gossip.reading import digest_of
-
     found = id_of(FIRST, 1, digest_of(data))
     me.say(peer, Have(((found, 0),)))
     assert not hung_up(me.say(peer, Records((data,), ()))) and not me.kept()

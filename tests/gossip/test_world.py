@@ -94,9 +94,26 @@ def test_a_newcomer_after_quiet_hours_learns_all_there_is() -> None:
         publish(world, world.introducers()[number % 10], announced(f"s{number}", until=int(world.now) + 7 * DAY))
     world.run(4 * 3600)
     late = world.introducer("late", known=("i5",))
+    client = world.subscriber("client", known=("i7",), asks=ASKS)
     world.run(15)
+    assert len(client.gossip.matching()) == 51
     assert len(late.gossip) == 51 and agree(world) and knows_all(world, 51)
     assert not any(isinstance(effect, Contradicted) for effect in late.effects)
+
+
+def test_of_introducers_that_hide_nothing_nobody_is_named() -> None:
+    world = World(11)
+    mesh(world, 12, skew=100)
+    client = world.subscriber("client", known=("i2",), asks=ASKS)
+    for minute in range(60):
+        if minute % 3 == 0:
+            host = world.rng.choice(world.introducers())
+            publish(world, host, announced(f"s{minute}", until=int(world.now) + 1500))
+        if minute % 10 == 5:
+            world.stop(world.rng.choice(world.introducers()))
+        world.run(60)
+        assert client.gossip.findings(world.now) == []
+    assert sum(record.purpose != "introducer" for record in client.gossip.matching()) == 9
 
 
 @pytest.mark.slow

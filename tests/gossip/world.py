@@ -18,7 +18,6 @@ from commonhold.formats.statement import Kind
 from commonhold.gossip.machine import Machine
 from commonhold.gossip.reading import Reader
 from commonhold.gossip.values import (
-    SUBSCRIBER_OUTBOUND,
     Ask,
     Bounds,
     Closed,
@@ -171,7 +170,7 @@ class World:
 
     def subscriber(self, name: str, *, known: Iterable[str], asks: Iterable[Subscription] = (), **config: Any) -> Host:
         """Add a subscriber."""
-        host = self._host(name, known, 0.0, introducer=False, **{"outbound": SUBSCRIBER_OUTBOUND, **config})
+        host = self._host(name, known, 0.0, introducer=False, **{"outbound": 3, **config})
         host.do(Ask(tuple(asks)))
         return host
 

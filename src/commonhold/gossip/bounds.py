@@ -41,9 +41,6 @@ class Recent(Generic[K, V]):
         self._left = most
         self._all: dict[K, tuple[V, int]] = {}
 
-    def __len__(self) -> int:
-        return len(self._all)
-
     def get(self, key: K) -> V | None:
         """What was put, if it is still known."""
         found = self._all.get(key)

@@ -56,9 +56,6 @@ class Contacts:
         self._blessed: dict[SpkiPin, None] = {}
         self._trouble: Recent[SpkiPin, _Trouble] = Recent(_REMEMBERED)
 
-    def __len__(self) -> int:
-        return len(self._known.keys() | self._configured)
-
     def learned(self, contact: Contact, blessed: bool) -> None:
         """An introducer is known now, or known by other addresses; `blessed` by a trusted key."""
         if contact.server == self._own or not contact.addresses:

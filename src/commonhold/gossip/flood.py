@@ -29,9 +29,6 @@ class Asking:
         self._peers = peers
         self._asked: dict[Id, Asked] = {}  # those first that are due first, as all have the same patience
 
-    def __len__(self) -> int:
-        return len(self._asked)
-
     @property
     def due(self) -> float | None:
         """When patience ends next."""

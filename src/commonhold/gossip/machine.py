@@ -29,6 +29,7 @@ from commonhold.gossip.values import (
     Event,
     Failed,
     HangUp,
+    Learned,
     Publish,
     Received,
     Tick,
@@ -153,10 +154,13 @@ class Machine:
             raise Malformed(event.kind, f"it cannot be published: {verdict.value}")
 
     def _ask(self, event: Ask, now: float) -> None:
-        self._ground.subscriptions = event.subscriptions
+        before, self._ground.subscriptions = self._ground.subscriptions, event.subscriptions
         self._ground.wanted(now)
+        self._ground.store.reconsider()
         for record in self._ground.store:
             self._spreading.introduced(record)
+            if matches(record, event.subscriptions) and not matches(record, before):
+                self._ground.effects.append(Learned(record))
         for link in self._ground.peers:
             if link.introducer and not self._ground.config.introducer:
                 self._ground.send(link, Subscribe(event.subscriptions))

@@ -65,9 +65,6 @@ class Peers:
     def __iter__(self) -> Iterator[Link]:
         return iter(self._links.values())
 
-    def __len__(self) -> int:
-        return len(self._links)
-
     def get(self, peer: Peer) -> Link | None:
         """A connection, while it is there."""
         return self._links.get(peer)

@@ -112,10 +112,6 @@ class Store:
         """Bytes that all of it takes."""
         return self._weight
 
-    def get(self, slot: Slot) -> Record | None:
-        """The statement of a slot that counts."""
-        return self._records.get(slot)
-
     def find(self, found: Id) -> Record | None:
         """The statement of this very id."""
         record = self._records.get(found.slot)
@@ -144,6 +140,10 @@ class Store:
             return False
         until = self._refused.get(found)
         return until is None or now >= until
+
+    def reconsider(self) -> None:
+        """Have what was refused be asked for again, as what is wanted has changed."""
+        self._refused = Recent(_REMEMBERED)
 
     def offer(self, record: Record, now: float, own: bool = False) -> Outcome:
         """Take a statement in if it counts more than what is there, and if it is within the bounds."""

@@ -99,6 +99,10 @@ class Spreading:
         """Send for what is asked of somebody."""
         for at in range(0, len(wants), MAX_OFFERS):
             self._ground.send(link, Want(tuple(wants[at : at + MAX_OFFERS])))
+        self._watch()
+
+    def _watch(self) -> None:
+        """See to it that nothing is waited for without end."""
         due = self._ground.asking.due
         if due is not None and not self._ground.timers.has(_DUE):
             self._ground.timers.set(_DUE, due)
@@ -114,14 +118,8 @@ class Spreading:
                 again.setdefault(other, []).append(found)
         for other, wants in again.items():
             self.ask(other, wants)
-        self.ask_later()
+        self._watch()
         return list(vain)
-
-    def ask_later(self) -> None:
-        """See to it that what is asked for is not waited for without end."""
-        due = self._ground.asking.due
-        if due is not None:
-            self._ground.timers.set(_DUE, due)
 
     def lost(self, link: Link, now: float) -> None:
         """Ask others for what was asked of somebody who is gone."""

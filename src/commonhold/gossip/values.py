@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, NewType, TypeAlias
+from typing import NamedTuple, NewType, TypeAlias
 
 from commonhold.formats.gossip import Subscription
 from commonhold.formats.keys import PublicKey
@@ -52,14 +52,11 @@ class Config:
     server: SpkiPin | None = None
     configured: tuple[Contact, ...] = ()
     trusted: frozenset[PublicKey] = frozenset()
-    outbound: int = 8
+    outbound: int = 8  # connections that are dialled; for a subscriber 3 are enough
     neighbours: int = 64  # other introducers that have dialled here
     subscribers: int = 256
     guests: int = 64  # who stay only for a moment, as there is no room: long enough to learn of others
     bounds: Bounds = field(default_factory=Bounds)
-
-
-SUBSCRIBER_OUTBOUND: Final = 3
 
 
 # ── Events ─────────────────────────────────────────────────────────────────────────────────────────
