@@ -77,34 +77,38 @@ def _refused(asked: Asked) -> str:
 
 def _all(asked: Asked, rules: Rules) -> Iterator[Address]:
     for one, place in asked.named:
-        yield _address(str(one), place, True, one, asked.server, rules)
+        said = in_force(rules, asked.server, one)
+        yield Address(str(one), place, True, one, said, _leads(rules, asked.server, one))
     named = {one for one, _ in asked.named}
     if asked.announced is None:
         return
     place = asked.announced.place
     for text in asked.announced.value:
-        try:
-            one = hint.parse(text)
-        except Malformed as error:
-            yield Address(text, place, False, None, f"not dialled: {error.why}", False)
+        found, said = announced(text, asked.server, rules)
+        if found is not None and found in named:
             continue
-        if one in named:
-            continue
-        if not hint.may_be_announced(one):
-            why = "not dialled: it is another place on every machine, so only an override may name it"
-            yield Address(text, place, False, None, why, False)
-        elif asked.instead is not None:
-            yield Address(text, place, False, None, f"not dialled: {asked.instead.place} names others instead", False)
-        else:
-            yield _address(text, place, False, one, asked.server, rules)
+        if found is not None and asked.instead is not None:
+            found, said = None, f"not dialled: {asked.instead.place} names others instead"
+        yield Address(text, place, False, found, said, found is not None and _leads(rules, asked.server, found))
 
 
-def _address(text: str, place: Place, named: bool, one: Hint, server: SpkiPin, rules: Rules) -> Address:
+def announced(text: str, server: SpkiPin, rules: Rules) -> tuple[Hint | None, str]:
+    """Return what of an announced address may be dialled, if anything, and how, or why not."""
+    try:
+        one = hint.parse(text)
+    except Malformed as error:
+        return None, f"refused: {error.why}"
+    if not hint.may_be_announced(one):
+        return None, "refused: it is another place on every machine, so only an override may name it"
+    return one, in_force(rules, server, one)
+
+
+def _leads(rules: Rules, server: SpkiPin, one: Hint) -> bool:
     try:
         route(rules, server, one)
     except HoldError:
-        return Address(text, place, named, one, in_force(rules, server, one), False)
-    return Address(text, place, named, one, in_force(rules, server, one), True)
+        return False
+    return True
 
 
 def decisions(asked: Asked) -> list[Decision]:

@@ -42,6 +42,7 @@ class Files:
 
     caches: tuple[File, ...]
     override: File
+    override_data: bytes
     problems: tuple[Problem, ...] = ()
 
 
@@ -60,7 +61,7 @@ def read(directory: Path, owner: int) -> Files:
             problems.append(Problem(Place(file, 1, 1), "", f"not named by an introducer's pin: {error.why}"))
         except HoldError as error:
             problems.append(Problem(Place(file, 1, 1), "", error.why))
-    return Files(tuple(caches), reading.override(override), tuple(problems))
+    return Files(tuple(caches), reading.override(override), override, tuple(problems))
 
 
 def read_override(directory: Path, owner: int) -> bytes:

@@ -65,10 +65,6 @@ class Decision(NamedTuple):
     place: Place
     instead: tuple[Marked[str], ...] = ()
 
-    def __str__(self) -> str:
-        over = "".join(f", instead of {value or 'nothing'} ({place})" for value, place in self.instead)
-        return f"{self.field} {self.value}: {self.place}{over}"
-
 
 @dataclass(frozen=True, slots=True)
 class KnownServer:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from commonhold.authority import times
-from commonhold.formats import hint
 from commonhold.formats.announcement import Announcement
-from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
+from commonhold.grids import addressing
 from commonhold.grids.clauses import MAX_CLAUSES, MAX_COPIES, VERSION, File
 from commonhold.grids.marked import MAX_FILE
 from commonhold.grids.reading import announced
-from commonhold.transport.rules import Rules, in_force
+from commonhold.transport.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,8 @@ def renewed(
 ) -> tuple[Entry, ...]:
     """Return a cache's next entries: what the introducer shows now, and what it showed before and has not replaced.
 
-    So what was known outlasts an introducer that is gone, shows nothing yet, or goes back to an older one. `brought` are
-    announcements, encoded; Malformed for one that is none. `connected`: when servers were last connected to.
+    So what was known outlasts an introducer that is gone, shows nothing yet, or goes back to an older one. `brought`
+    are announcements, encoded; Malformed for one that is none. `connected`: when servers were last connected to.
     """
     found = {_slot(one.said): one for one in before}
     for data in brought:
@@ -123,7 +122,9 @@ def _clause(server: SpkiPin, mine: list[Entry], rules: Rules) -> str:
     addresses = sorted({text for one in mine for text in one.said.addresses})
     if addresses:
         lines.append("    rules:")
-        lines += [f"      {_quoted(text)}: {_quoted(_in_force(rules, server, text))}" for text in addresses]
+        lines += [
+            f"      {_quoted(text)}: {_quoted(addressing.announced(text, server, rules)[1])}" for text in addresses
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -139,17 +140,6 @@ def _announcement(one: Entry) -> list[str]:
         f"not_after: {times.shown(said.not_after)}",
         f"signed: {base64.b64encode(one.data).decode()}",
     ]
-
-
-def _in_force(rules: Rules, server: SpkiPin, text: str) -> str:
-    """How an address would be dialled now: what `why` can later say of then."""
-    try:
-        one = hint.parse(text)
-    except Malformed as error:
-        return f"refused: {error.why}"
-    return (
-        in_force(rules, server, one) if hint.may_be_announced(one) else "refused: it is another place on every machine"
-    )
 
 
 def _quoted(text: str) -> str:
