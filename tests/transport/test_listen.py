@@ -246,10 +246,16 @@ def test_a_head_has_so_many_bytes(head: bytes) -> None:
     run(work())
 
 
-def test_what_is_no_request_is_answered_and_not_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_strangers_do_is_not_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
-        async with serving() as (hint, _), raw(hint) as client:
-            assert b" 400 " in await client.says(b"\x00\x01 nonsense\r\n\r\n")
+        async with serving() as (hint, visitors):
+            async with raw(hint) as client:
+                assert b" 400 " in await client.says(b"\x00\x01 nonsense\r\n\r\n")
+            for body in (UPLOAD + b"x", CHUNKED + b"5\r\nxx", CHUNKED + b"nonsense\r\n"):
+                async with raw(hint) as client:
+                    client.writer.write(body)
+                    await client.reader.readline()
+            await soon(lambda: len(visitors) == 0)
 
     run(work())
     assert caplog.records == []
@@ -274,6 +280,9 @@ def test_the_application_says_how_large_a_body_may_be() -> None:
 
 STALL = Limits(stall_seconds=0.2, stall_bytes=100)
 UPLOAD = b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"
+
+
+CHUNKED = b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def test_a_body_that_comes_too_slowly_is_cut_off() -> None:

@@ -56,6 +56,9 @@ class _Sockets(aiohttp.BaseConnector):
 
     async def _opened(self) -> ResponseHandler:
         protocol = await self._open_one(self._factory)
+        if self.lost.is_set():  # meanwhile
+            protocol.close()
+            raise ConnectionResetError("it has ended")
         self._alive += 1
         closed = protocol.closed
         if closed is None:
