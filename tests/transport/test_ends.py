@@ -73,9 +73,15 @@ def test_a_body_of_known_length_says_so_and_a_large_one_arrives() -> None:
         app = web.Application()
         app.router.add_put("/count", count)
         async with serving(app) as (hint, _), dialled(hint) as connection:
-            large = bytes(5 << 20)
-            async with connection.request("PUT", "/count", body=large, length=len(large)) as answer:
-                assert await answer.read(100) == b"%d %d" % (len(large), len(large))
+            size = 5 << 20
+
+            async def pieces() -> AsyncIterator[bytes]:
+                for _ in range(5):
+                    yield bytes(1 << 20)
+
+            for body, length in ((bytes(size), None), (pieces(), size)):
+                async with connection.request("PUT", "/count", body=body, length=length) as answer:
+                    assert await answer.read(100) == b"%d %d" % (size, size)
 
     run(work())
 

@@ -80,7 +80,7 @@ def test_the_greeting_names_nobody_and_takes_nothing_up_again() -> None:
 
 def test_a_request_says_no_more_than_what_is_asked() -> None:
     for seen in seen_by_servers():
-        assert seen.said == {"line": "PUT /", "Host": "hold", "Transfer-Encoding": "chunked"}
+        assert seen.said == {"line": "PUT /", "Host": "hold", "Content-Length": "4"}
 
 
 def common(one: bytes, other: bytes) -> int:
