@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
 
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.hint import UnixHint
 from commonhold.ipc import endpoint
 from commonhold.transport import connection as connections
 from commonhold.transport import listen
-from commonhold.transport.connection import MAX_SOCKETS
+from commonhold.transport.connection import MAX_SOCKETS, Make
 from commonhold.transport.visitors import Limits
 from tests.transport.ends import PIN, dialled, run, serving, soon
 
@@ -72,9 +73,15 @@ def test_a_body_of_known_length_says_so_and_a_large_one_arrives() -> None:
         app = web.Application()
         app.router.add_put("/count", count)
         async with serving(app) as (hint, _), dialled(hint) as connection:
-            large = bytes(5 << 20)
-            async with connection.request("PUT", "/count", body=large, length=len(large)) as answer:
-                assert await answer.read(100) == b"%d %d" % (len(large), len(large))
+            size = 5 << 20
+
+            async def pieces() -> AsyncIterator[bytes]:
+                for _ in range(5):
+                    yield bytes(1 << 20)
+
+            for body, length in ((bytes(size), None), (pieces(), size)):
+                async with connection.request("PUT", "/count", body=body, length=length) as answer:
+                    assert await answer.read(100) == b"%d %d" % (size, size)
 
     run(work())
 
@@ -207,6 +214,58 @@ def test_a_second_socket_that_cannot_be_opened_is_one_request_that_fails() -> No
             assert (refused.value.kind, refused.value.subject) == (Kind.UNREACHABLE, str(PIN))
             release.set()
             assert await first == 200
+
+    run(work())
+
+
+def test_an_answer_that_comes_before_the_body_is_sent_is_heard() -> None:
+    async def full(request: web.Request) -> web.Response:
+        return web.Response(status=507, text="full")
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1 << 20)
+
+    async def work() -> None:
+        app = web.Application()
+        app.router.add_put("/", full)
+        async with (
+            serving(app) as (hint, _),
+            dialled(hint) as connection,
+            connection.request("PUT", "/", body=endless()) as answer,
+        ):
+            assert (answer.status, await answer.read(100)) == (507, b"full")
+
+    run(work())
+
+
+def test_a_connection_that_ends_while_another_socket_is_opened_is_not_taken_up_again() -> None:
+    opening, release = asyncio.Event(), asyncio.Event()
+
+    async def unfinished() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        async with serving() as (hint, visitors), dialled(hint) as connection:
+            open_one = connection._sockets._open_one
+
+            async def slowly(make: Make) -> ResponseHandler:
+                opening.set()
+                await release.wait()
+                return await open_one(make)
+
+            connection._sockets._open_one = slowly
+            async with connection.request("POST", "/echo", body=unfinished()):
+                second = asyncio.ensure_future(connection.ping())
+                await opening.wait()
+                for visitor in visitors:
+                    visitor.drop()
+                await connection.lost()
+                release.set()
+                with pytest.raises(HoldError, match="it has ended"):
+                    await second
+                await soon(lambda: len(visitors) == 0)
 
     run(work())
 

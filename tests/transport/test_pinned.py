@@ -68,17 +68,17 @@ def test_the_first_byte_that_is_meant_for_a_server_waits_for_its_key() -> None:
     assert sizes[0] < 600 < sizes[1]  # the relay counts what does go out
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop])
-def test_pins_are_checked_on_the_standard_loop_too(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_pins_are_checked_on_the_standard_loop_too() -> None:
     async def work() -> None:
-        async with serving() as (hint, _):
-            async with dialled(hint) as connection:
+        async with serving() as (hint, _), relay(hint) as (through, seen):
+            async with dialled(through) as connection:
                 await connection.ping()
             with pytest.raises(dial.NotReached):
-                async with dialled(hint, server=OTHER):
+                async with dialled(through, server=OTHER):
                     pass
+            assert [record for record in seen[1].sent() if record != ALERT] == [HANDSHAKE]
 
-    with asyncio.Runner(loop_factory=loop) as runner:
+    with asyncio.Runner() as runner:
         runner.run(work())
 
 

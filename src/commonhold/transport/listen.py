@@ -32,6 +32,8 @@ _LINGER_SECONDS = 5.0  # in which the rest of a body that nobody wants is read
 _BYE_SECONDS = 1.0
 _BUFFER = 1 << 20
 
+_THEIRS = (HttpProcessingError, web.RequestPayloadError, ConnectionResetError)  # what comes of what strangers do
+
 _Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -174,4 +176,4 @@ def _logger() -> logging.Logger:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], _THEIRS))
