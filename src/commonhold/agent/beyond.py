@@ -3,6 +3,7 @@
 What comes is checked against its name before anybody sees it; what came along is kept for a while.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
@@ -13,7 +14,7 @@ from commonhold.formats import multihash
 from commonhold.formats.multihash import Multihash
 
 _KEPT: Final = 64 << 20  # bytes of blocks
-_TOGETHER: Final = 64  # blocks, of which none is large, that are asked for at once
+_TOGETHER: Final = 16 << 20  # bytes of blocks that are asked for at once
 
 
 class Beyond(Protocol):
@@ -29,7 +30,7 @@ class Beyond(Protocol):
 
 
 class GridSource:
-    """See the module. `beyond` opens the set, once, when the first block is missing here. For one thread at a time."""
+    """See the module. `beyond` opens the set, once, when the first block is missing here. Safe from many threads."""
 
     def __init__(self, here: Source, beyond: Callable[[], Beyond]) -> None:
         self._here = here
@@ -38,39 +39,41 @@ class GridSource:
         self._kept: OrderedDict[Multihash, memoryview] = OrderedDict()
         self._bytes = 0
         self._soon: list[Multihash] = []
+        self._turn = threading.Lock()  # who waits for a block has what came meanwhile
 
     def size(self, key: Multihash) -> int:
         """See `api.BlockStore`."""
         try:
             return self._here.size(key)
         except HoldError as error:
-            return self._there(key, error).size(key)
+            with self._turn:
+                return self._there(key, error).size(key)
 
     def get(self, key: Multihash) -> bytes:
         """See `api.BlockStore`."""
-        kept = self._kept.get(key)
-        if kept is not None:
-            return bytes(kept)
         try:
             return self._here.get(key)
         except HoldError as error:
-            return bytes(self._fetched(key, self._there(key, error)))
+            return bytes(self._from_there(key, error))
 
     def read_into(self, key: Multihash, into: memoryview) -> int:
         """See `api.BlockStore`."""
-        if key not in self._kept:
-            try:
-                return self._here.read_into(key, into)
-            except HoldError as error:
-                self._fetched(key, self._there(key, error))
-        data = self._kept[key]
+        try:
+            return self._here.read_into(key, into)
+        except HoldError as error:
+            data = self._from_there(key, error)
         into[: len(data)] = data
         return len(data)
 
     def expect(self, keys: Iterable[Multihash]) -> None:
-        """See `api.BlockStore`. Where the first of these is not here, the others come with it."""
+        """See `api.BlockStore`. Where one of these is not here, others come with it."""
         self._soon = list(keys)
         self._here.expect(self._soon)
+
+    def _from_there(self, key: Multihash, error: HoldError) -> memoryview:
+        with self._turn:
+            kept = self._kept.get(key)
+            return self._fetched(key, self._there(key, error)) if kept is None else kept
 
     def _there(self, key: Multihash, error: HoldError) -> Beyond:
         """The set that has a block, or the error of the store that has it not."""
@@ -83,14 +86,18 @@ class GridSource:
         return self._beyond
 
     def _fetched(self, key: Multihash, beyond: Beyond) -> memoryview:
-        soon = [one for one in self._soon if one not in self._kept and beyond.has(one)][:_TOGETHER]
-        self._soon = []
-        for name, data in beyond.read([key, *soon]).items():
-            if name not in self._kept:
-                self._keep(name, data)
-        found = self._kept[key]
+        wanted, size = [key], 0
+        for one in self._soon:
+            if size < _TOGETHER and one != key and one not in self._kept and beyond.has(one):
+                wanted.append(one)
+                size += beyond.size(one)
+        answer = beyond.read(wanted)
+        found = answer[key]
         if not multihash.matches(key, found):
             raise HoldError("get", Kind.CORRUPT, multihash.describe(key), "what the grid keeps under its name is wrong")
+        for name, data in answer.items():
+            if name not in self._kept:
+                self._keep(name, data)
         return found
 
     def _keep(self, key: Multihash, data: memoryview) -> None:
