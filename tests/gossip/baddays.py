@@ -251,7 +251,9 @@ def everything(seed: int, size: int) -> Day:
         lambda: all(host.has(one) for host in world.introducers() for one in found.values()), 3600, 1.0
     )
     return Day(
-        "all of this at once, but for the last two", took, f"{parted} lacked something when the halves met again"
+        "halves, churn, breaks, clocks, spam, lies at once",
+        took,
+        f"{parted} lacked something when the halves met again",
     )
 
 
