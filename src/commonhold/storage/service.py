@@ -26,7 +26,7 @@ from commonhold.host.turns import Turns
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import Account, Ledger
 
-PIECE: Final = 256 << 10  # bytes that are read from or written to a disk in one go
+PIECE: Final = 128 << 10  # bytes that are read from or written to a disk in one go
 _REQUESTS = 16  # of one account at once, or of all strangers
 _WAITING = 64
 _STRANGERS, _ENTERING = -1, -2  # whose turns are not an account's
