@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import aiohappyeyeballs
 from aiohttp.client_proto import ResponseHandler
@@ -22,16 +23,18 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
 from commonhold.host import sockets
 from commonhold.transport import connection, rules, socks, tls
-from commonhold.transport.connection import Connection, Make
+from commonhold.transport.connection import Connection, Make, Open
 from commonhold.transport.exchange import said_of
 from commonhold.transport.rules import Direct, Local, Proxied, Proxy, Route, Rules
 from commonhold.transport.socks import Login
-from commonhold.transport.tls import PinnedContext, WrongPeer
+from commonhold.transport.stranger import Stranger
+from commonhold.transport.tls import PinnedContext, PinnedObject, WrongPeer
 
 MAX_HINTS = 16  # of one server; more are not tried
 _STAGGER_SECONDS = 0.25  # until the next of a name's addresses is tried beside the one before
 _LOGIN_BYTES = 16
 _BYE_SECONDS = 1.0
+_NOBODY = SpkiPin(bytes(32))  # whom no override can exempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,32 @@ async def dial(
             attempts.append(Attempt(hint, error.kind, error.why))
             changes.append(error.hint)
             continue
-        seconds = permitted.proxied_seconds if isinstance(way, Proxied) else permitted.direct_seconds
-        login = _login(randomness) if isinstance(way, Proxied) and way.isolated else None
-        open_one = functools.partial(_open, way, context, login, seconds)
         try:
-            return await connection.connect(server, hint, context.own, open_one)
+            return await connection.connect(server, hint, context.own, _opener(way, context, permitted, randomness))
         except HoldError as error:
             attempts.append(Attempt(hint, error.kind, error.why))
     raise NotReached(server, attempts, changes)
+
+
+async def dial_unknown(hint: Hint, permitted: Rules, randomness: Callable[[int], bytes]) -> Stranger:
+    """Connect to whoever is at an address, where its key cannot be known yet: for a meeting by a short code, and for
+    nothing else. All the same rules; no override exempts what has no key. HoldError if nobody is reached.
+
+    What is found is no `Connection`: nothing that trusts a server's pin takes it.
+    """
+    way = rules.route(permitted, _NOBODY, hint)
+    context = tls.unpinned_context(keys.seed_of(randomness(keys.LENGTH)))
+    found = await connection.connect(_NOBODY, hint, context.own, _opener(way, context, permitted, randomness))
+    assert context.expected is not None
+    found.server = context.expected
+    return Stranger(found)
+
+
+def _opener(way: Route, context: PinnedContext, permitted: Rules, randomness: Callable[[int], bytes]) -> Open:
+    """How sockets of one connection are opened."""
+    seconds = permitted.proxied_seconds if isinstance(way, Proxied) else permitted.direct_seconds
+    login = _login(randomness) if isinstance(way, Proxied) and way.isolated else None
+    return functools.partial(_open, way, context, login, seconds)
 
 
 def _login(randomness: Callable[[int], bytes]) -> Login:
@@ -91,7 +112,7 @@ async def _open(way: Route, context: PinnedContext, login: Login | None, seconds
     try:
         async with asyncio.timeout(seconds):
             sock = await _reach(way, login)
-            _, protocol = await asyncio.get_running_loop().create_connection(
+            transport, protocol = await asyncio.get_running_loop().create_connection(
                 make,
                 sock=sock,
                 ssl=context,
@@ -99,6 +120,8 @@ async def _open(way: Route, context: PinnedContext, login: Login | None, seconds
                 ssl_handshake_timeout=seconds,
                 ssl_shutdown_timeout=_BYE_SECONDS,
             )
+            if context.expected is None:  # the connection's other sockets lead to whom the first has found
+                context.expected = cast(PinnedObject, transport.get_extra_info("ssl_object")).peer
             return protocol
     except TimeoutError as error:
         raise _failure(context, Kind.UNREACHABLE, f"no answer within {seconds:g} s") from error
@@ -113,7 +136,7 @@ async def _open(way: Route, context: PinnedContext, login: Login | None, seconds
 
 
 def _failure(context: PinnedContext, kind: Kind, why: str) -> HoldError:
-    return HoldError("dial", kind, str(context.expected), why)
+    return HoldError("dial", kind, str(context.expected or "server"), why)
 
 
 async def _reach(way: Route, login: Login | None) -> socket.socket:

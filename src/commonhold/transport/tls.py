@@ -76,6 +76,15 @@ def client_context(seed: Seed, server: SpkiPin) -> PinnedContext:
     return _finished(context, seed, certificates.client(seed), server)
 
 
+def unpinned_context(seed: Seed) -> PinnedContext:
+    """Return the context of a connection that has this key to a server whose pin is not known yet: `dial_unknown`'s,
+    which sets `expected` to whom it finds."""
+    context = PinnedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return _finished(context, seed, certificates.client(seed), None)
+
+
 def _finished(context: PinnedContext, seed: Seed, identity: Identity, expected: SpkiPin | None) -> PinnedContext:
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION

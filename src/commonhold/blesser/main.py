@@ -1,0 +1,108 @@
+"""The blesser as a process, a parts list: config, keys, book, office, meetings, sockets, loop."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+import uvloop
+
+from commonhold.blesser import config, control, home
+from commonhold.blesser.book import Book
+from commonhold.blesser.config import Config
+from commonhold.blesser.home import Keys
+from commonhold.blesser.meetings import Meetings
+from commonhold.blesser.office import Office
+from commonhold.blesser.orders import Orders
+from commonhold.blesser.service import Limits as Rates
+from commonhold.blesser.service import Service
+from commonhold.errors import HoldError, Kind
+from commonhold.formats.hint import TcpHint, UnixHint
+from commonhold.host import systemd
+from commonhold.ipc import endpoint
+from commonhold.transport import listen
+from commonhold.transport.visitors import Limits, Visitors
+
+_THREADS: Final = 4
+_SWEEP_SECONDS: Final = 20.0
+
+
+def read(path: Path) -> tuple[Config, Keys]:
+    """What the blesser in a directory is told, and its keys."""
+    keys = home.keys(path)
+    return config.read(path / home.CONFIG, path.name, keys.public), keys
+
+
+@contextlib.contextmanager
+def opened(path: Path, command: str) -> Iterator[Office]:
+    """The blesser in a directory at work, while no other process has it. BUSY; NOT_FOUND."""
+    with home.opened(path, command) as book:
+        found, keys = read(path)
+        yield _office(book, keys, found)
+
+
+def run(path: Path, environment: Mapping[str, str]) -> None:
+    """Serve until INT or TERM. BUSY if it is served already."""
+    os.umask(0o077)
+    with opened(path, "grid serve") as office, ThreadPoolExecutor(_THREADS, thread_name_prefix="hold-bless") as threads:
+        if not office.config.listen:
+            why = "it has no address to listen at"
+            raise HoldError("serve", Kind.USAGE, str(path / home.CONFIG), why, hint='listen = ["tcp:0.0.0.0:4653"]')
+        office.sign_list()
+        sockets = [_listen(one) for one in office.config.listen]
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_told(office, path, sockets, threads, environment))
+
+
+def _office(book: Book, keys: Keys, found: Config) -> Office:
+    return Office(book, keys, found, lambda: int(time.time()), secrets.token_bytes)
+
+
+def _listen(where: TcpHint | UnixHint) -> socket:
+    if isinstance(where, UnixHint):
+        return endpoint.listen(Path(where.path), 0o666, 0o755)
+    return listen.bind(where.host, where.port)
+
+
+async def _until_told(
+    office: Office, path: Path, sockets: list[socket], threads: Executor, environment: Mapping[str, str]
+) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    meetings = Meetings(office.withdraw, time.monotonic, secrets.token_bytes)
+    service = Service(office, meetings, listen.peer, threads, Rates(time.monotonic))
+    async with control.listening(Orders(office, meetings), path / home.SOCKET, threads):
+        for one in sockets:
+            print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
+        tasks = [asyncio.create_task(work) for work in (_lists(office), _sweep(meetings))]
+        try:
+            systemd.notify(environment, "READY=1")
+            await listen.serve(service.app(), office.keys.server, sockets, Visitors(Limits()), stop)
+        finally:
+            systemd.notify(environment, "STOPPING=1")
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+async def _lists(office: Office) -> None:
+    """Sign revocation lists in good time before they are stale; not on the beat."""
+    while True:
+        await asyncio.sleep(office.config.list_every * (0.8 + 0.2 * secrets.randbelow(1 << 20) / (1 << 20)))
+        await asyncio.to_thread(office.sign_list)
+
+
+async def _sweep(meetings: Meetings) -> None:
+    """End short codes that are over, though nobody asks for them."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        await asyncio.to_thread(meetings.sweep)
