@@ -4,34 +4,38 @@ of its own thread.
 A set is known by its capability: whoever can verify a tree can find what keeps it. docs/spec/keeping.md.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from commonhold.agent import unread
-from commonhold.agent.beyond import GridSource
-from commonhold.agent.blocks import Source
 from commonhold.api import BlockStore
 from commonhold.crypto.derive import derive
 from commonhold.erasure.choosing import quickest
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.book import Book, KeptSet
-from commonhold.exchange.checking import Health, look, packs_of
+from commonhold.exchange.checking import Health, look, mend, packs_of
 from commonhold.exchange.finding import SetReader, find_inventory
-from commonhold.exchange.keeping import Keeping, Wanted, set_seed
+from commonhold.exchange.keeping import LEASE, Keeping, Wanted, set_seed
+from commonhold.exchange.locating import by_layout, locate
 from commonhold.exchange.packing import Tools
 from commonhold.exchange.server import StorageServer
 from commonhold.formats.capability import VerifyCapability
-from commonhold.formats.inventory import Inventory
+from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.pack import Entry
-from commonhold.formats.pin import SpkiPin
 from commonhold.formats.storagewords import Use
-from commonhold.grids.client import GridClient, Member
+from commonhold.grids import membership
+from commonhold.grids.client import GridClient
+from commonhold.grids.known import KnownServer
+from commonhold.grids.member import Member
+from commonhold.grids.membership import Membership
 from commonhold.host.looping import LoopThread
 
 BOOK: Final = "kept.sqlite"
@@ -60,16 +64,21 @@ class SetHealth:
 class OnGrid:
     """One grid of this user's. Close it."""
 
-    def __init__(self, member: Member, secret: bytes, owner: int, store: BlockStore) -> None:
-        """`secret` is the account's, of which the seeds of packs are made."""
-        self.name = member.name
+    def __init__(self, membership: Membership, owner: int, store: BlockStore) -> None:
+        self.name = membership.name
+        self._membership = membership
         self._store = store
-        self._secret = derive(secret, _PACKS)
+        self._member = Member(membership, owner)
         self._loop = LoopThread("hold-grid")
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="hold-pack")
         self._tools = Tools(quickest(), self._threads, os.urandom)
-        self._client = GridClient(member, owner, _now, os.urandom)
-        self._book = Book(member.directory / BOOK)
+        self._client = GridClient(self._member, owner, _now, os.urandom)
+        self._book = Book(membership.directory / BOOK)
+
+    @staticmethod
+    def load(directory: Path) -> Membership:
+        """The membership that a grid's directory has."""
+        return membership.load(directory)
 
     def close(self) -> None:
         """Hang up on all servers."""
@@ -77,23 +86,32 @@ class OnGrid:
         self._loop.close()
         self._threads.shutdown()
         self._book.close()
+        self._member.close()
 
     # ── keeping ──
 
-    def shape(self, wanted: Shape) -> tuple[Shape, str | None]:
+    def shape(self) -> tuple[Shape, str | None]:
         """The shape that this grid has servers for now, and what is to be said if it is not the one wanted."""
+        self._enrol()
+        keep = self._membership.keep
+        wanted = Shape(keep.k, keep.n)
         count = sum(verdict.allowed for verdict in self._client.verdicts().values())
         if count >= wanted.n or not count:
             return wanted, None
-        k = max(1, count * wanted.k // wanted.n)
-        return Shape(k, count), f"{count} servers take shares now, so it is kept {k}-of-{count}, not {wanted}"
+        found = Shape(max(1, count * wanted.k // wanted.n), count)
+        return found, f"{count} servers take shares now, so it is kept {found}, not {wanted}"
+
+    def _enrol(self) -> None:
+        """Have a credential for every server that is known, as far as blessers give them now."""
+        self._loop.run(self._member.enrol([server.pin for server in self._client.known()]))
 
     def keep(
         self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None]
     ) -> Inventory:
         """Have a sealed tree that is here kept. NotKept, and what the store says of what is missing."""
         entries = list(self._entries(capability))
-        keeping = Keeping(self._client, self._book, self._tools, self._secret, _now)
+        secret = derive(self._member.secret.raw, _PACKS)
+        keeping = Keeping(self._client, self._book, self._tools, secret, _now)
         wanted = Wanted(name, set_seed(capability.key, capability), shape, entries)
         return self._loop.run(keeping.keep(wanted, self._store.get, told))
 
@@ -110,16 +128,17 @@ class OnGrid:
         """What this user keeps here."""
         return self._book.sets()
 
+    def packs(self, name: str) -> int:
+        """How many packs a set has."""
+        return len(list(self._book.packs(name)))
+
     # ── reading ──
 
-    def source(self, capability: VerifyCapability) -> Source:
-        """The blocks of a tree, from here as far as they are here, else from the grid."""
-        return GridSource(self._store, lambda: self._open(capability))
-
-    def _open(self, capability: VerifyCapability) -> "_Reading":
+    def reading(self, capability: VerifyCapability) -> "Reading":
+        """A kept tree, to be read. NOT_FOUND if it is not kept here; UNREACHABLE."""
         servers = self._reachable()
         found = self._loop.run(find_inventory(set_seed(capability.key, capability), servers, self._tools))
-        return _Reading(SetReader(found, servers, self._tools), self._loop)
+        return Reading(SetReader(found, servers, self._tools), self._loop)
 
     def _reachable(self) -> list[StorageServer]:
         servers, failed = self._loop.run(self._client.readers())
@@ -130,39 +149,52 @@ class OnGrid:
 
     # ── how it is ──
 
-    def check(self, capability: VerifyCapability, *, deep: bool) -> SetHealth:
-        """Look where the shares of a kept tree are. `deep`: read all of them. NOT_FOUND if it is not kept."""
-        servers = self._reachable()
-        return self._loop.run(self._check(capability, servers, deep))
+    def check(self, seed: bytes, *, deep: bool) -> SetHealth:
+        """Look where the shares of a kept set are. `deep`: read all of them. NOT_FOUND if it is not kept."""
+        return self._loop.run(self._check(seed, self._reachable(), deep))
 
-    async def _check(self, capability: VerifyCapability, servers: Sequence[StorageServer], deep: bool) -> SetHealth:
-        seed = set_seed(capability.key, capability)
+    async def _check(self, seed: bytes, servers: Sequence[StorageServer], deep: bool) -> SetHealth:
+        packs = await self._packs(seed, servers)
+        looked = [await look(one, servers, deep=deep, tools=self._tools) for one in packs]
+        return SetHealth(looked[0].shape, tuple(looked))
+
+    async def _packs(self, seed: bytes, servers: Sequence[StorageServer]) -> list[Packed]:
+        """All packs of a set, the inventory first."""
         found = await find_inventory(seed, servers, self._tools)
-        shape = await self._shape_of(seed, servers)
-        packs = [await look(one, servers, deep=deep, tools=self._tools) for one in packs_of(seed, shape, found)]
-        return SetHealth(shape, tuple(packs))
+        there = by_layout((await locate(PackSeed(seed), servers)).holders)
+        return list(packs_of(seed, there[0][0].shape, found))
 
-    async def _shape_of(self, seed: bytes, servers: Sequence[StorageServer]) -> Shape:
-        from commonhold.exchange.locating import by_layout, locate
+    def repair(self, seed: bytes, told: Callable[[int], None]) -> SetHealth:
+        """Have what is missing or damaged made again, and leases renewed; how it is then."""
+        self._enrol()
+        servers = self._reachable()
+        return self._loop.run(self._repair(seed, servers, told))
 
-        found = await locate(PackSeed(seed), servers)
-        return by_layout(found.holders)[0][0].shape
+    async def _repair(self, seed: bytes, servers: Sequence[StorageServer], told: Callable[[int], None]) -> SetHealth:
+        until = _now() + LEASE
+        for packed in await self._packs(seed, servers):
+            health = await look(packed, servers, deep=True, tools=self._tools)
+            await mend(packed, health, self._client, until, self._tools)
+            told(packed.length)
+        return await self._check(seed, servers, deep=False)
 
-    def use(self) -> dict[SpkiPin, Use | HoldError]:
+    def use(self) -> list[tuple[KnownServer, Use | HoldError]]:
         """What the account uses and may use, server by server; or why that is not known."""
+        self._enrol()
         return self._loop.run(self._use())
 
-    async def _use(self) -> dict[SpkiPin, Use | HoldError]:
-        found: dict[SpkiPin, Use | HoldError] = {}
-        for pin in self._client.verdicts():
+    async def _use(self) -> list[tuple[KnownServer, Use | HoldError]]:
+        async def ask(server: KnownServer) -> Use | HoldError:
             try:
-                found[pin] = await (await self._client.open(pin)).use()
+                return await (await self._client.open(server.pin)).use()
             except HoldError as error:
-                found[pin] = error
-        return found
+                return error
+
+        known = self._client.known()
+        return list(zip(known, await asyncio.gather(*map(ask, known)), strict=True))
 
 
-class _Reading:
+class Reading:
     """A kept set, for code that waits: see `beyond.Beyond`."""
 
     def __init__(self, reader: SetReader, loop: LoopThread) -> None:

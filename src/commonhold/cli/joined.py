@@ -3,28 +3,24 @@
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from commonhold.cli.opening import choose, place_of_state
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind
-from commonhold.grids import broker, files, places, reading
+from commonhold.grids import broker, files, membership, places, reading
 from commonhold.grids.broker import Ground
 from commonhold.grids.choosing import chosen
 from commonhold.grids.files import Files
 from commonhold.grids.known import Known, KnownServer
 from commonhold.grids.marked import Problem
-from commonhold.grids.places import Load, Membership
+from commonhold.grids.member import lists_of
+from commonhold.grids.places import Membership
 from commonhold.grids.telling import problem_row
 
-
-def _no_loader(directory: Path) -> Membership:
-    raise HoldError("read", Kind.UNSUPPORTED, str(directory / places.CONFIG), "this hold takes part in no grid")
-
-
-load: Load = _no_loader  # what reads `grid.toml`
+load: Callable[[Path], Membership] = membership.load  # what reads `grid.toml`
 
 
 class Grid(NamedTuple):
@@ -53,11 +49,10 @@ def grid_option(parser: argparse.ArgumentParser) -> None:
 def grids(args: argparse.Namespace) -> Iterator[Grid]:
     """The grids that were joined, or the one that --grid names."""
     owner = os.geteuid()
-    for membership in places.joined(place_of_state(choose(args).path), owner, load, args.grid):
-        lists = files.read_lists(membership.directory, membership.trust, owner)
-        ground = Ground(membership.trust, membership.rules, lists, int(time.time()))
-        found = files.read(membership.directory, owner)
-        yield Grid(membership, ground, found, broker.known(found.caches, found.override, ground))
+    for one in places.joined(place_of_state(choose(args).path), owner, load, args.grid):
+        ground = Ground(one.trust, one.rules, lists_of(one, owner), int(time.time()))
+        found = files.read(one.directory, owner)
+        yield Grid(one, ground, found, broker.known(found.caches, found.override, ground))
 
 
 def meant(found: list[Grid], text: str) -> tuple[Grid, tuple[KnownServer, ...]]:

@@ -24,6 +24,7 @@ from commonhold.formats.pin import SpkiPin
 class Health:
     """How one pack is: the servers of each sound share; whose is damaged; and who has failed to say."""
 
+    bytes: int
     shape: Shape
     shares: Mapping[int, tuple[SpkiPin, ...]]
     damaged: Mapping[SpkiPin, str] = field(default_factory=dict)
@@ -59,7 +60,7 @@ async def look(packed: Packed, servers: Sequence[StorageServer], *, deep: bool, 
             else:
                 damaged[holder.server.pin] = why
     sound = {number: tuple(pins) for number, pins in sorted(shares.items())}
-    return Health(Shape(packed.k, packed.n), sound, damaged, failed)
+    return Health(packed.length, Shape(packed.k, packed.n), sound, damaged, failed)
 
 
 async def _damage(seed: PackSeed, holder: Holder, tools: Tools) -> str | None:

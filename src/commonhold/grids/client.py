@@ -6,42 +6,22 @@ All of it is what the files say at the time: an override or a new blessing count
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from commonhold.authority.blessed import Verdict
-from commonhold.authority.trust import Trust
 from commonhold.errors import HoldError, Kind
-from commonhold.exchange.badge import Badge
 from commonhold.exchange.server import StorageServer
 from commonhold.formats.blessing import STORAGE
 from commonhold.formats.pin import SpkiPin
 from commonhold.grids import broker, files
 from commonhold.grids.broker import Ground
 from commonhold.grids.known import KnownServer
+from commonhold.grids.member import Member
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
-from commonhold.transport.rules import Rules
 
 _AGE: Final = 3  # seconds
 _JITTER: Final = 20.0  # seconds within which an anonymous client's connections begin
-
-
-class Member(Protocol):
-    """What taking part in a grid means: whom to believe, how to dial, and what to show at each server's door."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def directory(self) -> Path: ...
-    @property
-    def trust(self) -> Trust: ...
-    @property
-    def rules(self) -> Rules: ...
-
-    def badge(self, server: SpkiPin) -> Badge | None:
-        """What lets the user in at a server; None where there is no credential yet."""
-        ...
 
 
 class GridClient:
@@ -65,8 +45,7 @@ class GridClient:
     def _look(self) -> tuple[KnownServer, ...]:
         member = self.member
         found = files.read(member.directory, self._owner)
-        lists = files.read_lists(member.directory, member.trust, self._owner)
-        ground = Ground(member.trust, member.rules, lists, self._now())
+        ground = Ground(member.trust, member.rules, member.lists(), self._now())
         return tuple(
             one for one in broker.known(found.caches, found.override, ground).servers if one.purpose == STORAGE
         )

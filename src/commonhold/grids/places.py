@@ -6,7 +6,7 @@ What `grid.toml` says is a membership's; here it is read by a function that is g
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeVar
 
 from commonhold.authority.trust import Trust
 from commonhold.errors import HoldError, Kind, os_errors
@@ -30,13 +30,12 @@ class Membership(Protocol):
     def rules(self) -> Rules: ...
 
 
-Load: TypeAlias = Callable[[Path], Membership]
-"""Reads the `grid.toml` in a grid's directory."""
+T = TypeVar("T")
 
 
-def joined(repository: Path, owner: int, load: Load, name: str | None = None) -> list[Membership]:
+def joined(repository: Path, owner: int, load: Callable[[Path], T], name: str | None = None) -> list[T]:
     """Return the grids that are taken part in, or the one of a name. NOT_FOUND where there is none; DENIED where
-    others could have written there."""
+    others could have written there. `load` reads the `grid.toml` in a grid's directory."""
     above = repository / GRIDS
     found = _names(above)
     if not found:
