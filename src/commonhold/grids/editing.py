@@ -57,7 +57,10 @@ def changed(data: bytes, server: SpkiPin, name: str, hints: tuple[Hint, ...] | N
     after = _appended(text, server, name, fields) if mine is None else _set(text, root, mine, fields)
     _compare(text, root, after, server, fields)
     made = lines(after)
-    clause = reading.override(made).clauses.get(server)
+    found = reading.override(made)
+    if server in found.refused:
+        raise Wrong(*found.refused[server])
+    clause = found.clauses.get(server)
     if clause is None or (hints is not None and (clause.local.hints is None or clause.local.hints.value != hints)):
         raise _by_hand(root, server)
     return made

@@ -121,7 +121,7 @@ def _clause(server: SpkiPin, place: Place, node: Node, overriding: bool) -> Clau
 def _local(path: str, node: Node, overriding: bool) -> Local:
     table = Table(path, node, _WRITTEN | _CHOSEN)
     if not overriding:
-        for name in table.names & _CHOSEN:
+        for name in sorted(table.names & _CHOSEN):
             raise table.wrong(name, "stands in an override alone")
     rules = _rules(table)
     seen, connected = table.time("seen"), table.time("connected")
