@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from commonhold.formats import instant
 from commonhold.formats.blessing import INTRODUCER
 from commonhold.formats.pin import SpkiPin
 from commonhold.grids import reading
@@ -221,6 +222,22 @@ def test_a_file_has_up_to_4096_clauses() -> None:
     found = reading.override("".join(f"{one}: {{}}\n" for one in pins).encode())
     assert set(found.clauses) == set(pins[:MAX_CLAUSES]) and set(found.refused) == set(pins[MAX_CLAUSES:])
     assert "more than 4096 clauses" in found.problems[0].why
+
+
+def test_the_example_of_the_specification_is_what_is_read() -> None:
+    page = (Path(__file__).parents[2] / "docs/spec/known-servers.md").read_text()
+    example = page.split("```yaml\n")[1].split("```")[0]
+    data = announced(
+        "attic", str(TCP), sequence=7, not_after=instant.parse_rfc3339("2026-12-01T00:00:00Z") // instant.SECOND
+    )
+    for short, whole in (("p…", str(ATTIC)), ("g…", str(grid())), ("pGNrZXlY…", text64(data))):
+        assert short in example
+        example = example.replace(short, whole)
+    found = reading.cache(pin("introducer"), example.encode())
+    assert not found.problems
+    local = found.clauses[ATTIC].local
+    assert local.connected and local.seen and local.connected.value == local.seen.value + 2
+    assert [(text, mark.value) for text, mark in local.rules] == [(str(TCP), "direct")]
 
 
 def test_what_version_1_wrote_is_still_read() -> None:

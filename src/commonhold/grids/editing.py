@@ -68,8 +68,8 @@ def changed(data: bytes, server: SpkiPin, name: str, hints: tuple[Hint, ...] | N
 
 def cleared(data: bytes, server: SpkiPin) -> bytes:
     """Return the override without a server's clause, whatever that says. Wrong where it cannot be cut out."""
-    text, lines = _text(data)
     root = marked.parse(reading.OVERRIDE, data)
+    text, lines = _text(data)
     after = text
     for key, value in reversed(root.entries):
         if _is(key, server):

@@ -89,7 +89,7 @@ def _all_named(data: bytes, problem: Problem) -> dict[SpkiPin, Problem]:
 
 def _server(key: Node) -> SpkiPin:
     if not isinstance(key, Scalar):
-        raise Wrong(key.place, "", key.why if isinstance(key, marked.Bad) else "not the pin of a server")
+        raise Wrong(key.place, "a clause", key.why if isinstance(key, marked.Bad) else "not the pin of a server")
     try:
         return pin.parse_pin(key.text)
     except Malformed as error:
