@@ -27,6 +27,7 @@ ANSWERS: list[Any] = [
     (9, 8, 7, 6),
     5,
 ]
+KNOWN_SERVERS = Path(__file__).parent.parent / "fixtures" / "known-servers-1"
 CRASHES = Path(__file__).parent / "crashes"
 
 
@@ -56,6 +57,7 @@ def seeds() -> list[bytes]:
     found += [struct.pack("<BBBBIQ", 1, 3, 5, 2, 1 << 20, 1 << 20), struct.pack("<BBBBIQ", 1, 1, 1, 0, 4096, 50)]
     statements = [base64.b64decode(case["data"]) for case in vectors.cases("statements") if "says" in case]
     found += statements + [dagcbor.decode(data)["body"] for data in statements]
+    found += [path.read_bytes() for path in sorted(KNOWN_SERVERS.iterdir())]
     for key in json.loads((vectors.ROOT / "statements.json").read_text())["keys"]:
         found += [key["pin"].encode(), key["grid"].encode()]
     found += [case["text"].encode("latin-1") for case in vectors.cases("hints")]

@@ -55,12 +55,14 @@ from commonhold.formats import (
 )
 from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability, VerifyCapability
+from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
 from commonhold.formats.statement import Kind, Statement, decode
 from commonhold.gossip.machine import Machine
 from commonhold.gossip.values import Config, Connected, Peer, Received, Tick
+from commonhold.grids import editing, reading
 from commonhold.ipc.treeframes import Broken, Incoming
 from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
@@ -87,6 +89,7 @@ _TERMS = Terms(parties.public("blesser"), Secret(bytes(32)))
 _SERVER, _LINE = parties.pin("server"), parties.pin("node")
 _DOOR = Door(_SERVER, parties.grid(), parties.rule())
 _SIGNER = PublicKey.fromhex(vectors.cases("statements")[0]["key"])
+_ATTIC, _LAN = parties.pin("attic"), TcpHint("192.168.1.5", 4444)
 _DIR = cids.make_v1(cids.DAG_PB, multihash.sha2_256(b""))
 
 
@@ -318,6 +321,19 @@ def _trusted(data: bytes) -> None:
             assert consider(desk, *asked(said[Kind.REQUEST]))
 
 
+def _known_servers(data: bytes) -> None:
+    """A file is read or refused by its clauses; an override that is changed says what was asked, and nothing else."""
+    reading.cache(_ATTIC, data)
+    before = reading.override(data)
+    with contextlib.suppress(Malformed):
+        found = reading.override(editing.changed(data, _ATTIC, "attic", (_LAN,), False))
+        local = found.clauses[_ATTIC].local
+        assert local.hints is not None and local.hints.value == (_LAN,)
+        assert set(found.clauses) - {_ATTIC} == set(before.clauses) - {_ATTIC}
+    with contextlib.suppress(Malformed):
+        assert _ATTIC not in reading.override(editing.cleared(data, _ATTIC)).clauses
+
+
 def _pin(data: bytes) -> None:
     """A text that is read is the one text of its bytes."""
     text = data.decode("latin-1")
@@ -405,6 +421,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "pack": _pack,
     "share": _share,
     "statement": _statement,
+    "known-servers": _known_servers,
     "pin": _pin,
     "trusted": _trusted,
     "relinked": _decoder(_relinked),

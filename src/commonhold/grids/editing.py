@@ -57,7 +57,10 @@ def changed(data: bytes, server: SpkiPin, name: str, hints: tuple[Hint, ...] | N
     after = _appended(text, server, name, fields) if mine is None else _set(text, root, mine, fields)
     _compare(text, root, after, server, fields)
     made = lines(after)
-    clause = reading.override(made).clauses.get(server)
+    found = reading.override(made)
+    if server in found.refused:
+        raise Wrong(*found.refused[server])
+    clause = found.clauses.get(server)
     if clause is None or (hints is not None and (clause.local.hints is None or clause.local.hints.value != hints)):
         raise _by_hand(root, server)
     return made
@@ -65,8 +68,8 @@ def changed(data: bytes, server: SpkiPin, name: str, hints: tuple[Hint, ...] | N
 
 def cleared(data: bytes, server: SpkiPin) -> bytes:
     """Return the override without a server's clause, whatever that says. Wrong where it cannot be cut out."""
-    text, lines = _text(data)
     root = marked.parse(reading.OVERRIDE, data)
+    text, lines = _text(data)
     after = text
     for key, value in reversed(root.entries):
         if _is(key, server):

@@ -14,6 +14,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _SHORT = 10
+_OF_ITSELF = frozenset(("server", "pin", "key", "purpose", "grid", "blessings", "classes"))
+_WHO = "who a server is cannot be overridden: that is its pin, which is the clause's name, and what is signed"
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -35,7 +37,8 @@ class Table:
             if not isinstance(key, Scalar):
                 raise Wrong(key.place, path, key.why if isinstance(key, Bad) else "a field's name is a text")
             if known is not None and key.text not in known:
-                raise Wrong(key.place, self.below(key.text[:60]), f"no such field here: {', '.join(sorted(known))}")
+                why = _WHO if key.text in _OF_ITSELF else f"no such field here: {', '.join(sorted(known))}"
+                raise Wrong(key.place, self.below(key.text[:60]), why)
             if key.text in self._found:
                 raise Wrong(key.place, self.below(key.text[:60]), "stands there twice")
             self._found[key.text] = value

@@ -27,7 +27,10 @@ MAX_DEPTH: Final = 8  # levels of a node that is read
 MAX_NESTED: Final = 64  # of one that is passed over; a file with more is not read on
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same events, many times quicker
-_STRANGE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# Controls, what turns the direction of writing around, and what YAML counts as the end of a line though nobody sees it.
+_STRANGE = re.compile(
+    "[^\t\n\x20-\x7e\xa0-\u200a\u2010-\u2027\u202f-\u205f\u2070-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 class Place(NamedTuple):

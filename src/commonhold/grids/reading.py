@@ -89,7 +89,7 @@ def _all_named(data: bytes, problem: Problem) -> dict[SpkiPin, Problem]:
 
 def _server(key: Node) -> SpkiPin:
     if not isinstance(key, Scalar):
-        raise Wrong(key.place, "", key.why if isinstance(key, marked.Bad) else "not the pin of a server")
+        raise Wrong(key.place, "a clause", key.why if isinstance(key, marked.Bad) else "not the pin of a server")
     try:
         return pin.parse_pin(key.text)
     except Malformed as error:
@@ -121,7 +121,7 @@ def _clause(server: SpkiPin, place: Place, node: Node, overriding: bool) -> Clau
 def _local(path: str, node: Node, overriding: bool) -> Local:
     table = Table(path, node, _WRITTEN | _CHOSEN)
     if not overriding:
-        for name in table.names & _CHOSEN:
+        for name in sorted(table.names & _CHOSEN):
             raise table.wrong(name, "stands in an override alone")
     rules = _rules(table)
     seen, connected = table.time("seen"), table.time("connected")
