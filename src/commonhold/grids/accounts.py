@@ -115,8 +115,12 @@ class AccountEnrolment(Enrolment):
         self._membership = membership
         self._secret = holder.secret(membership.directory)
         self._kept = Standing(membership.directory / FILE)
-        asker = AccountAsker(membership, self._secret, self._kept, wanted)
-        super().__init__(membership, asker, self._kept, world, heard)
+        try:
+            asker = AccountAsker(membership, self._secret, self._kept, wanted)
+            super().__init__(membership, asker, self._kept, world, heard)
+        except BaseException:
+            self._kept.close()
+            raise
 
     def badge(self, server: SpkiPin) -> Badge | None:
         """What lets the account into a server; None if it has no credential for that yet."""

@@ -100,9 +100,13 @@ class ServerEnrolment(Enrolment):
         self._server = pin_of(sign.public_key(seed))
         self._kept = Standing(membership.directory / FILE)
         self._now = world.now
-        self.asker = ServerAsker(membership, seed, addresses)
-        self._take_brought(membership.directory / BROUGHT)
-        super().__init__(membership, self.asker, self._kept, world, heard)
+        try:
+            self.asker = ServerAsker(membership, seed, addresses)
+            self._take_brought(membership.directory / BROUGHT)
+            super().__init__(membership, self.asker, self._kept, world, heard)
+        except BaseException:
+            self._kept.close()
+            raise
 
     def blessings(self, purpose: Purpose) -> tuple[bytes, ...]:
         """All encoded blessings for a purpose, by whichever blessers."""
