@@ -1,5 +1,6 @@
 """The known answers in vectors/, and the bytes their recipes stand for. vectors/README.md has the recipe's form."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ def cases(name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads((ROOT / f"{name}.json").read_text())["cases"]
     assert found
     return found
+
+
+def whole(kind: str) -> bytes:
+    """The statement of a kind that has every field."""
+    return next(base64.b64decode(case["data"]) for case in cases("statements") if case["name"] == f"{kind}: whole")
 
 
 def bad_cids() -> list[str]:

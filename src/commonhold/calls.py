@@ -405,6 +405,81 @@ class History(Protocol):
         ...
 
 
+class KeptTree(NamedTuple):
+    """A sealed tree that is kept on a grid, k-of-n; `until` in seconds since 1970, when its leases end."""
+
+    grid: str
+    name: str
+    shape: str
+    packs: int
+    made: int
+    until: int
+
+
+class PackHealth(NamedTuple):
+    """How one pack of a kept tree is: which share is at which servers (their pins), whose are damaged, and why; and who
+    did not say."""
+
+    bytes: int
+    whole: bool
+    readable: bool
+    shares: list[tuple[int, list[str]]]
+    damaged: list[tuple[str, str]]
+    failed: list[tuple[str, str]]
+
+
+class TreeHealth(NamedTuple):
+    """How a kept tree is. The first pack is the list of the others."""
+
+    grid: str
+    name: str
+    shape: str
+    whole: bool
+    readable: bool
+    packs: list[PackHealth]
+
+
+class ServerUse(NamedTuple):
+    """What an account uses and may use at one server, in bytes; or why that is not known."""
+
+    grid: str
+    server: str
+    name: str
+    quota: int | None
+    used: int | None
+    shares: int | None
+    why: str | None
+
+
+class Grids(Protocol):
+    """What is kept on the grids that this user has joined. `grid` None is the only one. `what` is a capability, or the
+    name under which something is kept."""
+
+    def names(self) -> list[str]:
+        """The grids."""
+        ...
+
+    def keep(self, what: str, name: str | None, grid: str | None, watcher: Watcher) -> KeptTree:
+        """Have a sealed tree, which is here, kept by servers of a grid."""
+        ...
+
+    def all(self) -> list[KeptTree]:
+        """What is kept."""
+        ...
+
+    def check(self, what: str, grid: str | None, deep: bool) -> TreeHealth:
+        """Look where the shares of a kept tree are. `deep`: and read all of them."""
+        ...
+
+    def repair(self, what: str, grid: str | None, watcher: Watcher) -> TreeHealth:
+        """Have missing and damaged shares made again; how it is then."""
+        ...
+
+    def use(self, grid: str | None) -> list[ServerUse]:
+        """What the account uses, server by server."""
+        ...
+
+
 class Agent(Protocol):
     """One user's agent."""
 
@@ -434,3 +509,6 @@ class Agent(Protocol):
 
     @property
     def history(self) -> History: ...
+
+    @property
+    def grids(self) -> Grids: ...

@@ -65,13 +65,19 @@ def warrant(by: str = "alice", **other: Any) -> bytes:
 
 def entry(by: str = "alice", **other: Any) -> bytes:
     """Alice's, at the attic, over her connection."""
-    sound = {"nonce": Nonce(b"n" * 32), "server": pin("attic"), "connection": pin("line"), "grid": grid(), "time": NOW}
+    sound: dict[str, Any] = {
+        "nonce": Nonce(b"n" * 32),
+        "server": pin("attic"),
+        "connection": pin("line"),
+        "grid": grid(),
+        "time": NOW,
+    }
     return signed(Kind.ENTRY, Entry(**sound | other).body, seed(by)).encoded
 
 
 def revocations(*serials: int, by: str = "blesser", **other: Any) -> bytes:
     """The blesser's list."""
-    sound = {"grid": grid(), "sequence": 1, "issued": NOW - HOUR, "fresh_until": NOW + HOUR}
+    sound: dict[str, Any] = {"grid": grid(), "sequence": 1, "issued": NOW - HOUR, "fresh_until": NOW + HOUR}
     said = Revocations(**sound | other, serials=tuple(sorted(serials)))
     return signed(Kind.REVOCATIONS, said.body, seed(by)).encoded
 

@@ -1,4 +1,7 @@
-"""Two questions about a server: may anything be put there, and may anything be read from there."""
+"""Two questions about a server: may anything be put there, and may anything be read from there.
+
+REQUIREMENTS B3, B8, B11, B16, B28, B29, B30, B32, B33, B35, D24.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""What is derived: the same everywhere for one server, and for two servers nothing in common."""
+"""What is derived: the same everywhere for one server, and for two servers nothing in common.
+
+REQUIREMENTS B20, D18.
+"""
 
 import pytest
 from hypothesis import given

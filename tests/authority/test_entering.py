@@ -1,6 +1,8 @@
 """At a server's door: who is let in, and that nothing that was signed, shown or stolen elsewhere opens it.
 
 Each attack is sound but for the one thing that makes it an attack, so that its test fails without its guard.
+
+REQUIREMENTS B4, B8, B20, B21, B22, B26, B28, B29, B32.
 """
 
 from dataclasses import replace
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commonhold.authority.entering import Admitted, Door, Issued, Refusal, knock, may_enter, may_store
+from commonhold.authority.entering import Admitted, Door, Refusal, Serial, knock, may_enter, may_store
 from commonhold.authority.judging import Reason
 from commonhold.authority.lists import Lists
 from commonhold.authority.nonces import LIFE, Given
@@ -63,7 +65,7 @@ def refused(found: Admitted | Refusal, reason: Reason) -> bool:
 def test_b4_b20_b26_who_has_a_credential_is_let_in_as_its_account_with_its_quota() -> None:
     found = enter()
     assert found == Admitted(
-        ALICE, 1 << 30, NOW + DAY + SKEW, (Issued(public("blesser"), 9),), pin("line"), grid(), public("alice")
+        ALICE, 1 << 30, NOW + DAY + SKEW, (Serial(public("blesser"), 9),), pin("line"), grid(), public("alice")
     )
     assert isinstance(found, Admitted) and may_store(DOOR, found, lists(), NOW) is None
 
@@ -214,7 +216,7 @@ def test_b32_where_two_must_agree_the_lesser_quota_and_the_shorter_time_hold() -
         credential(quota=50), credential("second", quota=70, serial=3, not_after=NOW + 10), door=TWO, known=KNOWN
     )
     assert isinstance(found, Admitted) and (found.quota, found.until) == (50, NOW + 10 + SKEW)
-    assert set(found.issued) == {Issued(public("blesser"), 9), Issued(public("second"), 3)}
+    assert set(found.serials) == {Serial(public("blesser"), 9), Serial(public("second"), 3)}
 
 
 def test_b32_two_who_name_different_accounts_do_not_agree() -> None:

@@ -1,11 +1,14 @@
-"""Facets: private to one account over one connection, and gone with the credential that they are by."""
+"""Facets: private to one account over one connection, and gone with the credential that they are by.
+
+REQUIREMENTS B8, B19, B21, B25.
+"""
 
 import hashlib
 from dataclasses import replace
 
 import pytest
 
-from commonhold.authority.entering import Admitted, Door, Issued
+from commonhold.authority.entering import Admitted, Door, Serial
 from commonhold.authority.facets import LIFE, OF_ACCOUNT, Facet, Facets
 from commonhold.authority.times import SKEW
 from commonhold.formats.credential import AccountId
@@ -14,9 +17,9 @@ from tests.authority.parties import HOUR, NOW, grid, lists, pin, public, revocat
 DOOR = Door(pin("attic"), grid(), rule("blesser"))
 LINE, OTHER = pin("line"), pin("other line")
 ALICE = Admitted(
-    AccountId(b"alice's number.."), 100, NOW + 2 * HOUR, (Issued(public("blesser"), 9),), LINE, grid(), public("alice")
+    AccountId(b"alice's number.."), 100, NOW + 2 * HOUR, (Serial(public("blesser"), 9),), LINE, grid(), public("alice")
 )
-BOB = replace(ALICE, account=AccountId(b"bob's number...."), issued=(Issued(public("blesser"), 8),), connection=OTHER)
+BOB = replace(ALICE, account=AccountId(b"bob's number...."), serials=(Serial(public("blesser"), 8),), connection=OTHER)
 
 
 def facet(number: int = 0) -> Facet:

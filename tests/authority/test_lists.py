@@ -1,11 +1,19 @@
-"""The newest list counts, an older one never again, and one that contradicts it is told."""
+"""The newest list counts, an older one never again, and one that contradicts it is told.
+
+REQUIREMENTS B8.
+"""
+
+from dataclasses import replace
 
 import pytest
 
 from commonhold.authority.lists import Taken
 from commonhold.authority.times import SKEW
+from commonhold.crypto.statements import verified
 from commonhold.formats.malformed import Malformed
-from tests.authority.parties import HOUR, NOW, grid, lists, public, revocations
+from commonhold.formats.statement import Kind, decode
+from tests.authority.parties import HOUR, NOW, grid, lists, public, revocations, seed
+from tests.authority.twice import signature
 
 BLESSER = public("blesser")
 
@@ -34,6 +42,15 @@ def test_b8_two_lists_of_one_number_that_differ_revoke_what_either_names_and_are
     assert found.take(revocations(2, sequence=2)) is Taken.NEWER
     assert revoked(found, 1, 2) == [2] and found.fresh_end(BLESSER, grid(), NOW)
     assert found.contradicted(BLESSER, grid()) is None
+
+
+def test_a_list_that_was_signed_twice_is_one_list() -> None:
+    first = decode(Kind.REVOCATIONS, revocations(1))
+    again = replace(first, signature=signature(seed("blesser"), first.message, 12345)).encoded
+    assert again != first.encoded and verified(Kind.REVOCATIONS, again)
+    found = lists(revocations(1))
+    assert found.take(again) is Taken.SAME and found.contradicted(BLESSER, grid()) is None
+    assert found.kept == (revocations(1),)
 
 
 def test_a_list_by_a_stranger_or_of_another_grid_is_not_kept() -> None:

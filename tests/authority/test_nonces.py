@@ -1,4 +1,7 @@
-"""A door's nonce is given once, to one connection, and is soon worth nothing."""
+"""A door's nonce is given once, to one connection, and is soon worth nothing.
+
+REQUIREMENTS B21.
+"""
 
 import hashlib
 

@@ -1,4 +1,7 @@
-"""Whom to believe is said for each purpose and grid, and what could mean two things is refused."""
+"""Whom to believe is said for each purpose and grid, and what could mean two things is refused.
+
+REQUIREMENTS B10, B16, B30, B31.
+"""
 
 import pytest
 
@@ -50,7 +53,7 @@ def test_a_rule_has_limits() -> None:
     assert Rule(frozenset(many[1:]), MAX_BLESSERS)
     for refused in ({"blessers": frozenset(many)}, {"classes": frozenset("abcdefghi")}, {"classes": frozenset(("A",))}):
         with pytest.raises(Malformed):
-            Rule(**{"blessers": frozenset(many[:1])} | refused)  # type: ignore[arg-type]
+            Rule(**{"blessers": frozenset(many[:1])} | refused)
 
 
 def test_b10_what_introducers_are_asked_for_is_purposes_and_blessers() -> None:

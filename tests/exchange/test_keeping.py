@@ -11,6 +11,7 @@ import pytest
 from commonhold.erasure.values import DEFAULT, Shape
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.book import Book
+from commonhold.exchange.checking import Health, look, mend, packs_of
 from commonhold.exchange.finding import SetReader, find_inventory
 from commonhold.exchange.keeping import Keeping, Wanted
 from commonhold.exchange.packing import NotKept
@@ -48,7 +49,7 @@ async def read(there: Grid, client: Client, have: dict[Multihash, bytes], seed: 
     found = await find_inventory(seed, servers, there.tools)
     reader = SetReader(found, servers, there.tools)
     got = await reader.read(list(have))
-    assert {key: bytes(data) for key, data in got.items()} == have
+    assert {key: bytes(got[key]) for key in have} == have
 
 
 def on_grid(path: Path, count: int, work: Callable[[Grid, Client, Book], Awaitable[None]]) -> None:
@@ -171,5 +172,65 @@ def test_two_servers_have_nothing_in_common(tmp_path: Path) -> None:
                 row |= {path.name.encode()} | {data[at : at + 16] for at in range(len(data) - 16)}
             seen.append(row)
         assert not seen[0] & seen[1] and not seen[2] & seen[3]
+
+    on_grid(tmp_path, 5, work)
+
+
+async def _health(there: Grid, client: Client, deep: bool) -> list[Health]:
+    servers = await client.all()
+    found = await find_inventory(SEED, servers, there.tools)
+    return [await look(one, servers, deep=deep, tools=there.tools) for one in packs_of(SEED, DEFAULT, found)]
+
+
+def test_a_look_tells_who_has_what_and_a_deep_one_whose_share_is_damaged(tmp_path: Path) -> None:
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        await kept(there, client, book, blocks(10, 700_000))
+        assert all(one.whole and not one.damaged for one in await _health(there, client, False))
+        for path in there.servers[1].files:
+            data = bytearray(path.read_bytes())
+            data[-1] ^= 1
+            path.write_bytes(data)
+        assert all(one.whole for one in await _health(there, client, False))
+        for one in await _health(there, client, True):
+            assert not one.whole and one.readable and list(one.damaged) == [there.servers[1].pin]
+
+    on_grid(tmp_path, 5, work)
+
+
+def test_what_dead_servers_had_is_kept_by_others_after_mending(tmp_path: Path) -> None:
+    have = blocks(11, 700_000, 10)
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        await kept(there, client, book, have)
+        holding = [number for number, server in enumerate(there.servers) if server.files]
+        for number in holding[:2]:
+            await there.kill(number)
+        servers = await client.all()
+        found = await find_inventory(SEED, servers, there.tools)
+        for one in packs_of(SEED, DEFAULT, found):
+            health = await look(one, servers, deep=True, tools=there.tools)
+            await mend(one, health, client, now() + 1000, there.tools)
+        assert all(one.whole for one in await _health(there, client, True))
+        for number in holding[2:4]:
+            await there.kill(number)
+        await read(there, client, have)
+
+    on_grid(tmp_path, 8, work)
+
+
+def test_a_damaged_share_of_one_s_own_is_replaced_by_mending(tmp_path: Path) -> None:
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        await kept(there, client, book, blocks(12, 700_000))
+        for server in there.servers[:2]:
+            for path in server.files:
+                data = bytearray(path.read_bytes())
+                data[100] ^= 1
+                path.write_bytes(data)
+        servers = await client.all()
+        found = await find_inventory(SEED, servers, there.tools)
+        for one in packs_of(SEED, DEFAULT, found):
+            health = await look(one, servers, deep=True, tools=there.tools)
+            await mend(one, health, client, now() + 1000, there.tools)
+        assert all(one.whole for one in await _health(there, client, True))
 
     on_grid(tmp_path, 5, work)

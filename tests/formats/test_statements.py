@@ -1,4 +1,7 @@
-"""Statements: other tools' answers, for every kind; what is one letter, bit or field away from them is refused."""
+"""Statements: other tools' answers, for every kind; what is one letter, bit or field away from them is refused.
+
+REQUIREMENTS B34.
+"""
 
 import base64
 import json

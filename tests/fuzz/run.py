@@ -27,6 +27,7 @@ ANSWERS: list[Any] = [
     (9, 8, 7, 6),
     5,
 ]
+KNOWN_SERVERS = Path(__file__).parent.parent / "fixtures" / "known-servers-1"
 CRASHES = Path(__file__).parent / "crashes"
 
 
@@ -56,11 +57,13 @@ def seeds() -> list[bytes]:
     found += [struct.pack("<BBBBIQ", 1, 3, 5, 2, 1 << 20, 1 << 20), struct.pack("<BBBBIQ", 1, 1, 1, 0, 4096, 50)]
     statements = [base64.b64decode(case["data"]) for case in vectors.cases("statements") if "says" in case]
     found += statements + [dagcbor.decode(data)["body"] for data in statements]
+    found += [path.read_bytes() for path in sorted(KNOWN_SERVERS.iterdir())]
     for key in json.loads((vectors.ROOT / "statements.json").read_text())["keys"]:
         found += [key["pin"].encode(), key["grid"].encode()]
     found += [case["text"].encode("latin-1") for case in vectors.cases("hints")]
     found += [b"\x05\x02\x01\x00\x05\x00\x00\x03\x09" + bytes(11), b"\x05\x00\x05\x00\x00\x01" + bytes(6)]
     found += [ssl.PEM_cert_to_DER_cert(certificates.server(Seed(bytes(32))).certificate.decode())]
+    found += [bytes.fromhex(case["hex"]) for case in vectors.cases("gossip")]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]

@@ -5,12 +5,21 @@ import hashlib
 import io
 import struct
 from collections.abc import Callable, Sequence
+from itertools import count as counting
 from typing import Any
 
 from commonhold.api import Plan, Stream
+from commonhold.authority.blessed import may_read, may_upload
+from commonhold.authority.derived import Secret
+from commonhold.authority.enrolling import Desk, Terms, asked, consider
+from commonhold.authority.entering import Door, knock, may_enter
+from commonhold.authority.ledger import Ledger
+from commonhold.authority.nonces import Given
+from commonhold.authority.trust import Trust, of_its_blesser
 from commonhold.blockstore import layout, records
 from commonhold.crypto import aead
 from commonhold.crypto.aead import TAG, NumberedKey
+from commonhold.crypto.statements import signed
 from commonhold.erasure.layout import HEAD, pack_header, unpack_header
 from commonhold.erasure.share import Share, verify
 from commonhold.erasure.values import PackSeed, Place, Salt
@@ -25,6 +34,7 @@ from commonhold.formats import (
     dagpb,
     entry,
     fuse,
+    gossip,
     hint,
     instant,
     ipns,
@@ -45,10 +55,14 @@ from commonhold.formats import (
 )
 from commonhold.formats import cid as cids
 from commonhold.formats.capability import ReadCapability, VerifyCapability
+from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
 from commonhold.formats.statement import Kind, Statement, decode
+from commonhold.gossip.machine import Machine
+from commonhold.gossip.values import Config, Connected, Peer, Received, Tick
+from commonhold.grids import editing, reading
 from commonhold.ipc.treeframes import Broken, Incoming
 from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
@@ -60,10 +74,22 @@ from commonhold.unixfs.nodes import children
 from commonhold.unixfs.run import items, run
 from commonhold.volume.journal import given
 from tests import vectors
+from tests.authority import parties
+from tests.gossip.statements import EPOCH, GRID
 from tests.mount.desks import Mount
 from tests.mount.kernel import ALICE, SHIFT
 
+_BY = {"blessing": "blesser", "credential": "blesser", "revocations": "blesser", "warrant": "client", "entry": "client"}
+_BY["request"] = "server"
+_WHOLE = {Kind(kind): vectors.whole(kind) for kind in _BY}
+_SOUND = {kind: (_BY[kind], dagcbor.decode(_WHOLE[kind])["body"]) for kind in _WHOLE}
+_SHOWN = (Kind.CREDENTIAL, Kind.ENTRY)
+_TRUST = Trust((of_its_blesser(parties.grid()),))
+_TERMS = Terms(parties.public("blesser"), Secret(bytes(32)))
+_SERVER, _LINE = parties.pin("server"), parties.pin("node")
+_DOOR = Door(_SERVER, parties.grid(), parties.rule())
 _SIGNER = PublicKey.fromhex(vectors.cases("statements")[0]["key"])
+_ATTIC, _LAN = parties.pin("attic"), TcpHint("192.168.1.5", 4444)
 _DIR = cids.make_v1(cids.DAG_PB, multihash.sha2_256(b""))
 
 
@@ -271,6 +297,43 @@ def _statement(data: bytes) -> None:
                 assert parse(Statement(kind, key, said.body, bytes(64))) == said
 
 
+def _trusted(data: bytes) -> None:
+    """Sound bodies with some bytes changed, well signed by those who count: whoever decides answers or refuses."""
+    said = {}
+    for kind, (by, body) in _SOUND.items():
+        at, changed = int.from_bytes(data[:2], "big") % len(body), data[2:40]
+        body = body[:at] + changed + body[at + len(changed) :]
+        said[kind] = signed(kind, body, parties.seed(by)).encoded
+    known = parties.lists()
+    with contextlib.suppress(Malformed):
+        known.take(said[Kind.REVOCATIONS])
+    for now in (1_700_000_001, 0, 1 << 63):
+        for ask in (may_upload, may_read):
+            assert ask(parties.candidate(said[Kind.BLESSING], server=_SERVER), _TRUST, known, now).lines
+        for kinds in ((Kind.CREDENTIAL,), (Kind.ENTRY,), (Kind.CREDENTIAL, Kind.ENTRY, Kind.WARRANT)):
+            credential_, entry_ = (said[kind] if kind in kinds else _WHOLE[kind] for kind in _SHOWN)
+            with contextlib.suppress(Malformed):
+                warrant_ = said[Kind.WARRANT] if Kind.WARRANT in kinds else None
+                shown = knock(_LINE, [credential_], entry_, warrant_)
+                assert may_enter(_DOOR, shown, Given(shown.nonce, _LINE, now), known, now)
+        with contextlib.suppress(Malformed):
+            desk = Desk(Ledger(parties.grid()), _TERMS, now, counting())
+            assert consider(desk, *asked(said[Kind.REQUEST]))
+
+
+def _known_servers(data: bytes) -> None:
+    """A file is read or refused by its clauses; an override that is changed says what was asked, and nothing else."""
+    reading.cache(_ATTIC, data)
+    before = reading.override(data)
+    with contextlib.suppress(Malformed):
+        found = reading.override(editing.changed(data, _ATTIC, "attic", (_LAN,), False))
+        local = found.clauses[_ATTIC].local
+        assert local.hints is not None and local.hints.value == (_LAN,)
+        assert set(found.clauses) - {_ATTIC} == set(before.clauses) - {_ATTIC}
+    with contextlib.suppress(Malformed):
+        assert _ATTIC not in reading.override(editing.cleared(data, _ATTIC)).clauses
+
+
 def _pin(data: bytes) -> None:
     """A text that is read is the one text of its bytes."""
     text = data.decode("latin-1")
@@ -319,7 +382,21 @@ def _storagewords(data: bytes) -> None:
             take(data)
 
 
+def _gossip(data: bytes) -> None:
+    """What is read is written and read the same; a machine takes it from whoever has said hello, and goes on."""
+    with contextlib.suppress(Malformed):
+        message = gossip.decode(data)
+        assert gossip.decode(gossip.encode(message)) == message
+    for introducer in (True, False):
+        machine = Machine(Config(frozenset((GRID,)), introducer), lambda: 0.5, float(EPOCH))
+        machine.step(Connected(Peer(1), SpkiPin(bytes(32)), True), EPOCH)
+        machine.step(Received(Peer(1), gossip.encode(gossip.Hello(True, (GRID,)))), EPOCH)
+        machine.step(Received(Peer(1), data), EPOCH)
+        machine.step(Tick(), EPOCH + 30)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "gossip": _gossip,
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
     "cid": _decoder(cids.parse),
@@ -344,7 +421,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "pack": _pack,
     "share": _share,
     "statement": _statement,
+    "known-servers": _known_servers,
     "pin": _pin,
+    "trusted": _trusted,
     "relinked": _decoder(_relinked),
     "ipns": _decoder(_ipns),
     "ipns-name": _decoder(lambda data: str(ipns.parse_name(data.decode("latin-1")))),

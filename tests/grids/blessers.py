@@ -3,13 +3,14 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from commonhold.authority.derived import Secret
 from commonhold.blesser import config, home
@@ -125,11 +126,11 @@ async def blessing(
             await running
 
 
-def _noting(said: list[bytes]) -> Callable[..., object]:
+def _noting(said: list[bytes]) -> Middleware:
     @web.middleware
-    async def note(request: web.Request, handler: Callable[[web.Request], object]) -> web.StreamResponse:
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
         said.append(str(request.rel_url).encode() + await request.read())
-        answer = await handler(request)  # type: ignore[misc]
+        answer = await handler(request)
         assert isinstance(answer, web.Response)
         said.append(bytes(answer.body or b""))  # type: ignore[arg-type]
         return answer

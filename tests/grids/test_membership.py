@@ -41,7 +41,7 @@ def test_a_membership_reads_back_as_it_was_joined(invited: Invitation, tmp_path:
     path = tmp_path / "grids" / "home"
     made = joined(invited, path).membership
     assert membership.load(path) == made
-    assert (made.name, made.account, made.grid, made.keep) == ("home", "alice", invited.charter.grid, Keep(3, 10))
+    assert (made.name, made.account, made.grid, made.keep) == ("home", "alice", invited.charter.grid, Keep(3, 5))
     assert made.trust.grids[0].rules[STORAGE].blessers == {invited.by}
     assert {one.name: one.stat().st_mode & 0o777 for one in path.iterdir()} == {
         "grid.toml": 0o600, "account.key": 0o600, "ticket": 0o600,
@@ -130,7 +130,7 @@ def test_a_servers_code_says_what_it_serves(tmp_path: Path) -> None:
         ('account = "alice"', 'account = ""', "in no other"),
         ("k = 3", "k = 11", "not the greater"),
         ("k = 3", "k = true", "whole numbers"),
-        ("n = 10", "n = 10\nm = 1", "no such field"),
+        ("n = 5", "n = 5\nm = 1", "no such field"),
         ('tcp = "direct"', 'tcp = "maybe"', "neither direct"),
         ('tor = ""', 'tor = "tcp:localhost:9050"', "has a name"),
         ('tor = ""', 'tor = "i2p:x"', "i2p"),

@@ -21,7 +21,7 @@ def test_so_many_have_a_turn_so_many_wait_and_the_next_is_told_so() -> None:
         await asyncio.sleep(0)
         assert order == [0, 1]
         with pytest.raises(HoldError) as caught:
-            await one(9)
+            await asyncio.wait_for(one(9), 5)
         assert caught.value.kind is Kind.BUSY
         go_on.set()
         await asyncio.gather(*tasks)

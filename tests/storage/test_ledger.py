@@ -58,6 +58,33 @@ def test_a_promise_is_kept_or_not_made(kept: Place) -> None:
     assert caught.value.kind is Kind.NOT_FOUND
 
 
+def test_many_small_shares_need_a_large_quota(kept: Place) -> None:
+    """Each takes a row, a name and a block of a disk, whatever it is charged."""
+    account = kept.account()
+
+    def promise(number: int, quota: int) -> None:
+        kept.ledger.promise(Row(account, index_of(number), 1, bytes_of(number, 16), 1, None, 0), quota)
+
+    for number in range(1024):
+        promise(number, 65_535)
+    with pytest.raises(HoldError) as caught:
+        promise(1024, 65_535)
+    assert caught.value.kind is Kind.QUOTA
+    promise(1024, 65_536)
+
+
+def test_a_lease_that_is_renewed_while_its_end_is_seen_has_not_ended(kept: Place) -> None:
+    account, now = kept.account(), kept.clock.now
+    for number in range(3):
+        kept.store(account, index_of(number), b"x", now + number)
+    ended = kept.ledger.ended(now + 2, 10)
+    assert [row.until for row in ended] == [now, now + 1]
+    kept.keeper.renew(account, [index_of(0)], now + 50)
+    gone = kept.ledger.expire(now + 2, [(account, index_of(number)) for number in range(3)])
+    assert [one.file for one in gone] == [ended[1].file]
+    assert kept.keeper.sizes([index_of(number) for number in range(3)]) == [1, 0, 1]
+
+
 def test_a_ledger_is_for_its_owner_only_and_of_this_version(kept: Place, tmp_path: Path) -> None:
     assert (tmp_path / "ledger.sqlite").stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -355,7 +356,7 @@ def test_drops_that_keep_a_caller_barely_moving_do_not_keep_the_call(hasty: Serv
     hasty.ask("POST", facet + UPLOAD, storagewords.begin(SIZE, LATER))
     with Wire(hasty.socket) as wire:
         wire.send(head("PUT", facet + UPLOAD + "?at=0", PIN, f"Content-Length: {SIZE}"))
-        for number in range(40):
+        for number in range(15):
             with contextlib.suppress(ConnectionError):
                 wire.send(DATA[number : number + 1])
             time.sleep(0.03)
@@ -419,6 +420,23 @@ def test_so_many_shares_are_read_at_once(server: Serving, monkeypatch: pytest.Mo
         eventually(lambda: server.service._reading._waiting == 1)
         assert kind_of(server.ask("GET", f"/v1/shares/{INDEX}")) is Kind.BUSY
     eventually(lambda: server.ask("GET", f"/v1/shares/{INDEX}", b"", "Range: bytes=0-9").status == 206)
+
+
+def test_checks_leave_threads_for_everybody_else(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    upload(server, server.tenant())
+    monkeypatch.setattr(server.kept.keeper, "check", lambda index, copy: go_on.wait(20))
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(Wire(server.socket)) for _ in range(20)]
+        try:
+            for wire in wires:
+                wire.send(head("POST", f"/v1/shares/{INDEX}/check", PIN))
+            eventually(lambda: server.service._checking._waiting == 18)
+            assert server.ask("POST", "/v1/find", storagewords.indexes([INDEX])).status == 200
+            assert server.ask("GET", f"/v1/shares/{INDEX}").body == DATA
+        finally:
+            go_on.set()
+        assert all(storagewords.decode_verdict(wire.answer().body) for wire in wires)
 
 
 def test_a_stop_in_the_middle_of_a_read_leaves_no_descriptor(tmp_path: Path) -> None:

@@ -176,6 +176,12 @@ def test_so_many_uploads_are_open_of_one_account_and_of_all(kept: Place, monkeyp
     begin(kept, 1, INDEX, number=2)
 
 
+def test_what_was_refused_takes_no_place_among_the_open_ones(kept: Place) -> None:
+    for number in range(underway.MAX_UPLOADS + 1):
+        refused(Kind.QUOTA, begin, kept, 1, index_of(number), 0)
+    assert begin(kept) == 0
+
+
 # ── what disks do ──
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from commonhold.crypto import sign
 from commonhold.formats import keys
-from commonhold.formats.hint import Hint
+from commonhold.formats.hint import Hint, TcpHint
 from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin, pin_of
 from commonhold.transport import dial, listen
@@ -74,7 +74,7 @@ async def serving(
     limits: Limits | None = None,
     seed: Seed = SEED,
     listening: Iterable[socket.socket] | None = None,
-) -> AsyncIterator[tuple[Hint, Visitors]]:
+) -> AsyncIterator[tuple[TcpHint, Visitors]]:
     """A server, where it listens and who is there."""
     sockets = list(listening or [listen.bind("127.0.0.1", 0)])
     hint = listen.address(sockets[0])

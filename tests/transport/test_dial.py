@@ -17,7 +17,7 @@ from commonhold.transport import dial
 from commonhold.transport.dial import MAX_HINTS, Attempt, NotReached
 from commonhold.transport.rules import Exemption, Rules, Way
 from tests.fakes.socks import Asked, SocksProxy
-from tests.transport.ends import OTHER, PIN, dialled, numbers, run, seed_of, serving
+from tests.transport.ends import OTHER, PIN, descriptors, dialled, numbers, run, seed_of, serving, soon
 
 ONION = TorHint("pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion", 80)
 DESTINATION = hints.I2pHint("a" * 52 + ".b32.i2p", 80)
@@ -43,7 +43,7 @@ def test_the_first_hint_that_leads_there_is_taken_in_their_order() -> None:
 
 def test_if_none_leads_there_each_is_named_with_its_reason(tmp_path: Path) -> None:
     async def work() -> NotReached:
-        async with serving(seed=seed_of(7)) as (impostor, _), silent() as mute:
+        async with serving(seed=seed_of(7)) as (impostor, _), Silent() as mute:
             given: list[Hint] = [
                 closed_port(), impostor, mute, UnixHint(str(tmp_path / "none")), UnixHint("/x"), ONION, DESTINATION,
                 hints.parse("iroh:later"),
@@ -65,10 +65,6 @@ def test_if_none_leads_there_each_is_named_with_its_reason(tmp_path: Path) -> No
     assert [kind for kind, _ in reasons[4:]] == [Kind.DENIED, Kind.USAGE, Kind.USAGE, Kind.UNSUPPORTED]
 
 
-def silent() -> "Silent":
-    return Silent()
-
-
 class Silent:
     """A server that takes connections and says nothing."""
 
@@ -80,6 +76,27 @@ class Silent:
 
     async def __aexit__(self, *error: object) -> None:
         self._sock.close()
+
+
+def test_what_led_nowhere_leaves_nothing_open() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        async with serving(seed=seed_of(7)) as (impostor, visitors), Silent() as mute:
+            rules = Rules(tor=mute, direct_seconds=0.05, proxied_seconds=0.05)
+            with pytest.raises(NotReached):
+                await dial.dial(PIN, [impostor, mute, ONION], rules, os.urandom)
+            await soon(lambda: len(visitors) == 0)
+            before = descriptors()
+            for _ in range(5):
+                with pytest.raises(NotReached):
+                    await dial.dial(PIN, [impostor, mute, ONION, closed_port()], rules, os.urandom)
+                given_up = asyncio.ensure_future(dial.dial(PIN, [mute], Rules(), os.urandom))
+                loop.call_later(0.02, given_up.cancel)
+                with pytest.raises(asyncio.CancelledError):
+                    await given_up
+            await soon(lambda: len(visitors) == 0 and len(descriptors()) <= len(before))
+
+    run(work())
 
 
 def test_a_server_without_an_address_is_not_reached() -> None:
@@ -155,7 +172,6 @@ def by_proxy(work: Work, rules: Callable[[TcpHint], Rules], **changed: object) -
 
     async def whole() -> SocksProxy:
         async with serving() as (hint, _):
-            assert isinstance(hint, TcpHint)
             proxy = SocksProxy(lambda asked: hint, **changed)  # type: ignore[arg-type]
             async with proxy.listening() as where:
                 await work(rules(where), proxy, hint)

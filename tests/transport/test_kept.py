@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from commonhold.errors import HoldError, Kind
-from commonhold.formats.hint import Hint, TcpHint
+from commonhold.formats.hint import Hint
 from commonhold.formats.pin import SpkiPin
 from commonhold.transport import dial, listen
 from commonhold.transport.connection import Connection
@@ -68,7 +68,6 @@ def test_a_server_that_dies_and_comes_back_is_reached_again_with_another_key() -
     async def work() -> None:
         clock, keys = Clock(), list[SpkiPin]()
         async with serving() as (hint, _):
-            assert isinstance(hint, TcpHint)
             keeper = keeping(to(hint), clock)
             kept, told = await keeper.__aenter__()
             await clock.pass_to_next()

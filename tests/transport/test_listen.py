@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 import pytest
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
 
 from commonhold.errors import HoldError, Kind
-from commonhold.formats.hint import Hint, TcpHint
+from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
 from commonhold.transport import listen, tls
-from commonhold.transport.visitors import Limits
+from commonhold.transport.visitors import Limits, Visitor, Visitors
 from tests.transport.ends import PIN, dialled, echoing, run, seed_of, serving, soon
 
 PING = b"GET /ping HTTP/1.1\r\nHost: hold\r\n\r\n"
@@ -43,9 +44,8 @@ class Raw(NamedTuple):
 
 
 @asynccontextmanager
-async def raw(hint: Hint, seed: Seed | None = None) -> AsyncIterator[Raw]:
+async def raw(hint: TcpHint, seed: Seed | None = None) -> AsyncIterator[Raw]:
     """A connection whose bytes the test writes."""
-    assert isinstance(hint, TcpHint)
     context = tls.client_context(seed or Seed(bytes(32)), PIN)
     reader, writer = await asyncio.open_connection(hint.host, hint.port, ssl=context, server_hostname="")
     try:
@@ -57,7 +57,7 @@ async def raw(hint: Hint, seed: Seed | None = None) -> AsyncIterator[Raw]:
 def test_a_port_is_chosen_and_told_and_one_that_is_taken_is_refused() -> None:
     async def work() -> None:
         async with serving() as (hint, _):
-            assert isinstance(hint, TcpHint) and hint.port > 0
+            assert hint.port > 0
             with pytest.raises(HoldError) as taken:
                 listen.bind("127.0.0.1", hint.port)
             assert str(hint.port) in taken.value.subject
@@ -129,20 +129,14 @@ def test_one_too_many_has_no_request_answered() -> None:
 
 def test_when_it_is_full_who_is_idle_longest_gives_place_first_of_those_who_never_asked() -> None:
     async def work() -> None:
-        limits = Limits(connections=3)
-        async with (
-            serving(limits=limits) as (hint, visitors),
-            raw(hint) as asked,
-            raw(hint) as never,
-            raw(hint) as later,
-        ):
-            assert [await one.says(PING) for one in (asked, later)] == [PONG] * 2
-            async with raw(hint) as fourth:
+        async with serving(limits=Limits(connections=3)) as (hint, visitors), raw(hint) as first, raw(hint) as second:
+            assert [await one.says(PING) for one in (first, second)] == [PONG] * 2
+            async with raw(hint) as never, raw(hint) as fourth:
                 assert await fourth.says(PING) == PONG
                 assert await never.ended()
                 async with raw(hint) as fifth:
                     assert await fifth.says(PING) == PONG
-                    assert await asked.ended()
+                    assert await first.ended()
                     assert len(visitors) == 3
 
     run(work())
@@ -180,7 +174,6 @@ def test_when_all_are_at_work_nobody_else_comes_in() -> None:
 def test_who_does_not_shake_hands_is_dropped() -> None:
     async def work() -> None:
         async with serving(limits=Limits(handshake_seconds=0.1)) as (hint, visitors):
-            assert isinstance(hint, TcpHint)
             reader, writer = await asyncio.open_connection(hint.host, hint.port)
             writer.write(b"\x16\x03\x01")
             await soon(lambda: len(visitors) == 1)
@@ -195,11 +188,12 @@ def test_who_does_not_shake_hands_is_dropped() -> None:
 def test_who_shakes_hands_slowly_gives_place_too() -> None:
     async def work() -> None:
         async with serving(limits=Limits(connections=1)) as (hint, visitors):
-            assert isinstance(hint, TcpHint)
-            _reader, writer = await asyncio.open_connection(hint.host, hint.port)
+            reader, writer = await asyncio.open_connection(hint.host, hint.port)
             await soon(lambda: len(visitors) == 1)
-            async with raw(hint) as somebody:
+            async with raw(hint) as somebody, asyncio.timeout(5):
                 assert await somebody.says(PING) == PONG
+                with suppress(ConnectionError):
+                    assert await reader.read() == b""  # long before its time for that is over
             writer.close()
 
     run(work())
@@ -249,10 +243,16 @@ def test_a_head_has_so_many_bytes(head: bytes) -> None:
     run(work())
 
 
-def test_what_is_no_request_is_answered_and_not_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_strangers_do_is_not_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
-        async with serving() as (hint, _), raw(hint) as client:
-            assert b" 400 " in await client.says(b"\x00\x01 nonsense\r\n\r\n")
+        async with serving() as (hint, visitors):
+            async with raw(hint) as client:
+                assert b" 400 " in await client.says(b"\x00\x01 nonsense\r\n\r\n")
+            for body in (UPLOAD + b"x", CHUNKED + b"5\r\nxx", CHUNKED + b"nonsense\r\n"):
+                async with raw(hint) as client:
+                    client.writer.write(body)
+                    await client.reader.readline()
+            await soon(lambda: len(visitors) == 0)
 
     run(work())
     assert caplog.records == []
@@ -277,6 +277,9 @@ def test_the_application_says_how_large_a_body_may_be() -> None:
 
 STALL = Limits(stall_seconds=0.2, stall_bytes=100)
 UPLOAD = b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"
+
+
+CHUNKED = b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def test_a_body_that_comes_too_slowly_is_cut_off() -> None:
@@ -325,6 +328,40 @@ def test_a_body_that_the_application_does_not_read_yet_is_not_cut_off() -> None:
     run(work())
 
 
+class Paused(asyncio.Transport):
+    """A transport that is read when the test says so."""
+
+    reading = False
+    aborted = False
+    peer = PIN
+
+    def get_extra_info(self, name: str, default: object = None) -> "Paused":
+        return self
+
+    def is_reading(self) -> bool:
+        return self.reading
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_a_span_in_which_nothing_could_come_is_not_counted() -> None:
+    async def work() -> None:
+        visitors, transport = Visitors(Limits(stall_seconds=0.1)), Paused()
+        visitor = Visitor(visitors, asyncio.Protocol())
+        visitors.enter(visitor)
+        visitor.connection_made(transport)
+        loop = asyncio.get_running_loop()
+        with visitor.busy(StreamReader(BaseProtocol(loop), 1, loop=loop)):
+            await asyncio.sleep(0.15)
+            transport.reading = True  # in the middle of the second span
+            await asyncio.sleep(0.1)
+            assert not transport.aborted
+            await soon(lambda: transport.aborted)
+
+    run(work())
+
+
 def test_an_answer_that_nobody_takes_is_cut_off() -> None:
     ended: list[str] = []
 
@@ -351,7 +388,6 @@ def test_an_answer_that_nobody_takes_is_cut_off() -> None:
 def test_at_the_end_everybody_is_let_go() -> None:
     async def work() -> None:
         async with serving(echoing()) as (hint, visitors):
-            assert isinstance(hint, TcpHint)
             stranger = socket.create_connection((hint.host, hint.port))
             reader, writer = await asyncio.open_connection(
                 hint.host, hint.port, ssl=tls.client_context(seed_of(3), PIN), server_hostname=""

@@ -39,15 +39,13 @@ def test_a_server_with_another_key_receives_nothing_but_the_greeting() -> None:
     async def work() -> None:
         app = web.Application()
         app.router.add_route("*", "/{all:.*}", note)
-        async with serving(app) as (hint, visitors):
-            assert isinstance(hint, TcpHint)
-            async with relay(hint) as (through, seen):
-                with pytest.raises(dial.NotReached) as refused:
-                    async with dialled(through, server=OTHER) as connection:
-                        await connection.ping()
-                assert refused.value.attempts[0].kind is Kind.DENIED and str(PIN) in str(refused.value)
-                await soon(lambda: len(visitors) == 0)
-                assert [record for record in seen[0].sent() if record != ALERT] == [HANDSHAKE]  # its ClientHello
+        async with serving(app) as (hint, visitors), relay(hint) as (through, seen):
+            with pytest.raises(dial.NotReached) as refused:
+                async with dialled(through, server=OTHER) as connection:
+                    await connection.ping()
+            assert refused.value.attempts[0].kind is Kind.DENIED and str(PIN) in str(refused.value)
+            await soon(lambda: len(visitors) == 0)
+            assert [record for record in seen[0].sent() if record != ALERT] == [HANDSHAKE]  # its ClientHello
         assert served == []
 
     run(work())
@@ -57,32 +55,30 @@ def test_the_first_byte_that_is_meant_for_a_server_waits_for_its_key() -> None:
     sizes: list[int] = []
 
     async def work() -> None:
-        async with serving() as (hint, _):
-            assert isinstance(hint, TcpHint)
-            async with relay(hint) as (through, seen):
-                for pin in (OTHER, PIN):
-                    try:
-                        async with dialled(through, server=pin) as connection:
-                            await connection.ping()
-                    except dial.NotReached:
-                        pass
-                sizes.extend(len(one.up) for one in seen)
+        async with serving() as (hint, _), relay(hint) as (through, seen):
+            for pin in (OTHER, PIN):
+                try:
+                    async with dialled(through, server=pin) as connection:
+                        await connection.ping()
+                except dial.NotReached:
+                    pass
+            sizes.extend(len(one.up) for one in seen)
 
     run(work())
     assert sizes[0] < 600 < sizes[1]  # the relay counts what does go out
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop])
-def test_pins_are_checked_on_the_standard_loop_too(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_pins_are_checked_on_the_standard_loop_too() -> None:
     async def work() -> None:
-        async with serving() as (hint, _):
-            async with dialled(hint) as connection:
+        async with serving() as (hint, _), relay(hint) as (through, seen):
+            async with dialled(through) as connection:
                 await connection.ping()
             with pytest.raises(dial.NotReached):
-                async with dialled(hint, server=OTHER):
+                async with dialled(through, server=OTHER):
                     pass
+            assert [record for record in seen[1].sent() if record != ALERT] == [HANDSHAKE]
 
-    with asyncio.Runner(loop_factory=loop) as runner:
+    with asyncio.Runner() as runner:
         runner.run(work())
 
 
@@ -113,7 +109,6 @@ def shaken(context: ssl.SSLContext) -> str:
 
     async def work() -> str:
         async with serving() as (hint, visitors):
-            assert isinstance(hint, TcpHint)
             try:
                 reader, writer = await asyncio.open_connection(hint.host, hint.port, ssl=context, server_hostname="")
                 writer.write(b"GET /ping HTTP/1.1\r\nHost: hold\r\n\r\n")

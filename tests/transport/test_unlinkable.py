@@ -1,5 +1,6 @@
 """Two connections have nothing in common that their servers could compare (REQUIREMENTS D18)."""
 
+import asyncio
 import itertools
 import ssl
 from pathlib import Path
@@ -40,14 +41,12 @@ def seen_by_servers() -> list[Seen]:
         for _ in range(2):
             app = web.Application()
             app.router.add_put("/", note)
-            async with serving(app) as (hint, _):
-                assert isinstance(hint, TcpHint)
-                async with relay(hint) as (through, relayed):
-                    async with dialled(TcpHint("localhost", through.port)) as connection:
-                        for _ in range(2):
-                            async with connection.request("PUT", "/", body=b"body") as answer:
-                                assert answer.status == 200
-                    seen.append(Seen(hello(bytes(relayed[0].up)), *requests[-1]))
+            async with serving(app) as (hint, _), relay(hint) as (through, relayed):
+                async with dialled(TcpHint("localhost", through.port)) as connection:
+                    for _ in range(2):
+                        async with connection.request("PUT", "/", body=b"body") as answer:
+                            assert answer.status == 200
+                seen.append(Seen(hello(bytes(relayed[0].up)), *requests[-1]))
 
     run(work())
     return seen
@@ -67,14 +66,21 @@ def test_nothing_that_a_server_sees_of_one_connection_is_in_another() -> None:
 
 
 def test_the_greeting_names_nobody_and_takes_nothing_up_again() -> None:
-    for seen in seen_by_servers():
+    async def two_sockets() -> list[Hello]:
+        async with serving() as (hint, _), relay(hint) as (through, relayed), dialled(through) as connection:
+            await asyncio.gather(connection.ping(), connection.ping())
+            return [hello(bytes(one.up)) for one in relayed]
+
+    greetings = [seen.hello for seen in seen_by_servers()] + run(two_sockets())
+    assert len(greetings) == 4
+    for greeting in greetings:
         for number in (SERVER_NAME, PRE_SHARED_KEY, ALPN, STATUS_REQUEST, TICKET):
-            assert seen.hello.extension(number) is None
+            assert greeting.extension(number) is None
 
 
 def test_a_request_says_no_more_than_what_is_asked() -> None:
     for seen in seen_by_servers():
-        assert seen.said == {"line": "PUT /", "Host": "hold", "Transfer-Encoding": "chunked"}
+        assert seen.said == {"line": "PUT /", "Host": "hold", "Content-Length": "4"}
 
 
 def common(one: bytes, other: bytes) -> int:

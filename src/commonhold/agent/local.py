@@ -13,6 +13,7 @@ from commonhold.host.repository import VOLUME
 if TYPE_CHECKING:
     from commonhold.agent.files import LocalFiles
     from commonhold.agent.graphs import LocalGraphs
+    from commonhold.agent.gridding import LocalGrids
     from commonhold.agent.history import LocalHistory
     from commonhold.agent.keyring import LocalKeyring
     from commonhold.agent.mounts import LocalMounts, NodeMounts
@@ -92,6 +93,13 @@ class LocalAgent:
         from commonhold.agent.history import LocalHistory
 
         return LocalHistory(self._opened, self._own)
+
+    @cached_property
+    def grids(self) -> "LocalGrids":
+        """What is kept on grids."""
+        from commonhold.agent.gridding import LocalGrids
+
+        return LocalGrids(self._opened)
 
 
 class LocalKeeping:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from commonhold.agent.blocks import Blocks
 from commonhold.agent.naming import Found, Named, find
 from commonhold.api import BlockStore, Reclaimed, Records, Report
+from commonhold.formats.capability import ReadCapability
 from commonhold.formats.cid import Cid
 
 if TYPE_CHECKING:
+    from commonhold.agent.gridding import OwnGrids
     from commonhold.agent.names import Names
     from commonhold.agent.own import Own
     from commonhold.ipc.nodeclient import NodeStore
@@ -24,11 +26,23 @@ class Opened:
         self.store = store
         self.uid = uid
         self._own: Own | None = None
+        self._grids: OwnGrids | None = None
         self.blocks = Blocks(store, self._follow)
 
     def find(self, named: Named) -> Found:
-        """What a word names, opened if it is sealed."""
+        """What a word names, opened if it is sealed. What a grid keeps is read from there where it is not here."""
+        if isinstance(named.root, ReadCapability) and self.grids.any:
+            return find(named, Blocks(self.grids.source(named.root), self._follow))
         return find(named, self.blocks)
+
+    @property
+    def grids(self) -> "OwnGrids":
+        """The grids that the caller has joined."""
+        from commonhold.agent.gridding import OwnGrids
+
+        if self._grids is None:
+            self._grids = OwnGrids(self.path, self.uid, self.store)
+        return self._grids
 
     @property
     def node(self) -> Path:
@@ -69,8 +83,12 @@ class Opened:
 
     def close(self) -> None:
         """Close what was opened beside the store."""
-        if self._own is not None:
-            self._own.close()
+        try:
+            if self._grids is not None:
+                self._grids.close()
+        finally:
+            if self._own is not None:
+                self._own.close()
 
 
 class Served(Opened):

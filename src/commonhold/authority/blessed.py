@@ -68,23 +68,11 @@ class Verdict:
 
 
 def may_upload(candidate: Candidate, trust: Trust, lists: Lists, now: int) -> Verdict:
-    """Whether anything may be put at a server: as many blessers as are needed say so, and none of them staled."""
+    """Whether anything may be put at a server: blessings by as many blessers as are needed hold."""
     found = _seen(candidate, trust, lists, now)
     if isinstance(found, str):
         return Verdict(False, found)
-    rule, seen = found
-    best = _best(seen)
-    if len(best) < rule.needed:
-        return Verdict(False, _refused(candidate, rule, seen, len(best)), seen=seen)
-    until = best[rule.needed - 1].until
-    by = tuple(one.blesser for one in best if one.blesser)
-    classes = frozenset(
-        name for one in best for name in one.classes if sum(name in other.classes for other in best) >= rule.needed
-    )
-    known = f", as {', '.join(sorted(classes))}" if classes else ""
-    names = ", ".join(str(GridId(key)) for key in by)
-    said = f"blessed for {candidate.purpose} until {times.shown(until)} by {names}{known}"
-    return Verdict(True, said, by, until, classes, seen)
+    return _upload(candidate, *found)
 
 
 def may_read(candidate: Candidate, trust: Trust, lists: Lists, now: int) -> Verdict:
@@ -97,7 +85,7 @@ def may_read(candidate: Candidate, trust: Trust, lists: Lists, now: int) -> Verd
         if candidate.held and trust.grid(candidate.grid):
             return Verdict(True, f"not blessed for {candidate.purpose}; read from, as shares of yours are there")
         return Verdict(False, found)
-    upload = may_upload(candidate, trust, lists, now)
+    upload = _upload(candidate, *found)
     if upload.allowed:
         return Verdict(True, upload.said, upload.by, None, upload.classes, upload.seen)
     genuine = tuple(one.blesser for one in upload.seen if one.genuine and one.blesser)
@@ -106,6 +94,21 @@ def may_read(candidate: Candidate, trust: Trust, lists: Lists, now: int) -> Verd
     if candidate.held:
         return Verdict(True, f"{upload.said}; read from, as shares of yours are there", seen=upload.seen)
     return Verdict(False, upload.said, seen=upload.seen)
+
+
+def _upload(candidate: Candidate, rule: Rule, seen: tuple[Seen, ...]) -> Verdict:
+    best = _best(seen)
+    if len(best) < rule.needed:
+        return Verdict(False, _refused(candidate, rule, seen, len(best)), seen=seen)
+    until = best[rule.needed - 1].until
+    by = tuple(one.blesser for one in best if one.blesser)
+    classes = frozenset(
+        name for one in best for name in one.classes if sum(name in other.classes for other in best) >= rule.needed
+    )
+    known = f", as {', '.join(sorted(classes))}" if classes else ""
+    names = ", ".join(str(GridId(key)) for key in by)
+    said = f"blessed for {candidate.purpose} until {times.shown(until)} by {names}{known}"
+    return Verdict(True, said, by, until, classes, seen)
 
 
 def _seen(candidate: Candidate, trust: Trust, lists: Lists, now: int) -> tuple[Rule, tuple[Seen, ...]] | str:

@@ -1,7 +1,7 @@
 """The server's side of its door: whether a client may come in, as whose account, and for how much. Pure.
 
 Everything that makes what was signed of use to nobody else is compared here: server, grid, connection, nonce, time.
-docs/spec/authority.md, "At the door"; REQUIREMENTS B4, B18, B20-B22, B26, B29, B32.
+docs/spec/authority.md, "At the door"; REQUIREMENTS B4, B20-B22, B26, B29, B32.
 """
 
 from collections.abc import Sequence
@@ -69,11 +69,11 @@ def knock(connection: SpkiPin, credentials: Sequence[bytes], said: bytes, warran
     )
 
 
-class Issued(NamedTuple):
-    """By which word somebody is in."""
+class Serial(NamedTuple):
+    """By whose word somebody is in, and by which."""
 
     blesser: PublicKey
-    serial: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Admitted:
     account: AccountId
     quota: int
     until: int
-    issued: tuple[Issued, ...]
+    serials: tuple[Serial, ...]
     connection: SpkiPin
     grid: GridId
     client: PublicKey
@@ -127,7 +127,7 @@ def may_enter(door: Door, shown: Knock, given: Given | None, lists: Lists, now: 
         agreed[0][1].account,
         min(claim.quota for _, claim in agreed),
         min(ends),
-        tuple(Issued(one.blesser, claim.serial) for one, claim in agreed if one.blesser),
+        tuple(Serial(one.blesser, claim.serial) for one, claim in agreed if one.blesser),
         shown.connection,
         door.grid,
         client,
@@ -137,7 +137,7 @@ def may_enter(door: Door, shown: Knock, given: Given | None, lists: Lists, now: 
 
 def revoked(admitted: Admitted, lists: Lists) -> bool:
     """Whether a word by which somebody is in was taken back."""
-    return any(lists.revoked(one.blesser, admitted.grid, one.serial) for one in admitted.issued)
+    return any(lists.revoked(one.blesser, admitted.grid, one.number) for one in admitted.serials)
 
 
 def may_store(door: Door, admitted: Admitted, lists: Lists, now: int) -> str | None:
@@ -146,7 +146,7 @@ def may_store(door: Door, admitted: Admitted, lists: Lists, now: int) -> str | N
         return f"the credential expired at {times.shown(admitted.until)}"
     if revoked(admitted, lists):
         return "the credential is revoked"
-    for one in admitted.issued:
+    for one in admitted.serials:
         if door.clients.fresh and lists.fresh_end(one.blesser, admitted.grid, now) is None:
             return f"the revocation list of {GridId(one.blesser)} is stale here, so that nothing can be put"
     return None

@@ -127,7 +127,7 @@ class Ledger:
         """Take back one thing that was signed; what it is about may be renewed."""
         return self._revoke(lambda one: one.said.serial == serial)
 
-    def list(self, now: int, fresh_for: int) -> Revocations:
+    def next_list(self, now: int, fresh_for: int) -> Revocations:
         """Return the next revocation list: of what was taken back and would hold still. To be made in good time before
         the last one is stale, also where nothing was revoked."""
         self.forget(now)

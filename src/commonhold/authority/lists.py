@@ -15,7 +15,7 @@ from commonhold.formats import revocations
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.pin import GridId
 from commonhold.formats.revocations import Revocations
-from commonhold.formats.statement import Kind, Statement, decode
+from commonhold.formats.statement import Kind
 
 
 class Taken(Enum):
@@ -29,11 +29,10 @@ class Taken(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    statement: Statement
+class _Heard:
+    data: bytes
+    body: bytes
     said: Revocations
-    twin: Statement | None = None  # of the same sequence, and of another mind
-    twins: Revocations | None = None
 
 
 class Lists:
@@ -41,56 +40,54 @@ class Lists:
 
     def __init__(self, watched: Iterable[tuple[PublicKey, GridId]]) -> None:
         self._watched = frozenset(watched)
-        self._known: dict[tuple[PublicKey, GridId], _Known] = {}
+        self._known: dict[tuple[PublicKey, GridId], tuple[_Heard, ...]] = {}  # one; or two that contradict each other
 
     def take(self, data: bytes) -> Taken:
         """Judge a list that came, and keep it if it is newer. Malformed for what is none, or not its blesser's."""
-        statement = decode(Kind.REVOCATIONS, data)
-        said = revocations.parse(statement)
-        of = (statement.key, said.grid)
-        known = self._known.get(of)
+        if data in self.kept:  # as most are; reading one takes long
+            return Taken.SAME
+        statement = verified(Kind.REVOCATIONS, data)
+        heard = _Heard(data, statement.body, revocations.parse(statement))
+        of = (statement.key, heard.said.grid)
         if of not in self._watched:
             return Taken.STRANGE
-        if known and statement.body in (known.statement.body, known.twin and known.twin.body):
-            return Taken.SAME
-        verified(Kind.REVOCATIONS, data)
-        if known is None or said.sequence > known.said.sequence:
-            self._known[of] = _Known(statement, said)
+        known = self._known.get(of)
+        if known is None or heard.said.sequence > known[0].said.sequence:
+            self._known[of] = (heard,)
             return Taken.NEWER
-        if said.sequence < known.said.sequence:
+        if heard.said.sequence < known[0].said.sequence:
             return Taken.OLDER
-        if known.twin is None:
-            self._known[of] = _Known(known.statement, known.said, statement, said)
+        if heard.body in [one.body for one in known]:
+            return Taken.SAME
+        self._known[of] = (known[0], known[1] if len(known) > 1 else heard)
         return Taken.CONTRADICTS
 
     def newest(self, blesser: PublicKey, grid: GridId) -> Revocations | None:
         """Return the newest list that is known."""
         known = self._known.get((blesser, grid))
-        return known.said if known else None
+        return known[0].said if known else None
 
     def contradicted(self, blesser: PublicKey, grid: GridId) -> tuple[bytes, bytes] | None:
         """Return the proof that a blesser signed two lists of one sequence."""
-        known = self._known.get((blesser, grid))
-        return (known.statement.encoded, known.twin.encoded) if known and known.twin else None
+        known = self._known.get((blesser, grid), ())
+        return (known[0].data, known[1].data) if len(known) > 1 else None
 
     def revoked(self, blesser: PublicKey, grid: GridId, serial: int) -> bool:
         """Whether a blesser has taken back a serial. A stale list says so, too."""
-        known = self._known.get((blesser, grid))
-        return known is not None and any(_names(said, serial) for said in (known.said, known.twins) if said)
+        return any(_names(one.said, serial) for one in self._known.get((blesser, grid), ()))
 
     def fresh_end(self, blesser: PublicKey, grid: GridId, now: int) -> int | None:
         """Return the first second at which what is known is stale; None if it is stale now, or nothing is known."""
-        known = self._known.get((blesser, grid))
-        if known is None or known.twin is not None or not times.begun(known.said.issued, now):
+        known = self._known.get((blesser, grid), ())
+        if len(known) != 1 or not times.begun(known[0].said.issued, now):
             return None
-        end = times.end(known.said.fresh_until)
+        end = times.end(known[0].said.fresh_until)
         return end if now < end else None
 
     @property
     def kept(self) -> tuple[bytes, ...]:
         """All lists as they came, to be kept and taken again."""
-        found = self._known.values()
-        return tuple(one.encoded for known in found for one in (known.statement, known.twin) if one)
+        return tuple(one.data for known in self._known.values() for one in known)
 
 
 def _names(said: Revocations, serial: int) -> bool:

@@ -78,26 +78,33 @@ def _no(servers: Mapping[SpkiPin, Verdict], server: SpkiPin) -> bool:
 def _matched(servers: Iterable[SpkiPin], there: Mapping[SpkiPin, Collection[int]], shares: int) -> dict[int, SpkiPin]:
     """Return a largest matching of shares with servers that have them (Kuhn 1955). Who comes first stays matched."""
     matched: dict[int, SpkiPin] = {}
+    left = set(range(shares))
     for server in servers:
-        _augment(server, there, shares, matched)
+        # What a search reached in vain no later one gets anything from: so each claim is looked at once or twice.
+        left -= _augment(server, there, left, matched)
     return matched
 
 
 def _augment(
-    first: SpkiPin, there: Mapping[SpkiPin, Collection[int]], shares: int, matched: dict[int, SpkiPin]
-) -> None:
-    """Find a share for a server, by having others change theirs if need be; breadth first."""
+    first: SpkiPin, there: Mapping[SpkiPin, Collection[int]], left: set[int], matched: dict[int, SpkiPin]
+) -> set[int]:
+    """Find a share for a server, by having others change theirs if need be; or return what was reached in vain."""
     came: dict[int, SpkiPin] = {}  # who would get a share
     todo = [first]
     for server in todo:  # which grows meanwhile
-        for share in sorted(share for share in there[server] if 0 <= share < shares and share not in came):
+        for share in sorted(left.intersection(there[server]) - came.keys()):
             came[share] = server
-            if share in matched:
-                todo.append(matched[share])
-                continue
-            held = {server: share for share, server in matched.items()}
-            wanted: int | None = share
-            while wanted is not None:
-                server = came[wanted]
-                matched[wanted], wanted = server, held.get(server)
-            return
+            if share not in matched:
+                _shift(share, came, matched)
+                return set()
+            todo.append(matched[share])
+    return set(came)
+
+
+def _shift(share: int, came: Mapping[int, SpkiPin], matched: dict[int, SpkiPin]) -> None:
+    """Give a free share to who would get it, what that server had to the next, and so on to the first."""
+    had = {server: held for held, server in matched.items()}
+    wanted: int | None = share
+    while wanted is not None:
+        server = came[wanted]
+        matched[wanted], wanted = server, had.get(server)

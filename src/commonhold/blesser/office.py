@@ -104,7 +104,7 @@ class Office:
         """Sign the next list. Its number is on the disk before: no number is ever signed twice."""
         with self._mutex:
             now = self._now()
-            said = self._ledger.list(now, self.config.list_life)
+            said = self._ledger.next_list(now, self.config.list_life)
             self._book.number(said.sequence, self._ledger)
             found = signed(Said.REVOCATIONS, said.body, self.keys.blesser).encoded
             self._book.keep(said.sequence, found)

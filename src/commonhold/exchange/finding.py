@@ -1,20 +1,21 @@
 """A kept set read: its inventory is found by the set's seed, then blocks by the inventory. docs/spec/keeping.md."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final
 
 from commonhold.erasure.values import PackSeed
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.fetching import PackSource
-from commonhold.exchange.locating import Located, by_layout, locate
+from commonhold.exchange.locating import Searched, by_layout, locate
 from commonhold.exchange.packing import Tools
 from commonhold.exchange.server import StorageServer
 from commonhold.formats import inventory, multihash
-from commonhold.formats import pack as packs
 from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.multihash import Multihash
+from commonhold.formats.pack import Located
 
 _KEPT: Final = 4  # packs whose holders are remembered
 
@@ -32,7 +33,7 @@ async def find_inventory(seed: bytes, servers: Sequence[StorageServer], tools: T
     raise HoldError("find", Kind.NOT_FOUND, "set", "; ".join(said) or _asked(found), hint="hold servers")
 
 
-def _asked(found: Located) -> str:
+def _asked(found: Searched) -> str:
     failed = [f"{server.pin}: {error.why}" for server, error in found.others if error is not None]
     none = len(found.others) - len(failed)
     return "; ".join([f"{none} servers have nothing of it", *failed])
@@ -44,13 +45,14 @@ class SetReader:
     def __init__(self, found: Inventory, servers: Sequence[StorageServer], tools: Tools) -> None:
         self._servers = servers
         self._tools = tools
-        self._where: dict[Multihash, tuple[int, int, int]] = {}
         self._packs = found.packs
+        self._blocks = [packed.blocks() for packed in found.packs]
+        self._where: dict[Multihash, tuple[int, Located]] = {}
         self._sources: dict[int, PackSource] = {}
         self._opening: dict[int, asyncio.Lock] = {}
-        for number, packed in enumerate(found.packs):
-            for block in packed.blocks():
-                self._where.setdefault(block.key, (number, block.start, block.stop))
+        for number, blocks in enumerate(self._blocks):
+            for block in blocks:
+                self._where.setdefault(block.key, (number, block))
 
     def has(self, key: Multihash) -> bool:
         """Whether a block is in the set."""
@@ -58,29 +60,39 @@ class SetReader:
 
     def size(self, key: Multihash) -> int:
         """Bytes of a block that is in the set."""
-        _, start, stop = self._where[key]
-        return stop - start
-
-    @property
-    def keys(self) -> Iterable[Multihash]:
-        """All of its blocks."""
-        return self._where.keys()
+        _, block = self._where[key]
+        return block.stop - block.start
 
     async def read(self, keys: Sequence[Multihash]) -> dict[Multihash, memoryview]:
-        """Blocks, those of one pack that lie near each other in one go. NOT_FOUND for those that are in no pack."""
-        wanted: dict[int, list[tuple[int, int, Multihash]]] = {}
+        """These blocks, and others that came with them. NOT_FOUND for those that are in no pack.
+
+        Those of one pack that lie near each other come in one go.
+        """
+        wanted: dict[int, list[Located]] = {}
         for key in dict.fromkeys(keys):
             if key not in self._where:
                 raise HoldError("find", Kind.NOT_FOUND, multihash.describe(key), "not in the set")
-            number, start, stop = self._where[key]
-            wanted.setdefault(number, []).append((start, stop, key))
+            number, block = self._where[key]
+            wanted.setdefault(number, []).append(block)
         found: dict[Multihash, memoryview] = {}
         for number, blocks in wanted.items():
-            source = await self._source(number)
-            for run in _runs(sorted(blocks), source.layout.segment):
-                data = memoryview(await source.read(run[0][0], run[-1][1]))
-                for start, stop, key in run:
-                    found[key] = data[start - run[0][0] : stop - run[0][0]]
+            found |= await self._read(number, sorted(blocks, key=lambda block: block.start))
+        return found
+
+    async def _read(self, number: int, wanted: list[Located]) -> dict[Multihash, memoryview]:
+        """Blocks of one pack, and all that lie whole in the segments that have to be fetched for them."""
+        source = await self._source(number)
+        blocks, segment = self._blocks[number], source.layout.segment
+        found: dict[Multihash, memoryview] = {}
+        for first, last in _runs(wanted, segment):
+            start = first // segment * segment
+            stop = min(-(-last // segment) * segment, source.layout.length)
+            data = memoryview(await source.read(start, stop))
+            at = bisect_left(blocks, start, key=lambda block: block.start)
+            while at < len(blocks) and blocks[at].stop <= stop:
+                key, a, b = blocks[at]
+                found[key] = data[a - start : b - start]
+                at += 1
         return found
 
     async def _source(self, number: int) -> PackSource:
@@ -103,12 +115,13 @@ async def open_pack(packed: Packed, servers: Sequence[StorageServer], tools: Too
     raise HoldError("find", Kind.NOT_FOUND, "pack", _asked(found), hint="hold servers")
 
 
-def _runs(blocks: list[tuple[int, int, Multihash]], gap: int) -> list[list[tuple[int, int, Multihash]]]:
-    """Sort blocks of a pack into runs in which nothing lies between two that it would pay to leave out."""
-    found = [[blocks[0]]]
+def _runs(blocks: Sequence[Located], gap: int) -> list[tuple[int, int]]:
+    """Ranges of a pack that have these blocks, which are in order; what lies between near ones is in them."""
+    found = [(blocks[0].start, blocks[0].stop)]
     for block in blocks[1:]:
-        if block[0] - found[-1][-1][1] < gap and block[1] - found[-1][0][0] <= packs.TARGET:
-            found[-1].append(block)
+        start, stop = found[-1]
+        if block.start - stop < gap:
+            found[-1] = start, block.stop
         else:
-            found.append([block])
+            found.append((block.start, block.stop))
     return found

@@ -28,14 +28,14 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class Searched:
     """Who has shares of a pack, and what came of asking the others: an error, or None for one that has none."""
 
     holders: tuple[Holder, ...]
     others: tuple[tuple[StorageServer, HoldError | None], ...]
 
 
-async def locate(seed: PackSeed, servers: Sequence[StorageServer], enough: int | None = None) -> Located:
+async def locate(seed: PackSeed, servers: Sequence[StorageServer], enough: int | None = None) -> Searched:
     """Ask servers for a pack's shares. With `enough`, for so many different ones: the rest of the servers then have as
     long again to answer."""
     loop = asyncio.get_running_loop()
@@ -66,7 +66,7 @@ async def locate(seed: PackSeed, servers: Sequence[StorageServer], enough: int |
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-    return Located(tuple(found), tuple(others))
+    return Searched(tuple(found), tuple(others))
 
 
 async def _ask(seed: PackSeed, server: StorageServer) -> Holder | HoldError | None:

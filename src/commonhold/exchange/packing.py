@@ -5,7 +5,7 @@ Which server gets what is `authority.placing`'s to say. docs/spec/keeping.md.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -71,9 +71,12 @@ class Putting:
         self._salts: dict[tuple[SpkiPin, int], Salt] = {}
         self._tries: dict[SpkiPin, int] = {}
 
-    async def put(self, servers: Servers, until: int) -> Mapping[int, SpkiPin]:
-        """Have every share kept until a time in seconds since 1970; where each is then. NotKept."""
-        self._verdicts = dict(servers.verdicts())
+    async def put(self, servers: Servers, until: int, without: Collection[SpkiPin] = ()) -> Mapping[int, SpkiPin]:
+        """Have every share kept until a time in seconds since 1970; where each is then. NotKept.
+
+        What servers `without` have does not count.
+        """
+        self._verdicts = {pin: said for pin, said in servers.verdicts().items() if pin not in without}
         await self._look(servers)
         while True:
             placed = placing.place(Secret(self._seed.raw), self._shape.n, self._shape.n, self._verdicts, self._there)

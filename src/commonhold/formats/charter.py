@@ -147,10 +147,12 @@ def _introducer(one: Introducer) -> bytes:
 def _rule(one: Quorum, places: Mapping[PublicKey, int], purposes: list[str] | None) -> bytes:
     """A quorum, and what it is for. What is usual is left out."""
     return made(
-        purposes=purposes, blessers=[places[key] for key in one.blessers],
-        needed=None if one.needed == 1 else one.needed, classes=list(one.classes) or None,
+        purposes=purposes,
+        blessers=[places[key] for key in one.blessers],
+        needed=None if one.needed == 1 else one.needed,
+        classes=list(one.classes) or None,
         fresh=None if one.fresh else 0,
-    )  # fmt: skip
+    )
 
 
 def _read_blesser(raw: bytes) -> Blesser:

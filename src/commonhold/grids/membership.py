@@ -41,7 +41,7 @@ class Keep:
     """How packs are kept: any `k` of `n` shares are enough."""
 
     k: int = 3
-    n: int = 10
+    n: int = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ _MUCH = 256 << 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_START_WRITING = 2
 
 
 def round_up(size: int) -> int:
@@ -99,6 +101,12 @@ def expect(fd: int, size: int, at: int) -> None:
     """Have much be read from the disk in one go; by itself the kernel takes many small steps."""
     if size >= _MUCH:
         os.posix_fadvise(fd, at, size, os.POSIX_FADV_WILLNEED)
+
+
+def start_writing(fd: int, start: int, size: int) -> None:
+    """Have the kernel begin to write what is in memory of a range to the disk, so that a later sync has less to wait
+    for. It promises nothing, and a file system that cannot do so is let be."""
+    _libc.sync_file_range(fd, start, size, _START_WRITING)
 
 
 def read_full(fd: int, into: memoryview, at: int) -> int:

@@ -53,6 +53,7 @@ class RemoteAgent:
     mounts: calls.Mounts
     tree: calls.OwnTree
     history: calls.History
+    grids: calls.Grids
 
     def open(self, node: Path) -> Welcome:
         """Say which node this is about, where we stand and what new files are not to be let do; what the agent says.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from commonhold import calls
 from commonhold.calls import Open, Watcher
 
-PROTOCOL = 1
+PROTOCOL = 2
 ROOMS = {
     "files": calls.Files,
     "pins": calls.Pins,
@@ -21,6 +21,7 @@ ROOMS = {
     "mounts": calls.Mounts,
     "tree": calls.OwnTree,
     "history": calls.History,
+    "grids": calls.Grids,
 }
 
 

@@ -83,10 +83,10 @@ class Gate:
     def _account(self, found: Admitted) -> None:
         """Know the ledger's number of an account, which may be new there."""
         if _name(found) not in self._accounts:
-            account = self._ledger.account(found.issued[0].blesser, found.account)
+            account = self._ledger.account(found.serials[0].blesser, found.account)
             with self._mutex:
                 self._accounts[_name(found)] = account
 
 
 def _name(found: Admitted) -> bytes:
-    return found.issued[0].blesser + found.account
+    return found.serials[0].blesser + found.account

@@ -108,6 +108,7 @@ class Keeper:
                 raise HoldError("store share", Kind.TOO_LARGE, "upload", f"more than the {upload.row.size} bytes said")
             with os_errors("store share", "shelf"):
                 disk.write_all(upload.fd, [memoryview(data)], at)
+            disk.start_writing(upload.fd, at, len(data))
             upload.hashed.update(data)
             upload.received += len(data)
             return upload.received

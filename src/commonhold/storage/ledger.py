@@ -19,6 +19,8 @@ from commonhold.host.sqlite import Database
 VERSION: Final = 1
 FILE: Final = "ledger.sqlite"
 MAX_SHARES: Final = 4_000_000  # of one account
+_FEW: Final = 1024  # shares that any account may have
+_SMALL: Final = 64 << 10  # bytes of quota for each of more: a row, a name and a block are paid for by nobody
 
 Account = NewType("Account", int)  # the ledger's own number of one
 
@@ -116,7 +118,7 @@ class Ledger:
             if used + row.size > quota:
                 why = f"{row.size} bytes more than {used} of {quota}"
                 raise HoldError("store share", Kind.QUOTA, "account", why, hint="hold quota")
-            if count >= MAX_SHARES:
+            if count >= min(MAX_SHARES, _FEW + quota // _SMALL):
                 raise HoldError("store share", Kind.QUOTA, "account", f"it has {count} shares, which is the limit")
             db.execute("update accounts set used = used + ?, shares = shares + 1 where id = ?", (row.size, row.account))
             taken = db.execute(

@@ -26,12 +26,13 @@ from commonhold.host.turns import Turns
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import Account, Ledger
 
-PIECE: Final = 256 << 10  # bytes that are read from or written to a disk in one go
+PIECE: Final = 128 << 10  # bytes that are read from or written to a disk in one go
 _REQUESTS = 16  # of one account at once, or of all strangers
 _WAITING = 64
 _STRANGERS, _ENTERING = -1, -2  # whose turns are not an account's
 _TRANSFERS = 128  # shares that are read at once, and as many that are written: each has a piece in memory
 _TRANSFERS_WAITING = 512
+_CHECKS = 2  # shares that are read anew for whoever asks: each takes a thread for as long as 128 MiB take
 _T = TypeVar("_T")
 _KINDS = {404: Kind.NOT_FOUND, 413: Kind.TOO_LARGE}
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
@@ -88,6 +89,7 @@ class Service:
         self._turns: dict[int, Turns] = {}
         self._reading = Turns(_TRANSFERS, _TRANSFERS_WAITING, "server")
         self._writing = Turns(_TRANSFERS, _TRANSFERS_WAITING, "server")
+        self._checking = Turns(_CHECKS, _WAITING, "server")
 
     def app(self) -> web.Application:
         """The application that serves these calls."""
@@ -190,7 +192,7 @@ class Service:
 
     async def _check(self, request: web.Request) -> web.Response:
         index = shareindex.parse(request.match_info["index"])
-        async with self._turn(_STRANGERS):
+        async with self._checking.turn():
             return web.Response(body=storagewords.verdict(await self._run(self._keeper.check, index, _copy(request))))
 
     # ── for an account ──

@@ -113,9 +113,7 @@ class Underway:
             idle = [key for key, upload in self._open.items() if upload is not None and upload.touched < before]
         with self.free(idle) as mine:
             for key in mine:
-                upload = self.get(key)
-                if upload is not None and upload.touched < before:
-                    self.end(key)
+                self.end(key)
 
     def close(self) -> None:
         """Close all of them."""

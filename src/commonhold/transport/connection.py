@@ -56,6 +56,9 @@ class _Sockets(aiohttp.BaseConnector):
 
     async def _opened(self) -> ResponseHandler:
         protocol = await self._open_one(self._factory)
+        if self.lost.is_set():  # meanwhile
+            protocol.close()
+            raise ConnectionResetError("it has ended")
         self._alive += 1
         closed = protocol.closed
         if closed is None:
@@ -114,6 +117,8 @@ class Connection:
         said = dict(headers or {})
         if span is not None:
             said["Range"] = f"bytes={span[0]}-{span[1] - 1}"
+        if length is None and isinstance(body, bytes):
+            length = len(body)
         if length is not None:
             said["Content-Length"] = str(length)
         errand = Errand(f"{method} {path.partition('?')[0]}", str(self.server), None if body is None else Upload(body))

@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.formats.hint import TcpHint, UnixHint
+from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin
 from commonhold.host import sockets
@@ -31,6 +31,8 @@ _CUT_SECONDS = 1.0  # for what is still under way at the end
 _LINGER_SECONDS = 5.0  # in which the rest of a body that nobody wants is read
 _BYE_SECONDS = 1.0
 _BUFFER = 1 << 20
+
+_THEIRS = (HttpProcessingError, web.RequestPayloadError, ConnectionResetError)  # what comes of what strangers do
 
 _Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,10 +57,8 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-def address(sock: socket.socket) -> TcpHint | UnixHint:
-    """Where a socket listens: with the port that it got."""
-    if sock.family == socket.AF_UNIX:
-        return UnixHint(str(sock.getsockname()))
+def address(sock: socket.socket) -> TcpHint:
+    """Where a socket of `bind` listens: with the port that it got."""
     return TcpHint(*sock.getsockname()[:2])
 
 
@@ -72,7 +72,8 @@ async def serve(
 ) -> None:
     """Serve an application on these sockets, with this key, until told to stop. The sockets are closed then.
 
-    The application gets a middleware before its own; its answers tell neither program nor time.
+    They are those of `bind`, unix sockets that somebody has opened, or what systemd gave. The application gets a
+    middleware before its own; its answers tell neither program nor time.
     """
     server = _Server(app, seed, visitors)
     await server.runner.setup()
@@ -175,4 +176,4 @@ def _logger() -> logging.Logger:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], _THEIRS))

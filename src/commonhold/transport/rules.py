@@ -104,7 +104,7 @@ def in_force(rules: Rules, server: SpkiPin, hint: Hint) -> str:
     return "direct"
 
 
-_NAME_IT = "name this address in an override for this server, if you mean it"
+_NAME_IT = "hold override SERVER ADDRESS --direct, if you mean it"
 
 
 def _tcp(rules: Rules, hint: TcpHint, own: bool) -> Route:

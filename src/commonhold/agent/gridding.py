@@ -1,0 +1,186 @@
+"""The grids that a user has joined: `calls.Grids`, and where sealed trees that are not here are read from.
+
+A grid is opened when it is first asked for something; most commands ask none. docs/spec/keeping.md, membership.md.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commonhold.agent.blocks import Source
+from commonhold.agent.naming import parse_name, unread
+from commonhold.api import BlockStore
+from commonhold.calls import KeptTree, PackHealth, ServerUse, TreeHealth, Watcher
+from commonhold.errors import HoldError, Kind
+from commonhold.formats import capability as capabilities
+from commonhold.formats.capability import ReadCapability, VerifyCapability
+
+if TYPE_CHECKING:
+    from commonhold.agent.ongrid import OnGrid, SetHealth
+    from commonhold.agent.opened import Opened
+    from commonhold.exchange.book import KeptSet
+    from commonhold.exchange.checking import Health
+
+GRIDS = "grids"  # in a repository
+_CONFIG = "grid.toml"
+
+
+class OwnGrids:
+    """All grids of one user, by name."""
+
+    def __init__(self, repository: Path, uid: int, store: BlockStore) -> None:
+        self._above = repository / GRIDS
+        self._uid = uid
+        self._store = store
+        self._open: dict[str, OnGrid] = {}
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self.names())
+
+    def names(self) -> list[str]:
+        """What they are called here. A directory without a config is of a join that did not end."""
+        try:
+            return sorted(path.parent.name for path in self._above.glob(f"*/{_CONFIG}"))
+        except OSError:
+            return []
+
+    def one(self, name: str | None) -> "OnGrid":
+        """A grid, or the only one. NOT_FOUND; USAGE where there are several."""
+        from commonhold.agent.ongrid import OnGrid
+        from commonhold.grids import places
+
+        there = self.names()
+        if name is None and len(there) > 1:
+            why = f"which one? There are {', '.join(there)}"
+            raise HoldError("open", Kind.USAGE, "grid", why, hint=f"--grid {there[0]}")
+        chosen = name or (there[0] if there else None)
+        if chosen not in self._open:
+            (membership,) = places.joined(self._above.parent, self._uid, OnGrid.load, chosen)
+            self._open[membership.name] = OnGrid(membership, self._uid, self._store)
+            chosen = membership.name
+        assert chosen is not None
+        return self._open[chosen]
+
+    def source(self, capability: ReadCapability) -> Source:
+        """The blocks that a capability opens: those that are here, else those of the grid that keeps them."""
+        from commonhold.agent.beyond import GridSource
+        from commonhold.agent.ongrid import Reading
+        from commonhold.sealing.seal import verify_capability
+
+        verify = verify_capability(capability)
+
+        def beyond() -> Reading:
+            errors: list[HoldError] = []
+            for name in self.names():
+                try:
+                    return self.one(name).reading(verify)
+                except HoldError as error:
+                    errors.append(error)
+            raise errors[0]
+
+        return GridSource(self._store, beyond)
+
+    def close(self) -> None:
+        """Close those that were opened."""
+        for grid in self._open.values():
+            grid.close()
+        self._open.clear()
+
+
+class LocalGrids:
+    """See `calls.Grids`."""
+
+    def __init__(self, opened: "Opened") -> None:
+        self._opened = opened
+
+    def names(self) -> list[str]:
+        """See `calls.Grids`."""
+        return self._opened.grids.names()
+
+    def keep(self, what: str, name: str | None, grid: str | None, watcher: Watcher) -> KeptTree:
+        """See `calls.Grids`."""
+        on = self._opened.grids.one(grid)
+        capability = self._capability(what)
+        shape, remark = on.shape()
+        if remark is not None:
+            watcher.remark(f"note: {remark}")
+        told = 0
+
+        def tell(done: int, _total: int) -> None:
+            nonlocal told
+            watcher.bytes(done - told)
+            told = done
+
+        on.keep(name or str(capability.cid), capability, shape, tell)
+        return next(one for one in self._all(on) if one.name == (name or str(capability.cid)))
+
+    def _capability(self, what: str) -> VerifyCapability:
+        """The right to list a sealed tree. USAGE for a CID: what is plain is not put where strangers keep it."""
+        found = unread(parse_name(what), self._opened.store)
+        if found is None:
+            why = "it is not sealed, and servers keep nothing that they could read"
+            raise HoldError("keep", Kind.USAGE, what[:80], why, hint="hold add --sealed")
+        return found
+
+    def all(self) -> list[KeptTree]:
+        """See `calls.Grids`."""
+        grids = self._opened.grids
+        return [one for name in grids.names() for one in self._all(grids.one(name))]
+
+    def _all(self, on: "OnGrid") -> Iterator[KeptTree]:
+        for kept in on.sets():
+            yield KeptTree(on.name, kept.name, f"{kept.k}-of-{kept.n}", on.packs(kept.name), kept.made, kept.until)
+
+    def check(self, what: str, grid: str | None, deep: bool) -> TreeHealth:
+        """See `calls.Grids`."""
+        on = self._opened.grids.one(grid)
+        name, seed = self._set(on, what)
+        return _told(on.name, name, on.check(seed, deep=deep))
+
+    def repair(self, what: str, grid: str | None, watcher: Watcher) -> TreeHealth:
+        """See `calls.Grids`."""
+        on = self._opened.grids.one(grid)
+        name, seed = self._set(on, what)
+        return _told(on.name, name, on.repair(seed, watcher.bytes))
+
+    def _set(self, on: "OnGrid", what: str) -> tuple[str, bytes]:
+        """The name and the seed of a kept set."""
+        from commonhold.exchange.keeping import set_seed
+
+        kept: KeptSet | None = next((one for one in on.sets() if one.name == what), None)
+        if kept is not None:
+            return kept.name, kept.seed
+        if not capabilities.looks_like(what):
+            raise HoldError("find", Kind.NOT_FOUND, what[:80], f"nothing is kept under that name on {on.name}")
+        capability = self._capability(what)
+        return str(capability.cid), set_seed(capability.key, capability)
+
+    def use(self, grid: str | None) -> list[ServerUse]:
+        """See `calls.Grids`."""
+        on = self._opened.grids.one(grid)
+        found = []
+        for server, use in on.use():
+            if isinstance(use, HoldError):
+                found.append(ServerUse(on.name, str(server.pin), server.name, None, None, None, use.why))
+            else:
+                found.append(ServerUse(on.name, str(server.pin), server.name, use.quota, use.used, use.shares, None))
+        return found
+
+
+def _told(grid: str, name: str, health: "SetHealth") -> TreeHealth:
+    return TreeHealth(
+        grid, name, str(health.shape), health.whole, health.readable, [_pack(one) for one in health.packs]
+    )
+
+
+def _pack(health: "Health") -> PackHealth:
+    return PackHealth(
+        health.bytes,
+        health.whole,
+        health.readable,
+        [(number, [str(pin) for pin in pins]) for number, pins in health.shares.items()],
+        [(str(pin), why) for pin, why in health.damaged.items()],
+        [(str(pin), why) for pin, why in health.failed.items()],
+    )

@@ -1,0 +1,212 @@
+"""This user's grids: sealed trees kept there, found again, checked and mended. Waits for what `exchange` does in a loop
+of its own thread.
+
+A set is known by its capability: whoever can verify a tree can find what keeps it. docs/spec/keeping.md.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from commonhold.agent import unread
+from commonhold.api import BlockStore
+from commonhold.crypto.derive import derive
+from commonhold.erasure.choosing import quickest
+from commonhold.erasure.values import PackSeed, Shape
+from commonhold.errors import HoldError, Kind
+from commonhold.exchange.book import Book, KeptSet
+from commonhold.exchange.checking import Health, look, mend, packs_of
+from commonhold.exchange.finding import SetReader, find_inventory
+from commonhold.exchange.keeping import LEASE, Keeping, Wanted, set_seed
+from commonhold.exchange.locating import by_layout, locate
+from commonhold.exchange.packing import Tools
+from commonhold.exchange.server import StorageServer
+from commonhold.formats.capability import VerifyCapability
+from commonhold.formats.inventory import Inventory, Packed
+from commonhold.formats.multihash import Multihash
+from commonhold.formats.pack import Entry
+from commonhold.formats.storagewords import Use
+from commonhold.grids import membership
+from commonhold.grids.client import GridClient
+from commonhold.grids.known import KnownServer
+from commonhold.grids.member import Member
+from commonhold.grids.membership import Membership
+from commonhold.host.looping import LoopThread
+
+BOOK: Final = "kept.sqlite"
+_PACKS: Final = b"commonhold packs of an account v1\0"
+_THREADS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SetHealth:
+    """How a kept set is, pack by pack; the inventory is the first."""
+
+    shape: Shape
+    packs: tuple[Health, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every share is where it should be."""
+        return all(one.whole for one in self.packs)
+
+    @property
+    def readable(self) -> bool:
+        """Whether all of it can be read."""
+        return all(one.readable for one in self.packs)
+
+
+class OnGrid:
+    """One grid of this user's. Close it."""
+
+    def __init__(self, membership: Membership, owner: int, store: BlockStore) -> None:
+        self.name = membership.name
+        self._membership = membership
+        self._store = store
+        self._member = Member(membership, owner)
+        self._loop = LoopThread("hold-grid")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="hold-pack")
+        self._tools = Tools(quickest(), self._threads, os.urandom)
+        self._client = GridClient(self._member, owner, _now, os.urandom)
+        self._book = Book(membership.directory / BOOK)
+
+    @staticmethod
+    def load(directory: Path) -> Membership:
+        """The membership that a grid's directory has."""
+        return membership.load(directory)
+
+    def close(self) -> None:
+        """Hang up on all servers."""
+        self._loop.run(self._client.close())
+        self._loop.close()
+        self._threads.shutdown()
+        self._book.close()
+        self._member.close()
+
+    # ── keeping ──
+
+    def shape(self) -> tuple[Shape, str | None]:
+        """The shape that this grid has servers for now, and what is to be said if it is not the one wanted."""
+        self._enrol()
+        keep = self._membership.keep
+        wanted = Shape(keep.k, keep.n)
+        count = sum(verdict.allowed for verdict in self._client.verdicts().values())
+        if count >= wanted.n or not count:
+            return wanted, None
+        found = Shape(max(1, count * wanted.k // wanted.n), count)
+        return found, f"{count} servers take shares now, so it is kept {found}, not {wanted}"
+
+    def _enrol(self) -> None:
+        """Have a credential for every server that is known, as far as blessers give them now."""
+        self._loop.run(self._member.enrol([server.pin for server in self._client.known()]))
+
+    def keep(
+        self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None]
+    ) -> Inventory:
+        """Have a sealed tree that is here kept. NotKept, and what the store says of what is missing."""
+        entries = list(self._entries(capability))
+        secret = derive(self._member.secret.raw, _PACKS)
+        keeping = Keeping(self._client, self._book, self._tools, secret, _now)
+        wanted = Wanted(name, set_seed(capability.key, capability), shape, entries)
+        return self._loop.run(keeping.keep(wanted, self._store.get, told))
+
+    def _entries(self, capability: VerifyCapability) -> Iterator[Entry]:
+        """The tree's blocks, each once, parents first."""
+        seen: set[Multihash] = set()
+        for cid, data in unread.met(self._store, capability):
+            key = cid.multihash
+            if key not in seen:
+                seen.add(key)
+                yield Entry(key, self._store.size(key) if data is None else len(data))
+
+    def sets(self) -> list[KeptSet]:
+        """What this user keeps here."""
+        return self._book.sets()
+
+    def packs(self, name: str) -> int:
+        """How many packs a set has."""
+        return len(list(self._book.packs(name)))
+
+    # ── reading ──
+
+    def reading(self, capability: VerifyCapability) -> "Reading":
+        """A kept tree, to be read. NOT_FOUND if it is not kept here; UNREACHABLE."""
+        servers = self._reachable()
+        found = self._loop.run(find_inventory(set_seed(capability.key, capability), servers, self._tools))
+        return Reading(SetReader(found, servers, self._tools), self._loop)
+
+    def _reachable(self) -> list[StorageServer]:
+        servers, failed = self._loop.run(self._client.readers())
+        if not servers:
+            said = "; ".join(f"{pin}: {error.why}" for pin, error in failed.items()) or "none is known"
+            raise HoldError("find", Kind.UNREACHABLE, f"servers of {self.name}", said, hint="hold servers")
+        return servers
+
+    # ── how it is ──
+
+    def check(self, seed: bytes, *, deep: bool) -> SetHealth:
+        """Look where the shares of a kept set are. `deep`: read all of them. NOT_FOUND if it is not kept."""
+        return self._loop.run(self._check(seed, self._reachable(), deep))
+
+    async def _check(self, seed: bytes, servers: Sequence[StorageServer], deep: bool) -> SetHealth:
+        packs = await self._packs(seed, servers)
+        looked = [await look(one, servers, deep=deep, tools=self._tools) for one in packs]
+        return SetHealth(looked[0].shape, tuple(looked))
+
+    async def _packs(self, seed: bytes, servers: Sequence[StorageServer]) -> list[Packed]:
+        """All packs of a set, the inventory first."""
+        found = await find_inventory(seed, servers, self._tools)
+        there = by_layout((await locate(PackSeed(seed), servers)).holders)
+        return list(packs_of(seed, there[0][0].shape, found))
+
+    def repair(self, seed: bytes, told: Callable[[int], None]) -> SetHealth:
+        """Have what is missing or damaged made again, and leases renewed; how it is then."""
+        self._enrol()
+        servers = self._reachable()
+        return self._loop.run(self._repair(seed, servers, told))
+
+    async def _repair(self, seed: bytes, servers: Sequence[StorageServer], told: Callable[[int], None]) -> SetHealth:
+        until = _now() + LEASE
+        for packed in await self._packs(seed, servers):
+            health = await look(packed, servers, deep=True, tools=self._tools)
+            await mend(packed, health, self._client, until, self._tools)
+            told(packed.length)
+        return await self._check(seed, servers, deep=False)
+
+    def use(self) -> list[tuple[KnownServer, Use | HoldError]]:
+        """What the account uses and may use, server by server; or why that is not known."""
+        self._enrol()
+        return self._loop.run(self._use())
+
+    async def _use(self) -> list[tuple[KnownServer, Use | HoldError]]:
+        async def ask(server: KnownServer) -> Use | HoldError:
+            try:
+                return await (await self._client.open(server.pin)).use()
+            except HoldError as error:
+                return error
+
+        known = self._client.known()
+        return list(zip(known, await asyncio.gather(*map(ask, known)), strict=True))
+
+
+class Reading:
+    """A kept set, for code that waits: see `beyond.Beyond`."""
+
+    def __init__(self, reader: SetReader, loop: LoopThread) -> None:
+        self._reader = reader
+        self._loop = loop
+        self.has = reader.has
+        self.size = reader.size
+
+    def read(self, keys: Sequence[Multihash]) -> dict[Multihash, memoryview]:
+        """See `beyond.Beyond`."""
+        return self._loop.run(self._reader.read(keys))
+
+
+def _now() -> int:
+    return int(time.time())

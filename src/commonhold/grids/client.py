@@ -1,0 +1,99 @@
+"""One grid as its user's client: who may keep shares, who may be read from, and open connections to them.
+
+All of it is what the files say at the time: an override or a new blessing counts from the next question on.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from commonhold.authority.blessed import Verdict
+from commonhold.errors import HoldError, Kind
+from commonhold.exchange.server import StorageServer
+from commonhold.formats.blessing import STORAGE
+from commonhold.formats.pin import SpkiPin
+from commonhold.grids import broker, files
+from commonhold.grids.broker import Ground
+from commonhold.grids.known import KnownServer
+from commonhold.grids.member import Member
+from commonhold.transport.connection import Connection
+from commonhold.transport.dial import dial
+
+_AGE: Final = 3  # seconds
+_JITTER: Final = 20.0  # seconds within which an anonymous client's connections begin
+
+
+class GridClient:
+    """See the module; an `exchange.packing.Servers`. For one event loop. `now` gives seconds since 1970."""
+
+    def __init__(self, member: Member, owner: int, now: Callable[[], int], randomness: Callable[[int], bytes]) -> None:
+        self.member = member
+        self._owner = owner
+        self._now = now
+        self._randomness = randomness
+        self._connections: dict[SpkiPin, Connection] = {}
+        self._dialling: dict[SpkiPin, asyncio.Lock] = {}
+        self._read: tuple[int, tuple[KnownServer, ...]] | None = None
+
+    def known(self) -> tuple[KnownServer, ...]:
+        """The storage servers of this grid, as the files have had them within the last seconds."""
+        if self._read is None or not 0 <= self._now() - self._read[0] < _AGE:
+            self._read = self._now(), self._look()
+        return self._read[1]
+
+    def _look(self) -> tuple[KnownServer, ...]:
+        member = self.member
+        found = files.read(member.directory, self._owner)
+        ground = Ground(member.trust, member.rules, member.lists(), self._now())
+        return tuple(
+            one for one in broker.known(found.caches, found.override, ground).servers if one.purpose == STORAGE
+        )
+
+    def verdicts(self) -> Mapping[SpkiPin, Verdict]:
+        """All that are known, and whether anything may be put there."""
+        return {server.pin: self._upload(server) for server in self.known()}
+
+    def _upload(self, server: KnownServer) -> Verdict:
+        if server.upload.allowed and self.member.badge(server.pin) is None:
+            return Verdict(False, "there is no credential for it yet", server.upload.by)
+        return server.upload
+
+    async def open(self, server: SpkiPin) -> StorageServer:
+        """One of them, over a connection that is open. NOT_FOUND for one that is not known; what dialling says."""
+        for one in self.known():
+            if one.pin == server:
+                return await self._opened(one)
+        raise HoldError("open", Kind.NOT_FOUND, str(server), "no such server is known", hint="hold servers")
+
+    async def readers(self) -> tuple[list[StorageServer], dict[SpkiPin, HoldError]]:
+        """Those that may be read from and can be reached; and why the others are not."""
+        allowed = [one for one in self.known() if one.read.allowed]
+        answers = await asyncio.gather(*(self._opened(one) for one in allowed), return_exceptions=True)
+        found: list[StorageServer] = []
+        failed: dict[SpkiPin, HoldError] = {}
+        for one, answer in zip(allowed, answers, strict=True):
+            if isinstance(answer, StorageServer):
+                found.append(answer)
+            elif isinstance(answer, HoldError):
+                failed[one.pin] = answer
+            else:
+                raise answer
+        return found, failed
+
+    async def _opened(self, server: KnownServer) -> StorageServer:
+        async with self._dialling.setdefault(server.pin, asyncio.Lock()):
+            there = self._connections.get(server.pin)
+            if there is None or there.is_lost:
+                if server.rules.anonymous:  # no two servers are to see that somebody came to both at one moment
+                    await asyncio.sleep(_JITTER * int.from_bytes(self._randomness(4)) / 2**32)
+                there = await dial(server.pin, server.hints, server.rules, self._randomness)
+                self._connections[server.pin] = there
+        return StorageServer(there, self.member.badge(server.pin), self._now)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for connection in self._connections.values():
+            with contextlib.suppress(HoldError):
+                await connection.close()
+        self._connections.clear()
