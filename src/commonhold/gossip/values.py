@@ -83,9 +83,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A connection is no more. Not said of one that the machine hung up on."""
+    """A connection is no more. Not said of one that the machine hung up on. `fault`: because of what the other end did."""
 
     peer: Peer
+    fault: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,14 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """A statement that was kept here before a restart. It is judged anew, but no change is counted against its key."""
+
+    kind: Kind
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What is asked for from now on, in place of what was."""
 
@@ -116,7 +125,7 @@ class Tick:
     """Time has passed: to be said when `Machine.wakes` is reached."""
 
 
-Event: TypeAlias = Connected | Failed | Closed | Received | Publish | Ask | Tick
+Event: TypeAlias = Connected | Failed | Closed | Received | Publish | Restore | Ask | Tick
 
 
 # ── Effects ────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from typing import Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -32,6 +32,7 @@ _LINGER_SECONDS = 5.0  # in which the rest of a body that nobody wants is read
 _BYE_SECONDS = 1.0
 _BUFFER = 1 << 20
 
+_VISITOR: Final = web.RequestKey("visitor", Visitor)
 _Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -63,6 +64,11 @@ def address(sock: socket.socket) -> TcpHint:
 def peer(request: web.BaseRequest) -> SpkiPin:
     """Who asks: the pin of the key that the other end of the connection has proved to have."""
     return cast(PinnedObject, request.get_extra_info("ssl_object")).peer
+
+
+def unhurried(request: web.Request) -> None:
+    """Have this request's body come as slowly as it likes: whoever serves it sees to it that its sender is there."""
+    request[_VISITOR].unhurried()
 
 
 async def serve(
@@ -154,6 +160,7 @@ def _attending(visitors: Visitors) -> Middleware:
         visitor = visitors.of(request.protocol)
         if visitor is None:
             raise ConnectionResetError("it has gone")
+        request[_VISITOR] = visitor
         with visitor.busy(request.content):
             return web.Response(status=204) if request.path == PING else await handler(request)
 
