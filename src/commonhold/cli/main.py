@@ -54,6 +54,7 @@ COMMANDS = {
     "down": Command("down", "stop them"),
     "node": Command("node", "run a node in the foreground"),
     "server": Command("server", "a storage server for the grids of others: init, run, show, add"),
+    "introducer": Command("introducer", "pass announcements on for grids, and store nothing: init, run, show"),
     "mount": Command("mount", "mount everybody's files, in the foreground"),
     "agent": Command("agent", "run your agent in the foreground"),
     "status": Command("status", "which repository this is, and what isolation it gives"),

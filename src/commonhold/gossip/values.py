@@ -83,7 +83,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A connection is no more. Not said of one that the machine hung up on. `fault`: because of what the other end did."""
+    """A connection is no more; not said where the machine hung up. `fault`: because of what the other end did."""
 
     peer: Peer
     fault: bool = False

@@ -5,7 +5,7 @@ other way round; both ends are alike here.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from commonhold.errors import HoldError
@@ -83,7 +83,7 @@ class Conversation:
             self.why, self.fault = why, fault
             self._over.set()
 
-    async def hold(self, coming: AsyncIterable[bytes], write: Write | None) -> None:
+    async def hold(self, coming: AsyncIterator[bytes], write: Write | None) -> None:
         """Hold it until it ends. `write` sends; None where somebody else takes the `pieces` and sends them."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -100,26 +100,34 @@ class Conversation:
             if self._has_turn and self._turns is not None:
                 self._turns.give()
 
-    async def _listen(self, coming: AsyncIterable[bytes]) -> None:
-        try:
-            async for data in coming:
-                self._came(data)
-            self.end("it has hung up")
-        except Malformed as error:
-            self.end(f"what it sent is no stream of messages: {error.why}", fault=True)
-        except (HoldError, OSError) as error:
-            self.end(error.why if isinstance(error, HoldError) else "the connection has broken")
+    async def _listen(self, coming: AsyncIterator[bytes]) -> None:
+        while not self._over.is_set():
+            try:
+                data = await anext(coming, b"")
+            except (HoldError, OSError) as error:
+                self.end(error.why if isinstance(error, HoldError) else "the connection has broken")
+                return
+            if not data:
+                self.end("it has hung up")
+                return
+            self._came(data)
 
     def _came(self, data: bytes) -> None:
         now, whole = self._time.now(), False
-        for message in self._frames.feed(data):
+        messages = self._frames.feed(data)
+        while not self._over.is_set():
+            try:
+                message = next(messages, None)
+            except Malformed as error:
+                self.end(f"what it sent is no stream of messages: {error.why}", fault=True)
+                return
+            if message is None:
+                break
             whole = True
             if message:
                 self._heard(message)
             elif not self._signs.take(1, now):
                 self.end("it gives signs of life without end", fault=True)
-            if self._over.is_set():
-                return
         self._pulse.came(now, whole, self._frames.under_way > 0)
         self._turn()
 

@@ -33,7 +33,7 @@ class Frames:
         return self._wanted if self._wanted is not None else len(self._got)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the messages that are whole now, an empty one for a sign of life. Malformed for one that is too long."""
+        """Yield what is whole now, an empty one for a sign of life. Malformed for one that is too long."""
         self._got += data
         at = 0
         while len(self._got) - at >= HEAD:

@@ -7,17 +7,17 @@ who has to go where too much waits to be sent. docs/spec/gossip.md; REQUIREMENTS
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from commonhold.errors import HoldError, Kind
+from commonhold.formats import statement
 from commonhold.formats.gossip import Subscription
 from commonhold.formats.hint import Hint
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
-from commonhold.formats import statement
 from commonhold.gossip.machine import Machine
 from commonhold.gossip.reading import Reader, Record
 from commonhold.gossip.values import (
@@ -194,8 +194,8 @@ class Mesh:
 
     # ── connections ──
 
-    async def attend(self, pin: SpkiPin, coming: AsyncIterable[bytes], write: Write) -> None:
-        """Talk to somebody who has dialled us, until that ends. `pin` is of the key that TLS has proved to be theirs."""
+    async def attend(self, pin: SpkiPin, coming: AsyncIterator[bytes], write: Write) -> None:
+        """Talk to somebody who has dialled us, until that ends. `pin` is that of their key, as TLS has proved it."""
         if self._group is not None:
             with self._link(Neighbour(pin, None, self._now()), self._turns) as conversation:
                 await conversation.hold(coming, write)

@@ -1,6 +1,6 @@
 """When a connection that is idle has to give a sign of life, and when the other end is as good as gone. Pure.
 
-Signs of life come at random times, so that no two connections keep step (REQUIREMENTS D20), and less than once a minute.
+Signs of life come at random times, so that no two connections keep step (D20), and less than once a minute.
 """
 
 from enum import Enum
@@ -42,7 +42,7 @@ class Pulse:
         return min(late, key=lambda beat: beat is Beat.SIGN, default=None)
 
     def came(self, now: float, whole: bool, more: bool) -> None:
-        """Something came: with it the end of a message, if it is `whole`; the beginning of another, if there is `more`."""
+        """Something came: with it a message's end, if that is `whole`; and the beginning of one, if there is `more`."""
         self._at[Beat.SILENT] = now + SILENCE
         if whole or not more:
             self._at.pop(Beat.HALTING, None)

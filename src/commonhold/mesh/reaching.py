@@ -1,4 +1,4 @@
-"""By which hints an introducer is dialled: those that its user was given, and of those it announces what others may say.
+"""By which hints an introducer is dialled: those by a person's word, and of what is announced those that may be.
 
 Pure. By which way each may be dialled is `transport.rules`'.
 """
