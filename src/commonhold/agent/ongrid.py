@@ -102,8 +102,10 @@ class OnGrid:
         return found, f"{count} servers take shares now, so it is kept {found}, not {wanted}"
 
     def _enrol(self) -> None:
-        """Have a credential for every server that is known, as far as blessers give them now."""
+        """Know the servers there are, and have a credential for each, as far as blessers give them now."""
+        self._loop.run(self._client.refresh())
         self._loop.run(self._member.enrol([server.pin for server in self._client.known()]))
+        self._client.forget()
 
     def keep(
         self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None]
@@ -141,6 +143,7 @@ class OnGrid:
         return Reading(SetReader(found, servers, self._tools), self._loop)
 
     def _reachable(self) -> list[StorageServer]:
+        self._loop.run(self._client.refresh())
         servers, failed = self._loop.run(self._client.readers())
         if not servers:
             said = "; ".join(f"{pin}: {error.why}" for pin, error in failed.items()) or "none is known"
