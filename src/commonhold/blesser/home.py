@@ -60,6 +60,7 @@ def create(
     if is_home(path):
         raise HoldError("create grid", Kind.EXISTS, str(path), "there is a blesser already", hint="hold grid show")
     with os_errors("create grid", str(path)):
+        disk.make_directory(path.parent, 0o700)
         disk.make_directory(path, 0o700)
     directory = _directory(path)
     drawn = {

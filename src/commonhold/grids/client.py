@@ -44,10 +44,10 @@ class GridClient:
             self._read = self._now(), self._look()
         return self._read[1]
 
-    async def refresh(self) -> None:
-        """Ask introducers which servers there are, if that was not asked lately, or none is known."""
+    async def refresh(self, *, now: bool = False) -> None:
+        """Ask introducers which servers there are, if that was not asked lately, or none is known; or else `now`."""
         newest = max((one.seen or 0 for one in self.known()), default=0)
-        if self._now() - newest > _STALE:
+        if now or self._now() - newest > _STALE:
             await self.member.listen(_LISTEN)
             self.forget()
 

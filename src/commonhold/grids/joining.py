@@ -66,6 +66,7 @@ def join(
     if _there(made):
         return Joined(made)
     with os_errors("join", str(directory)):
+        disk.make_directory(directory.parent, 0o700)
         disk.make_directory(directory, 0o700)
     files = [FILE]
     if mode is Mode.ACCOUNT and holder.place_secret(directory, Secret(randomness(LENGTH))):
