@@ -25,13 +25,38 @@ from commonhold.transport import listen
 from commonhold.transport.kept import Time
 from commonhold.transport.rules import Rules
 from commonhold.transport.visitors import Limits, Visitors
-from tests.gossip.statements import DAY, GRID, announced, pin, seed
+from tests.gossip.statements import DAY, EPOCH, GRID, announced, pin, seed
 
 
-def clock(pace: float = 1.0, begun: float | None = None) -> Time:
-    """A clock that runs so many times as fast as ours."""
-    here, first = time.monotonic(), time.time() if begun is None else begun
-    return Time(lambda: first + (time.monotonic() - here) * pace, lambda seconds: asyncio.sleep(seconds / pace))
+class Clock:
+    """A clock that runs so many times as fast as ours, as `pace` says now."""
+
+    def __init__(self, pace: float, begun: float = EPOCH) -> None:
+        self._pace = pace
+        self._at = begun
+        self._since = time.monotonic()
+
+    @property
+    def time(self) -> Time:
+        """As a mesh is given it."""
+        return Time(self.now, self.sleep)
+
+    def now(self) -> float:
+        return self._at + (time.monotonic() - self._since) * self._pace
+
+    def run(self, pace: float) -> None:
+        """Run at another pace from now on."""
+        self._at, self._since, self._pace = self.now(), time.monotonic(), pace
+
+    def set(self, at: float) -> None:
+        """Be set."""
+        self._at, self._since = at, time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.now() + seconds
+        while (left := until - self.now()) > 0 and left <= seconds:
+            await asyncio.sleep(min(left / self._pace, 0.02))
+        await asyncio.sleep(0)
 
 
 class Anywhere(Reaching):
@@ -70,8 +95,8 @@ class Node:
 class Meshes:
     """All nodes of a test, which run until it ends."""
 
-    def __init__(self, pace: float = 1.0, rules: Rules | None = None) -> None:
-        self.time = clock(pace)
+    def __init__(self, pace: float = 1.0, begun: float = EPOCH, rules: Rules | None = None) -> None:
+        self.clock = Clock(pace, begun)
         self.rules = rules or Rules()
         self.reader = Reader()
         self.nodes: dict[str, Node] = {}
@@ -81,7 +106,7 @@ class Meshes:
 
     def setting(self, configured: Iterable[Address], rules: Rules | None = None, spread: float = 0.0) -> Setting:
         """What a mesh here stands on."""
-        return Setting(rules or self.rules, self.time, os.urandom, random.random, Anywhere(configured), spread)
+        return Setting(rules or self.rules, self.clock.time, os.urandom, random.random, Anywhere(configured), spread)
 
     def introducer(
         self, name: str, known: Iterable[Address] = (), port: int = 0, limits: Limits | None = None, **config: Any
@@ -94,7 +119,7 @@ class Meshes:
         node = self._node(name, full, known, sock)
         for grid in full.grids:
             data = announced(
-                name, int(self.time.now()), (), INTRODUCER, grid, int(self.time.now()) + DAY, (str(node.hint),)
+                name, int(self.clock.now()), (), INTRODUCER, grid, int(self.clock.now()) + DAY, (str(node.hint),)
             )
             node.mesh.publish(Kind.ANNOUNCEMENT, data)
         self.run(node, limits)
@@ -161,9 +186,9 @@ class Meshes:
 
 
 @asynccontextmanager
-async def meshes(pace: float = 1.0, rules: Rules | None = None) -> AsyncIterator[Meshes]:
+async def meshes(pace: float = 1.0, begun: float = EPOCH, rules: Rules | None = None) -> AsyncIterator[Meshes]:
     """Nodes, all of which have stopped at the end."""
-    found = Meshes(pace, rules)
+    found = Meshes(pace, begun, rules)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(found.stop_all)
         yield found

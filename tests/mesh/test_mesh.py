@@ -18,7 +18,7 @@ def test_one_address_leads_to_all() -> None:
             every = [first, *others]
             client = all_of_them.subscriber("client", [others[3].address], ASKS)
             await all_of_them.until(lambda: all(len(one.mesh.machine) == 5 for one in every))
-            now = int(all_of_them.time.now())
+            now = int(all_of_them.clock.now())
             client.mesh.publish(Kind.ANNOUNCEMENT, announced("client", now, until=now + DAY))
             data = announced("server", now, until=now + DAY)
             others[0].mesh.publish(Kind.ANNOUNCEMENT, data)
