@@ -1,5 +1,6 @@
 """Introducers as processes: they find each other, tell a subscriber, and outlive kill -9."""
 
+import time
 from pathlib import Path
 
 import pytest
