@@ -1,5 +1,6 @@
 """Introducers as processes: they find each other, tell a subscriber, and outlive kill -9."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ def test_three_introducers_and_a_subscriber_agree(tmp_path: Path) -> None:
     others = [Introducer(tmp_path / f"i{number}", [str(GRID)], [first.address]) for number in (1, 2)]
 
     async def work() -> None:
-        async with meshes() as here:
-            now = int(here.time.now())
+        async with meshes(begun=time.time()) as here:
+            now = int(here.clock.now())
             server = here.subscriber("server", [others[0].address])
             client = here.subscriber("client", [others[1].address], ASKS)
             data = announced("server", now, until=now + DAY)
