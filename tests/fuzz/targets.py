@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import struct
+import tomllib
 from collections.abc import Callable, Sequence
 from itertools import count as counting
 from typing import Any
@@ -29,14 +30,17 @@ from commonhold.formats import (
     blessing,
     capability,
     car,
+    chartertext,
     credential,
     dagcbor,
     dagpb,
+    enrolwords,
     entry,
     fuse,
     gossip,
     hint,
     instant,
+    invitation,
     ipns,
     journal,
     keylist,
@@ -47,6 +51,7 @@ from commonhold.formats import (
     request,
     revocations,
     shareindex,
+    shortcode,
     spots,
     storagewords,
     supplement,
@@ -395,7 +400,35 @@ def _gossip(data: bytes) -> None:
         machine.step(Tick(), EPOCH + 30)
 
 
+def _invitation(data: bytes) -> None:
+    """An invitation that is read is written and read the same, and so is its charter as a text."""
+    found = invitation.decode(data)
+    assert invitation.decode(found.encoded) == invitation.parse(found.text) == found
+    table = tomllib.loads(chartertext.text(found.charter))
+    assert chartertext.parse(found.charter.name, table) == found.charter
+
+
+def _codes(data: bytes) -> None:
+    """Codes of either kind, and what a blesser and a joiner say to each other."""
+    text = data.decode("latin-1")
+    for parse in (invitation.parse, shortcode.parse):
+        with contextlib.suppress(Malformed):
+            parse(text)
+            assert shortcode.parse(f"7-quiet-harbour-lantern@{text}").plate == 7
+    for take in (
+        enrolwords.decode_answer,
+        enrolwords.decode_opening,
+        enrolwords.decode_reply,
+        enrolwords.decode_proof,
+        enrolwords.decode_sealed,
+    ):
+        with contextlib.suppress(Malformed):
+            take(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "invitation": _decoder(_invitation),
+    "codes": _codes,
     "gossip": _gossip,
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),

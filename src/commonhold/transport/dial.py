@@ -89,7 +89,12 @@ async def dial_unknown(hint: Hint, permitted: Rules, randomness: Callable[[int],
     """
     way = rules.route(permitted, _NOBODY, hint)
     context = tls.unpinned_context(keys.seed_of(randomness(keys.LENGTH)))
-    found = await connection.connect(_NOBODY, hint, context.own, _opener(way, context, permitted, randomness))
+    try:
+        found = await connection.connect(_NOBODY, hint, context.own, _opener(way, context, permitted, randomness))
+    except HoldError as error:
+        raise HoldError(
+            "dial", error.kind, str(hint), error.why, hint="is the address right, and is it served?"
+        ) from error
     assert context.expected is not None
     found.server = context.expected
     return Stranger(found)
