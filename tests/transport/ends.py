@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
