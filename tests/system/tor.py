@@ -120,7 +120,7 @@ class Network:
 
 @contextmanager
 def network() -> Iterator[Network]:
-    """A network; the only one of these tests on this machine, as it is heavy. What takes too long is an AssertionError."""
+    """A network; no other process of these tests has one. What takes too long is an AssertionError that says what."""
     with ExitStack() as stack:
         stack.enter_context(_turn())
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hold-tor-")))

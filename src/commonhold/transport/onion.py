@@ -126,7 +126,8 @@ class Onion:
         with os_errors(_OP, str(path)), path.open("rb") as file:
             found = file.read(torcontrol.COOKIE + 1)
         if len(found) != torcontrol.COOKIE:
-            raise HoldError(_OP, Kind.INVALID, str(path), "not a cookie of Tor", hint="see CookieAuthFile in Tor's config")
+            hint = "name what CookieAuthFile is in Tor's config"
+            raise HoldError(_OP, Kind.INVALID, str(path), "not a cookie of Tor", hint=hint)
         return found
 
     def _failure(self, why: str, kind: Kind = Kind.UNREACHABLE) -> HoldError:
