@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,7 @@ from tests.system.tor import Network, network
 from tests.transport.ends import OTHER, numbers
 from tests.transport.wire import ALERT, HANDSHAKE, Relayed, relay
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("tor") is None, reason="no tor here")]
 
 T = TypeVar("T")
 _REACH_SECONDS = 90.0
