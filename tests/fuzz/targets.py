@@ -73,7 +73,7 @@ from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
 from commonhold.sealing.block import Outer, sealed_size
 from commonhold.sealing.seal import verify_key
-from commonhold.transport import certificates, socks
+from commonhold.transport import certificates, socks, torcontrol
 from commonhold.unixfs import chunk, read
 from commonhold.unixfs.nodes import children
 from commonhold.unixfs.run import items, run
@@ -365,6 +365,16 @@ def _socks(data: bytes) -> None:
                 _, count = talk.send(said)
 
 
+def _torcontrol(data: bytes) -> None:
+    """Whatever answers in the place of Tor's control port; who does not know the cookie gets no further."""
+    talk = torcontrol.publish(bytes(32), bytes(32), torcontrol.Service(keys.Seed(bytes(32)), 80, hint.UnixHint("/x")))
+    next(talk)
+    with contextlib.suppress(Malformed, torcontrol.Refused):
+        for reply in torcontrol.Replies().feed(data):
+            talk.send(reply)
+            raise AssertionError("it has guessed the proof")
+
+
 def _storagewords(data: bytes) -> None:
     """As each of them."""
     for take in (
@@ -463,6 +473,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "instant": _decoder(lambda data: instant.parse_rfc3339(data.decode("latin-1"))),
     "hint": _decoder(_hint),
     "socks": _socks,
+    "torcontrol": _torcontrol,
     "certificate": lambda data: (certificates.public_key(data), None)[1],
     "public-key": _decoder(keys.decode_public),
     "private-key": _decoder(keys.decode_private),

@@ -147,7 +147,7 @@ def _failure(context: PinnedContext, kind: Kind, why: str) -> HoldError:
 async def _reach(way: Route, login: Login | None) -> socket.socket:
     """A connected socket."""
     if isinstance(way, Proxied):
-        sock = await _reach_proxy(way.proxy)
+        sock = await reach_proxy(way.proxy)
         try:
             await _ask_proxy(sock, way, login)
         except BaseException:
@@ -182,8 +182,8 @@ async def _reach_path(path: str) -> socket.socket:
     return sock
 
 
-async def _reach_proxy(proxy: Proxy) -> socket.socket:
-    """A socket to a proxy, whose address is a number or a path: nothing is looked up."""
+async def reach_proxy(proxy: Proxy) -> socket.socket:
+    """A socket to a proxy, or to Tor's control port, whose address is a number or a path: nothing is looked up."""
     if isinstance(proxy, TcpHint):
         return await _reach_host(Direct(proxy.host, proxy.port))
     return await _reach_path(proxy.path)
