@@ -14,6 +14,7 @@ from typing import Any
 from commonhold.formats import dagcbor
 from commonhold.formats.keys import Seed, encode_pem
 from commonhold.ipc.treewords import encode
+from commonhold.mesh.framing import framed
 from commonhold.transport import certificates
 from tests import vectors
 from tests.fuzz.targets import TARGETS
@@ -58,10 +59,11 @@ def seeds() -> list[bytes]:
     found += statements + [dagcbor.decode(data)["body"] for data in statements]
     for key in json.loads((vectors.ROOT / "statements.json").read_text())["keys"]:
         found += [key["pin"].encode(), key["grid"].encode()]
-    found += [case["text"].encode("latin-1") for case in vectors.cases("hints")]
+    found += [case["text"].encode("latin-1") for name in ("hints", "addresses") for case in vectors.cases(name)]
     found += [b"\x05\x02\x01\x00\x05\x00\x00\x03\x09" + bytes(11), b"\x05\x00\x05\x00\x00\x01" + bytes(6)]
     found += [ssl.PEM_cert_to_DER_cert(certificates.server(Seed(bytes(32))).certificate.decode())]
-    found += [bytes.fromhex(case["hex"]) for case in vectors.cases("gossip")]
+    messages = [bytes.fromhex(case["hex"]) for case in vectors.cases("gossip")]
+    found += [*messages, b"".join(map(framed, (*messages, b"")))]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]
