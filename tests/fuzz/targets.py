@@ -26,6 +26,7 @@ from commonhold.erasure.share import Share, verify
 from commonhold.erasure.values import PackSeed, Place, Salt
 from commonhold.errors import HoldError
 from commonhold.formats import (
+    address,
     announcement,
     blessing,
     capability,
@@ -69,6 +70,7 @@ from commonhold.gossip.machine import Machine
 from commonhold.gossip.values import Config, Connected, Peer, Received, Tick
 from commonhold.grids import editing, reading
 from commonhold.ipc.treeframes import Broken, Incoming
+from commonhold.mesh.framing import Frames
 from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
 from commonhold.sealing.block import Outer, sealed_size
@@ -354,6 +356,26 @@ def _hint(data: bytes) -> None:
     hint.reach(found)
 
 
+def _address(data: bytes) -> None:
+    """An address that is read has one text."""
+    found = address.parse(data.decode("latin-1"))
+    assert address.parse(str(found)) == found
+
+
+def _gossip_stream(data: bytes) -> None:
+    """A stream gives the same messages however it is cut, and is refused at the same place."""
+    found = []
+    for step in (len(data) or 1, 3):
+        frames, messages = Frames(), list[bytes | None]()
+        try:
+            for at in range(0, len(data), step):
+                messages += frames.feed(data[at : at + step])
+        except Malformed:
+            messages.append(None)
+        found.append(messages)
+    assert found[0] == found[1]
+
+
 def _socks(data: bytes) -> None:
     """Whatever a proxy says, as many bytes of it as are asked for."""
     for login in (None, socks.Login("user", "password")):
@@ -472,6 +494,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "ipns-name": _decoder(lambda data: str(ipns.parse_name(data.decode("latin-1")))),
     "instant": _decoder(lambda data: instant.parse_rfc3339(data.decode("latin-1"))),
     "hint": _decoder(_hint),
+    "address": _decoder(_address),
+    "gossip-stream": _gossip_stream,
     "socks": _socks,
     "torcontrol": _torcontrol,
     "certificate": lambda data: (certificates.public_key(data), None)[1],

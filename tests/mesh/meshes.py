@@ -22,8 +22,9 @@ from commonhold.gossip.reading import Reader, Record
 from commonhold.gossip.values import SUBSCRIBER_OUTBOUND, Config
 from commonhold.mesh import service
 from commonhold.mesh.framing import Frames, framed
-from commonhold.mesh.mesh import PATH, Mesh, Setting, Told
+from commonhold.mesh.mesh import PATH, Mesh, Told
 from commonhold.mesh.reaching import Reaching, contact
+from commonhold.mesh.setting import Setting
 from commonhold.transport import listen
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial

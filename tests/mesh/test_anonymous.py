@@ -3,12 +3,12 @@
 import base64
 import hashlib
 
-from commonhold.formats import hint
+from commonhold.errors import Kind
+from commonhold.formats import hint, statement
 from commonhold.formats.address import Address
 from commonhold.formats.blessing import INTRODUCER, STORAGE
 from commonhold.formats.gossip import Subscription
 from commonhold.formats.hint import TcpHint
-from commonhold.formats.statement import Kind
 from commonhold.gossip.values import Contact
 from commonhold.mesh.reaching import Reaching
 from commonhold.transport import listen
@@ -39,7 +39,7 @@ def _tempting(here: Meshes, node: Node, decoy: TcpHint) -> None:
     )
     now = int(here.clock.now())
     node.mesh.publish(
-        Kind.ANNOUNCEMENT, announced(node.name, now + 1, (), INTRODUCER, until=now + DAY, addresses=addresses)
+        statement.Kind.ANNOUNCEMENT, announced(node.name, now + 1, (), INTRODUCER, until=now + DAY, addresses=addresses)
     )
 
 
@@ -60,8 +60,8 @@ def test_nothing_is_dialled_directly_though_announced_addresses_tempt() -> None:
                 configured = [Address(pin("i0"), (listen.address(decoy), hint.parse(f"tor:{onion('i0')}:80")))]
                 client = here.subscriber("client", configured, ASKS, rules)
                 data = announced("server", until=int(here.clock.now()) + DAY)
-                nodes[2].mesh.publish(Kind.ANNOUNCEMENT, data)
-                found = here.reader.read(Kind.ANNOUNCEMENT, data).id
+                nodes[2].mesh.publish(statement.Kind.ANNOUNCEMENT, data)
+                found = here.reader.read(statement.Kind.ANNOUNCEMENT, data).id
                 await here.until(lambda: client.has(found) and len(client.mesh.shown()) == 3)
                 assert {str(one.hint) for one in client.mesh.neighbours()} == {f"tor:{name}:80" for name in ports}
                 await here.stop(client)
@@ -86,6 +86,7 @@ def test_an_introducer_with_direct_addresses_alone_is_not_reached() -> None:
             async with proxy.listening() as where:
                 client = here.subscriber("client", [first.address], ASKS, Rules(anonymous=True, tor=where))
                 await here.clock.sleep(60)
+                assert client.mesh.failures()[pin("i0")].kind is Kind.ANONYMITY
                 assert client.mesh.neighbours() == [] and first.mesh.neighbours() == [] and asked == []
                 await here.stop(client)
 

@@ -12,7 +12,7 @@ from commonhold.formats.blessing import STORAGE
 from commonhold.formats.gossip import Have, Hello, Listing, Ranges, Subscribe, Subscription, Want
 from commonhold.formats.statement import Kind
 from commonhold.gossip.reconcile import Ids
-from commonhold.gossip.values import Config
+from commonhold.gossip.values import Config, Send
 from commonhold.mesh import service
 from commonhold.mesh.framing import framed
 from commonhold.mesh.mesh import PATH
@@ -68,6 +68,7 @@ def test_a_key_that_signs_two_of_one_number_is_told() -> None:
     run(work())
 
 
+@pytest.mark.slow
 def test_a_lost_introducer_is_dialled_again() -> None:
     async def work() -> None:
         async with meshes(pace=25.0) as here:
@@ -76,10 +77,11 @@ def test_a_lost_introducer_is_dialled_again() -> None:
             client = here.subscriber("client", [first.address], ASKS)
             await here.until(lambda: len(client.mesh.shown()) == 1)
             await here.stop(first)
-            await here.until(lambda: not client.mesh.neighbours())
+            await here.until(lambda: not client.mesh.neighbours() and pin("i0") in client.mesh.failures())
             data = _announced(here, "server")
             here.introducer("i0", port=port).mesh.publish(Kind.ANNOUNCEMENT, data)
             await here.until(lambda: client.has(here.reader.read(Kind.ANNOUNCEMENT, data).id))
+            assert client.mesh.failures() == {}
 
     run(work())
 
@@ -184,6 +186,63 @@ def test_whoever_does_not_read_is_left_and_nobody_waits_for_them() -> None:
                 assert len(node.mesh.neighbours()) == 1 and node.mesh._room.used == 0
 
     run(work(), 60)
+
+
+def test_where_too_much_waits_for_all_whoever_has_the_most_goes() -> None:
+    async def work() -> None:
+        async with meshes() as here:
+            node = here.introducer("i0")
+            async with stranger(node, ME) as one, stranger(node, ME) as two:
+                await here.until(lambda: bool(one.said(Hello) and two.said(Hello)))
+                node.mesh._room._most = 1000
+                links = list(node.mesh._links.items())
+                for (_, link), size in zip(links, (300, 600), strict=True):
+                    link.conversation.send(bytes(size))
+                node.mesh._send(Send(links[0][0], bytes(200)))
+                await here.until(lambda: one.gone != two.gone)
+                assert list(node.mesh._links) == [links[0][0]]
+
+    run(work())
+
+
+@pytest.mark.slow
+def test_who_answers_with_no_stream_of_messages_is_left_alone_for_long() -> None:
+    async def work() -> None:
+        asked: list[float] = []
+        async with meshes(pace=400.0) as here:
+
+            async def answer(request: web.Request) -> web.StreamResponse:
+                asked.append(here.clock.now())
+                found = web.StreamResponse()
+                await found.prepare(request)
+                await found.write(b"\xff" * 8)
+                return found
+
+            app = web.Application()
+            app.router.add_post(PATH, answer)
+            async with ends.serving(app) as (hint, _):
+                node = here.subscriber("client", [Address(ends.PIN, (hint,))], ASKS)
+                await here.until(lambda: bool(asked))
+                await here.clock.sleep(550)
+                assert len(asked) == 1
+                await here.until(lambda: len(asked) == 2)
+                await here.stop(node)
+
+    run(work())
+
+
+@pytest.mark.slow
+def test_a_connection_on_which_nothing_is_said_is_not_cut_off_for_that() -> None:
+    async def work() -> None:
+        async with meshes() as here:
+            node = here.introducer("i0", limits=Limits(stall_seconds=0.2, idle_seconds=0.2))
+            client = here.subscriber("client", [node.address], ASKS)
+            await here.until(lambda: len(client.mesh.shown()) == 1)
+            (before,) = node.mesh.neighbours()
+            await asyncio.sleep(1.5)
+            assert node.mesh.neighbours() == [before]
+
+    run(work())
 
 
 @pytest.mark.slow
