@@ -199,7 +199,7 @@ def test_who_is_revoked_is_not_renewed_and_is_on_the_list_at_once(tmp_path: Path
             await alice.once()
             await attic.once()
             serials = there.office.revoke_account("alice") | there.office.revoke_server(pin(1))
-            clock.now += 20 * DAY
+            clock.now += 23 * DAY  # both are due
             await alice.once()
             await attic.once()
             for one in (alice, attic):
@@ -517,8 +517,8 @@ def test_a_ticket_is_shown_to_the_blesser_whose_it_is_and_to_no_other(tmp_path: 
     async def work() -> None:
         clock = Clock()
         async with blessing(tmp_path / "one", clock) as one, blessing(tmp_path / "two", clock) as two:
-            both = Quorum((one.blesser.key, two.blesser.key), needed=2)
-            charter = Charter(one.charter.grid, "one", (one.blesser, two.blesser), ((STORAGE, both),), both)
+            both = Quorum((two.blesser.key, one.blesser.key), needed=2)  # the other is asked first
+            charter = Charter(one.charter.grid, "one", (two.blesser, one.blesser), ((STORAGE, both),), both)
             one.office.config = dataclasses.replace(one.office.config, charter=charter)
             account, server = (
                 one.office.invite_account("alice", GIB, DAY),

@@ -26,7 +26,7 @@ from commonhold.grids import holder, membership
 from commonhold.grids.accounts import AccountEnrolment
 from commonhold.grids.hosts import ServerEnrolment
 from commonhold.transport import listen
-from tests.grids.blessers import DAY, GIB, NOW, Clock, blessing, joined, make_home, pin, seed, server_joined
+from tests.grids.blessers import DAY, GIB, NOW, Clock, Together, blessing, joined, make_home, pin, seed, server_joined
 from tests.transport.ends import run
 
 
@@ -68,6 +68,7 @@ def test_an_account_has_its_name_before_it_knows_any_server(tmp_path: Path) -> N
             ledger, _ = there.office.state()
             assert ledger.accounts["alice"].quota == GIB and not ledger.invitations
             assert holder.ticket(tmp_path / "alice") is None
+            assert alice.badge(pin_of(there.blesser.key)) is None  # which is of no use to anybody
             alice.close()
 
     run(work())
@@ -76,7 +77,7 @@ def test_an_account_has_its_name_before_it_knows_any_server(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_both_are_renewed_in_time_for_months_without_a_restart(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
+        clock = Together(2)
         async with blessing(tmp_path / "family", clock, list_hours=30 * 24) as there:  # few of them are heard
             attic = server_joined(there.office.invite_server((STORAGE,), (), DAY), tmp_path / "attic", clock, seed(1))
             alice = joined(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, [pin(1), pin(2)])
