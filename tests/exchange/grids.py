@@ -149,6 +149,8 @@ class Client:
         """The one that is open, or a new one."""
         there = self._connections.get(server)
         if there is None or there.is_lost:
+            if there is not None:
+                await there.close()
             there = self._connections[server] = await dial(server, [self.known[server]], Rules(), os.urandom)
         return there
 
@@ -165,6 +167,7 @@ class Client:
     async def close(self) -> None:
         for connection in self._connections.values():
             await connection.close()
+        self._connections.clear()
 
 
 @dataclass
