@@ -100,6 +100,8 @@ class GridClient:
             if there is None or there.is_lost:
                 if server.rules.anonymous:  # no two servers are to see that somebody came to both at one moment
                     await asyncio.sleep(_JITTER * int.from_bytes(self._randomness(4)) / 2**32)
+                if there is not None:
+                    await there.close()
                 there = await dial(server.pin, server.hints, server.rules, self._randomness)
                 self._connections[server.pin] = there
         return StorageServer(there, self.member.badge(server.pin), self._now)
