@@ -60,8 +60,10 @@ class Subscriber:
                 self._heard(record.data)
 
     async def refresh(self, seconds: float) -> int:
-        """Ask introducers once, and keep what they show: until nothing new comes, or for so long; who is anonymous dials
-        later, and has as much longer. How many answered."""
+        """Ask introducers once, and keep what they show: until nothing new comes, or for so long. How many answered.
+
+        Who is anonymous dials later, and has as much longer.
+        """
         async with asyncio.TaskGroup() as group:
             running = group.create_task(self.mesh.run())
             until, quiet, news = time.monotonic() + self._spread + seconds, time.monotonic() + _QUIET, (0, 0)
