@@ -26,10 +26,10 @@ from commonhold.mesh.mesh import Mesh, Told
 from commonhold.mesh.reaching import Reaching, contact
 from commonhold.mesh.setting import Setting
 from commonhold.transport.kept import Time
-from commonhold.transport.retrying import ANONYMOUS
 
 _QUIET: Final = 0.5  # seconds in which nothing new comes: that was all, for now
 _LOOK: Final = 0.05
+SPREAD: Final = 20.0  # seconds within which who is anonymous dials introducers: somebody waits for what they say
 
 
 class Subscriber:
@@ -44,9 +44,9 @@ class Subscriber:
             Address(one.pin, tuple(parse(text) for text in one.addresses)) for one in membership.charter.introducers
         )
         clock = Time(time.time, asyncio.sleep)
-        spread = ANONYMOUS.spread if membership.rules.anonymous else 0.0
+        self._spread = SPREAD if membership.rules.anonymous else 0.0
         chance = random.SystemRandom().random
-        setting = Setting(membership.rules, clock, os.urandom, chance, Reaching(known), spread)
+        setting = Setting(membership.rules, clock, os.urandom, chance, Reaching(known), self._spread)
         config = Config(
             frozenset((membership.grid,)), False, None, tuple(map(contact, known)), outbound=SUBSCRIBER_OUTBOUND
         )
@@ -61,14 +61,17 @@ class Subscriber:
                 self._heard(record.data)
 
     async def refresh(self, seconds: float) -> int:
-        """Ask introducers once, and keep what they show: until nothing new comes, or for so long. How many answered."""
+        """Ask introducers once, and keep what they show: until nothing new comes, or for so long. How many answered.
+
+        Who is anonymous dials later, and has as much longer.
+        """
         async with asyncio.TaskGroup() as group:
             running = group.create_task(self.mesh.run())
-            until, quiet, news = time.monotonic() + seconds, time.monotonic() + _QUIET, 0
+            until, quiet, news = time.monotonic() + self._spread + seconds, time.monotonic() + _QUIET, (0, 0)
             while time.monotonic() < until and not (self.mesh.shown() and time.monotonic() > quiet):
                 await asyncio.sleep(_LOOK)
-                if self._news != news:
-                    news, quiet = self._news, time.monotonic() + _QUIET
+                if (now := (self._news, len(self.mesh.shown()))) != news:
+                    news, quiet = now, time.monotonic() + _QUIET
             answered = self.keep()
             running.cancel()
         return answered
