@@ -151,7 +151,7 @@ def introducers(looks: Sequence[Look], by: Rules) -> list[Finding]:
         elif one.how is not How.UP and not up:
             found.append(fail("introducers", f"{one}; nothing new is heard of servers", _ASK))
         elif one.how is not How.UP:
-            found.append(warn("introducers", f"{one}; {up} of {len(looks)} others tell of servers", _ASK))
+            found.append(warn("introducers", f"{one}; {up} of {len(looks)} do, and tell of servers", _ASK))
     return _first("introducers", found) or [ok("introducers", f"{up} of {len(looks)} answer")]
 
 

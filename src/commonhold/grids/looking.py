@@ -5,13 +5,10 @@ nothing but its words are told on, and a clock's time.
 """
 
 import asyncio
-import contextlib
 import os
 import re
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from commonhold.authority import times
@@ -23,7 +20,7 @@ from commonhold.exchange.server import StorageServer
 from commonhold.formats import hint, instant, revocations
 from commonhold.formats.announcement import Announcement
 from commonhold.formats.charter import Blesser, Introducer
-from commonhold.formats.hint import Hint, TcpHint
+from commonhold.formats.hint import Hint
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import GridId, SpkiPin
@@ -36,9 +33,8 @@ from commonhold.grids.known import KnownServer
 from commonhold.grids.membership import Membership
 from commonhold.grids.seen import Apart, Asked, Hidden, How, Look
 from commonhold.grids.subscribing import Subscriber
-from commonhold.host import sockets
 from commonhold.mesh.mesh import Mesh
-from commonhold.transport.dial import NotReached, dial
+from commonhold.transport.dial import NotReached, dial, find_proxy
 from commonhold.transport.rules import Proxy, Rules, route
 
 SECONDS: Final = 3.5  # for each, all at once
@@ -180,24 +176,10 @@ async def proxies(by: Rules) -> tuple[Look, ...]:
 
 async def _proxy(who: str, proxy: Proxy) -> Look:
     try:
-        await _within(_port(proxy))
+        await find_proxy(proxy, SECONDS)
     except HoldError as error:
         return Look(who, How.AWAY, error.why)
-    except OSError as error:
-        return Look(who, How.AWAY, os.strerror(error.errno) if error.errno else str(error))
     return Look(who)
-
-
-async def _port(proxy: Proxy) -> None:
-    if isinstance(proxy, TcpHint):
-        _, writer = await asyncio.open_connection(proxy.host, proxy.port)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.setblocking(False)
-        sockets.connect(sock, Path(proxy.path))
 
 
 # ── what introducers show ──
