@@ -217,6 +217,8 @@ def account(found: Account | None, now: int, grid: str) -> list[Finding]:
     if found.asked is Asked.WAITS:
         approve = f"hold grid list {grid}  # whoever blesses; hold grid approve NUMBER lets it in"
         return [fail("account", f"{lacks}: it waits for a person's word at its blesser", approve)]
+    if found.asked is Asked.CLOCK:
+        return [fail("account", f"{lacks}, and its blesser gives none, as its clock and this one differ", _SET_CLOCK)]
     if found.asked is Asked.REFUSED:
         return [fail("account", f"{lacks}, and its blesser refuses: {found.why}", "hold join CODE  # a new invitation")]
     if found.asked is Asked.GRANTED:

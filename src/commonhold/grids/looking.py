@@ -130,8 +130,9 @@ async def asking(one: Blesser, request: bytes, by: Rules, world: World) -> tuple
     try:
         found = await _within(Caller(by, world.randomness).enrol(one, request))
     except HoldError as error:
-        refused = error.kind is Kind.BLESSING
-        return Asked.REFUSED if refused else Asked.NOT, error.why, clock_said(who, error, world.now)
+        clock = clock_said(who, error, world.now)
+        refused = Asked.REFUSED if error.kind is Kind.BLESSING else Asked.NOT
+        return Asked.CLOCK if clock else refused, error.why, clock
     return Asked.WAITS if found is None else Asked.GRANTED, "", (Apart(who, 0),)
 
 

@@ -60,6 +60,11 @@ class Disk:
     leases: tuple[Lease, ...] = ()
 
     @property
+    def closed(self) -> bool:
+        """Whether the account's secret is not to be used, as others could have read it."""
+        return any(Path(error.subject).name in (holder.SECRET, holder.TICKET) for error in self.shared)
+
+    @property
     def servers(self) -> tuple[KnownServer, ...]:
         """Those for storage that somebody who counts has blessed, or the user names. Strangers may be many."""
         return tuple(
@@ -163,7 +168,7 @@ async def _servers(disk: Disk, world: World) -> list[Called]:
     of = disk.membership
     with contextlib.ExitStack() as stack:
         badges = {}
-        if of.mode is Mode.ACCOUNT and (of.directory / FILE).exists():
+        if of.mode is Mode.ACCOUNT and not disk.closed and (of.directory / FILE).exists():
             standing = stack.enter_context(contextlib.closing(Standing(of.directory / FILE)))
             secret = holder.secret(of.directory)
             badges = {one.pin: accounts.badge(of, secret, standing, one.pin) for one in disk.servers}
@@ -194,11 +199,11 @@ async def _account(disk: Disk, world: World) -> tuple[Account | None, tuple[Apar
     seats = {one.pin: Seat(server_name(one), _until(disk, one.pin, world.now)) for one in disk.servers if _blessed(one)}
     lacking = [pin for pin, one in seats.items() if one.until is None]
     found = Account(tuple(seats.values()), ticket=disk.ticket)
-    if not lacking and not disk.ticket:
+    if disk.closed or (not lacking and not disk.ticket):
         return found, ()
     requests = _requests(of, lacking, world.now)
     answers = await asyncio.gather(*(looking.asking(one, data, of.rules, world) for one, data in requests))
-    for wanted in (Asked.GRANTED, Asked.WAITS, Asked.REFUSED):
+    for wanted in (Asked.GRANTED, Asked.WAITS, Asked.CLOCK, Asked.REFUSED):
         for asked, why, _ in answers:
             if asked is wanted:
                 return replace(found, asked=asked, why=why), tuple(one for _, _, apart in answers for one in apart)
@@ -281,4 +286,5 @@ def _clocks(called: Iterable[Called]) -> Iterator[Apart]:
 
 def _apart(found: Iterable[Apart]) -> tuple[Apart, ...]:
     """Of each who has said anything of its clock, what is the farthest: the others are bounds that are weaker."""
-    return tuple({one.who: one for one in sorted(found, key=lambda one: abs(one.seconds))}.values())
+    farthest = {one.who: one for one in sorted(found, key=lambda one: abs(one.seconds))}
+    return tuple(farthest[who] for who in sorted(farthest))

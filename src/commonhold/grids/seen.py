@@ -70,6 +70,7 @@ class Asked(Enum):
     GRANTED = "grants them"
     WAITS = "has it wait for a person's word"
     REFUSED = "refuses them"
+    CLOCK = "refuses, as the two clocks differ"
 
 
 @dataclass(frozen=True, slots=True)
