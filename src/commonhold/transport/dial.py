@@ -100,6 +100,18 @@ async def dial_unknown(hint: Hint, permitted: Rules, randomness: Callable[[int],
     return Stranger(found)
 
 
+async def find_proxy(proxy: Proxy, seconds: float) -> None:
+    """Connect to a proxy's port and hang up, without a word: whether anybody listens. UNREACHABLE with why not."""
+    try:
+        async with asyncio.timeout(seconds):
+            sock = await _reach_proxy(proxy)
+    except TimeoutError as error:
+        raise HoldError("dial", Kind.UNREACHABLE, str(proxy), f"no answer within {seconds:g} s") from error
+    except OSError as error:
+        raise HoldError("dial", Kind.UNREACHABLE, str(proxy), said_of(error)) from error
+    sock.close()
+
+
 def _opener(way: Route, context: PinnedContext, permitted: Rules, randomness: Callable[[int], bytes]) -> Open:
     """How sockets of one connection are opened."""
     seconds = permitted.proxied_seconds if isinstance(way, Proxied) else permitted.direct_seconds
