@@ -169,10 +169,20 @@ def test_who_is_known_is_renewed_as_what_was_decided() -> None:
     (blessing,) = granted(consider(desk(ledger), public("attic"), server())).issued
     assert blessing.said == Blessing(grid(), STORAGE, pin("attic"), ("reliable",), NOW, NOW + 30 * DAY, 100)
     (credential,) = granted(consider(desk(ledger), public("alice"), account())).issued
-    number = account_number(TERMS.secret, "alice", pin("attic"))
+    number, begins = account_number(TERMS.secret, "alice", pin("attic")), credential.said.not_before
+    assert NOW - DAY < begins <= NOW
     assert credential.said == Credential(
-        grid(), pin("attic"), number, public("alice at the attic"), 50, NOW, NOW + 30 * DAY, 100
+        grid(), pin("attic"), number, public("alice at the attic"), 50, begins, begins + 30 * DAY, 100
     )
+
+
+def test_d18_credentials_that_were_asked_for_together_have_no_time_in_common() -> None:
+    seats = tuple(Seat(pin(f"server {n}"), public(f"alice at {n}")) for n in range(20))
+    wish = account(seats=tuple(sorted(seats)))
+    said = [one.said for one in granted(consider(desk(known()), public("alice"), wish)).issued]
+    assert len({one.not_before for one in said}) == len({one.not_after for one in said}) == 20
+    short = granted(consider(desk(known(), life=60), public("alice"), wish)).issued
+    assert all(NOW - 2 < one.said.not_before <= NOW for one in short)
 
 
 def test_who_is_known_waits_where_nothing_is_renewed_without_a_person() -> None:
@@ -339,8 +349,9 @@ def test_b8_what_is_taken_back_is_on_every_list_until_it_would_have_expired() ->
     assert ledger.revoke_account("alice") == {2, 3}
     found = ledger.next_list(NOW, DAY)
     assert (found.sequence, found.issued, found.fresh_until, found.serials) == (1, NOW, NOW + DAY, (2, 3))
-    assert ledger.next_list(NOW + 30 * DAY + 2 * SKEW - 1, DAY).serials == (2, 3)
-    last = ledger.next_list(NOW + 30 * DAY + 2 * SKEW, DAY)
+    ends = {serial: one.said.not_after + 2 * SKEW for serial, one in ledger.issued.items()}
+    assert ledger.next_list(min(ends[2], ends[3]) - 1, DAY).serials == (2, 3)
+    last = ledger.next_list(max(ends.values()), DAY)
     assert (last.sequence, last.serials, ledger.issued) == (3, (), {})
 
 

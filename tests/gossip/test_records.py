@@ -11,7 +11,7 @@ from commonhold.formats.announcement import Announcement
 from commonhold.formats.blessing import STORAGE, Purpose
 from commonhold.formats.statement import Kind
 from commonhold.gossip.reading import Reader, Record
-from commonhold.gossip.records import OVERHEAD, Outcome, Store, Verdict
+from commonhold.gossip.records import OVERHEAD, Outcome, Source, Store, Verdict
 from commonhold.gossip.values import Bounds
 from tests.gossip.statements import DAY, EPOCH, GRID, announced, blessing, grid_of, key, pin, revoked, seed
 
@@ -256,7 +256,7 @@ def test_what_nobody_asks_for_any_more_is_a_stranger_again() -> None:
 def test_ones_own_gives_way_to_nobody_and_is_not_counted_against_ones_own_rate() -> None:
     found = store(small(10))
     for number in range(1, 40):
-        assert found.offer(read(announced("me", number, blessers=())), NOW, own=True).verdict is Verdict.KEPT
+        assert found.offer(read(announced("me", number, blessers=())), NOW, Source.OWN).verdict is Verdict.KEPT
     for number in range(30):
         offer(found, announced(f"b{number}"))
     assert [record.data for record in found.own()] == [announced("me", 39, blessers=())]

@@ -69,13 +69,29 @@ class Seated:
         return [None if length is None or at is None else self.memory[at : at + length] for length, at in there]
 
 
-def memfds() -> int:
-    """How many descriptors of trays this process has: the node's, as it is in here, and ours."""
-    found = 0
+def trays_here() -> list[int]:
+    """The trays of which this process has descriptors, each as often: the node's, as it is in here, and ours."""
+    found = []
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):
-            found += os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:hold-tray")
+            if os.readlink(path := f"/proc/self/fd/{name}").startswith("/memfd:hold-tray"):
+                found.append(os.stat(path).st_ino)
     return found
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Know which trays were here before: what another test has left is not this one's."""
+    OTHERS.clear()
+    OTHERS.update(trays_here())
+
+
+OTHERS: set[int] = set()
+
+
+def memfds() -> int:
+    """How many descriptors of trays there are that were made since the test began."""
+    return sum(tray not in OTHERS for tray in trays_here())
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -312,6 +312,35 @@ def test_a_body_that_comes_fast_enough_is_not_cut_off() -> None:
 
 
 @pytest.mark.slow
+def test_a_body_that_may_take_its_time_is_not_cut_off_and_goes_both_ways() -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        listen.unhurried(request)
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        async for chunk in request.content.iter_any():
+            await answer.write(chunk)
+        return answer
+
+    async def pieces(heard: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:
+        yield b"0"
+        for number in range(1, 5):
+            assert await heard.get() == b"%d" % (number - 1)
+            await asyncio.sleep(0.5)
+            yield b"%d" % number
+
+    async def work() -> None:
+        app, heard = web.Application(), asyncio.Queue[bytes]()
+        app.router.add_post("/slow", echo)
+        async with serving(app, STALL) as (hint, _), dialled(hint) as connection:
+            async with connection.request("POST", "/slow", body=pieces(heard)) as answer:
+                async for chunk in answer.chunks():
+                    heard.put_nowait(chunk)
+            assert heard.get_nowait() == b"4"
+
+    run(work())
+
+
+@pytest.mark.slow
 def test_a_body_that_the_application_does_not_read_yet_is_not_cut_off() -> None:
     async def later(request: web.Request) -> web.Response:
         await asyncio.sleep(0.6)

@@ -92,18 +92,26 @@ class OnGrid:
 
     def shape(self) -> tuple[Shape, str | None]:
         """The shape that this grid has servers for now, and what is to be said if it is not the one wanted."""
-        self._enrol()
         keep = self._membership.keep
         wanted = Shape(keep.k, keep.n)
-        count = sum(verdict.allowed for verdict in self._client.verdicts().values())
+        count = self._uploads(now=False)
+        if count < wanted.n:
+            count = self._uploads(now=True)
         if count >= wanted.n or not count:
             return wanted, None
         found = Shape(max(1, count * wanted.k // wanted.n), count)
         return found, f"{count} servers take shares now, so it is kept {found}, not {wanted}"
 
-    def _enrol(self) -> None:
-        """Have a credential for every server that is known, as far as blessers give them now."""
+    def _uploads(self, *, now: bool) -> int:
+        """How many servers take shares, as far as is known; `now`: ask introducers again."""
+        self._enrol(now=now)
+        return sum(verdict.allowed for verdict in self._client.verdicts().values())
+
+    def _enrol(self, *, now: bool = False) -> None:
+        """Know the servers there are, and have a credential for each, as far as blessers give them now."""
+        self._loop.run(self._client.refresh(now=now))
         self._loop.run(self._member.enrol([server.pin for server in self._client.known()]))
+        self._client.forget()
 
     def keep(
         self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None]
@@ -141,6 +149,7 @@ class OnGrid:
         return Reading(SetReader(found, servers, self._tools), self._loop)
 
     def _reachable(self) -> list[StorageServer]:
+        self._loop.run(self._client.refresh())
         servers, failed = self._loop.run(self._client.readers())
         if not servers:
             said = "; ".join(f"{pin}: {error.why}" for pin, error in failed.items()) or "none is known"

@@ -22,6 +22,7 @@ from commonhold.authority.ledger import (
     ServerInvitation,
     digest,
 )
+from commonhold.crypto.derive import derive
 from commonhold.crypto.statements import signed, verified
 from commonhold.formats import request
 from commonhold.formats.blessing import Blessing
@@ -29,10 +30,12 @@ from commonhold.formats.credential import Credential
 from commonhold.formats.fields import MAX_NUMBER
 from commonhold.formats.keys import PublicKey, Seed
 from commonhold.formats.malformed import Malformed
-from commonhold.formats.request import AccountRequest, Request, ServerRequest
+from commonhold.formats.request import AccountRequest, Request, Seat, ServerRequest
 from commonhold.formats.statement import Kind, Statement
 
 DAY: Final = 86_400
+EARLIER: Final = 30  # of its life a credential may have had this part when it is given
+_BEGINNING: Final = b"commonhold credential begins v1\0"
 MAX_OF_ONE: Final = 4096  # statements that one server or one account has at a time
 
 
@@ -139,19 +142,19 @@ def grant_account(desk: Desk, wish: AccountRequest, account: Account) -> Granted
     """Grant an account a credential at each server that it asks for; also as a person decided."""
     if account.name != wish.account or account.revoked:
         return Denied("nothing that it asks for was decided on")
-    grid, until, secret = desk.ledger.grid, desk.now + desk.terms.life, desk.terms.secret
-    drafts = [
-        Issued(
-            Credential(
-                grid, seat.server, account_number(secret, account.name, seat.server), seat.client, account.quota,
-                desk.now, until, 0,
-            ),
-            account.name,
-        )
-        for seat in wish.seats
-    ]  # fmt: skip
+    drafts = [Issued(_credential(desk, account, seat), account.name) for seat in wish.seats]
     issued = _numbered(desk, drafts, [one for one in desk.ledger.issued.values() if one.account == account.name])
     return Granted(issued, account=account) if issued else _FULL
+
+
+def _credential(desk: Desk, account: Account, seat: Seat) -> Credential:
+    """Without its serial. It begins earlier than now, by another time at each server: those that compare are not to
+    find credentials that were asked for together. REQUIREMENTS D18."""
+    terms = desk.terms
+    drawn = derive(terms.secret.raw, _BEGINNING + desk.now.to_bytes(8) + seat.server + seat.client)
+    begins = max(0, desk.now - int.from_bytes(drawn[:8]) % max(1, terms.life // EARLIER))
+    number = account_number(terms.secret, account.name, seat.server)
+    return Credential(desk.ledger.grid, seat.server, number, seat.client, account.quota, begins, begins + terms.life, 0)
 
 
 def statements(granted: Granted, seed: Seed) -> tuple[Statement, ...]:

@@ -22,6 +22,7 @@ from commonhold.blesser.home import Keys
 from commonhold.blesser.meetings import Meetings
 from commonhold.blesser.office import Office
 from commonhold.blesser.orders import Orders
+from commonhold.blesser.publishing import Publisher
 from commonhold.blesser.service import Limits as Rates
 from commonhold.blesser.service import Service
 from commonhold.errors import HoldError, Kind
@@ -83,7 +84,10 @@ async def _until_told(
     async with control.listening(Orders(office, meetings), path / home.SOCKET, threads):
         for one in sockets:
             print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
-        tasks = [asyncio.create_task(work) for work in (_lists(office), _sweep(meetings))]
+        beside = [_lists(office), _sweep(meetings)]
+        if office.config.charter.introducers:
+            beside.append(Publisher(office).run())
+        tasks = [asyncio.create_task(work) for work in beside]
         try:
             systemd.notify(environment, "READY=1")
             await listen.serve(service.app(), office.keys.server, sockets, Visitors(Limits()), stop)

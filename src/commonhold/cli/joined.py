@@ -1,6 +1,8 @@
 """The grids that a command is about, and what is known of their servers."""
 
 import argparse
+import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +18,14 @@ from commonhold.grids.choosing import chosen
 from commonhold.grids.files import Files
 from commonhold.grids.known import Known, KnownServer
 from commonhold.grids.marked import Problem
-from commonhold.grids.member import lists_of
+from commonhold.grids.member import Member, lists_of
 from commonhold.grids.places import Membership
 from commonhold.grids.telling import problem_row
 
 load: Callable[[Path], Membership] = membership.load  # what reads `grid.toml`
+
+
+_ASK_SECONDS = 15.0
 
 
 class Grid(NamedTuple):
@@ -53,6 +58,15 @@ def grids(args: argparse.Namespace) -> Iterator[Grid]:
         ground = Ground(one.trust, one.rules, lists_of(one, owner), int(time.time()))
         found = files.read(one.directory, owner)
         yield Grid(one, ground, found, broker.known(found.caches, found.override, ground))
+
+
+def ask(args: argparse.Namespace) -> None:
+    """Ask the introducers of these grids which servers there are. UNREACHABLE if none of a grid's answers."""
+    owner = os.geteuid()
+    for one in places.joined(place_of_state(choose(args).path), owner, membership.load, args.grid):
+        with contextlib.closing(Member(one, owner)) as member:
+            if not asyncio.run(member.listen(_ASK_SECONDS)):
+                raise HoldError("ask", Kind.UNREACHABLE, f"introducers of {one.name}", "none has answered in time")
 
 
 def meant(found: list[Grid], text: str) -> tuple[Grid, tuple[KnownServer, ...]]:

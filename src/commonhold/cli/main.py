@@ -64,6 +64,8 @@ COMMANDS = {
     "grid": Command("grid", "bless: who is of a grid, and for how long: create, list, bless, revoke, serve"),
     "invite": Command("invite", "print a code by which somebody joins a grid that you bless for"),
     "join": Command("join", "join a grid by a code"),
+    "introducer": Command("introducer", "pass announcements on for grids, and store nothing: init, run, show"),
+    "lab": Command("lab", "a whole grid on this machine, to rehearse with: up, kill, partition, slow, damage, mend"),
     "mount": Command("mount", "mount everybody's files, in the foreground"),
     "agent": Command("agent", "run your agent in the foreground"),
     "status": Command("status", "which repository this is, and what isolation it gives"),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.output import Output
 from commonhold.cli.values import size
-from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
     from commonhold.storage.ledger import Shelf
@@ -30,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--grid", required=True, metavar="GRID", help="the id of the grid that it serves: g…")
     init.add_argument("--listen", action="append", default=[], metavar="ADDRESS", help="tcp:NUMBER:PORT or unix:PATH")
     init.add_argument("--announce", action="append", default=[], metavar="ADDRESS", help="by which others reach it")
+    init.add_argument("--introducer", action="append", default=[], metavar="PIN@ADDRESS,…", help="who is told of it")
     init.add_argument("--name", default="", metavar="NAME", help="how it is called; it proves nothing")
     init.add_argument("--limit", type=size, metavar="SIZE", help="bytes of shares that its directory takes")
     run = verbs.add_parser("run", help="serve, in the foreground")
@@ -55,27 +55,24 @@ def run(args: argparse.Namespace, out: Output) -> int:
 def _serve(state: Path) -> int:
     from commonhold.storage import config, main, places
 
-    main.run(config.read(state / places.CONFIG), os.environ)
+    main.run(config.read(places.home(state).config), os.environ)
     return 0
 
 
 def _init(args: argparse.Namespace, state: Path, out: Output) -> int:
-    from commonhold.host import private
+    from commonhold.host import configs
     from commonhold.storage import config, places
 
     values = {
-        "state": str(state), "grid": args.grid, "listen": args.listen, "announce": args.announce, "name": args.name,
+        "state": str(state), "grid": args.grid, "listen": args.listen, "announce": args.announce,
+        "introducers": args.introducer, "name": args.name,
     }  # fmt: skip
     config.parse(values)
-    path = state / places.CONFIG
-    if path.exists():
-        raise HoldError("init", Kind.EXISTS, str(path), "there is a server already", hint=f"hold server run {state}")
-    places.prepare(state)
-    private.place("init", path, _toml(values).encode())
+    home = places.home(state)
+    pin = str(home.make(configs.text("A storage server: man commonhold, docs/spec/storage.md", values)))
     with places.opened(state, "server init") as book:
         places.add_shelf(book, state / places.SHARES, args.limit)
-    pin = str(places.pin_of(state))
-    out.result({"pin": pin, "config": str(path)}, pin)
+    out.result({"pin": pin, "config": str(home.config)}, pin)
     return 0
 
 
@@ -92,7 +89,7 @@ def _show(state: Path, out: Output) -> int:
 
     with places.opened(state, "server show") as book:
         shelves = book.shelves()
-    pin = str(places.pin_of(state))
+    pin = str(places.home(state).pin())
     out.result({"pin": pin}, pin)
     for shelf in shelves:
         _tell(shelf, out)
@@ -107,11 +104,3 @@ def _tell(shelf: "Shelf", out: Output) -> None:
     out.result(
         {"path": str(shelf.path), "bytes": shelf.used, "limit": limit}, f"{shelf.path}: {shelf.used} bytes of {said}"
     )
-
-
-def _toml(values: dict[str, object]) -> str:
-    """A config file with these values; TOML's texts and lists are JSON's, for what these can hold."""
-    import json
-
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items() if value]
-    return "# A storage server: man commonhold, docs/spec/storage.md\n" + "\n".join(lines) + "\n"

@@ -19,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from commonhold.cli.joined import grid_option
 
     grid_option(parser)
+    parser.add_argument("--ask", action="store_true", help="ask introducers now, instead of saying what is known")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from commonhold.cli import joined
     from commonhold.grids.telling import COLUMNS, columns, row
 
+    if args.ask:
+        joined.ask(args)
     found = list(joined.grids(args))
     rows: list[tuple[str, ...]] = []
     for grid in found:

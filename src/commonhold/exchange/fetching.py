@@ -31,6 +31,7 @@ class _Batch:
         self.segments = segments
         self.start = layout.part(segments[0]).start
         self.stop = layout.part(segments[-1]).stop
+        self.last = segments[-1] == layout.segments - 1
         self._layout = layout
         self._gathered = [Gathering(layout, index, memoryview(bytearray(room(layout, index)))) for index in segments]
         self._turn = threading.Lock()
@@ -125,10 +126,12 @@ class PackSource:
         """Fetch one server's pieces of a batch, and open them."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        data = memoryview(bytearray(batch.stop - batch.start))
+        # To the share's end, whose zeros are other ones at each server: where the pack ends is the same at all. D18.
+        stop = holder.share.length if batch.last else batch.stop
+        data = memoryview(bytearray(stop - batch.start))
         self._busy[holder] += 1
         try:
-            await holder.server.read(holder.index, batch.start, data)
+            await holder.server.read(holder.index, batch.start, data, holder.copy)
         finally:
             self._busy[holder] -= 1
         took = loop.time() - began

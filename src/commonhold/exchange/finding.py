@@ -8,7 +8,7 @@ from typing import Final
 from commonhold.erasure.values import PackSeed
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.fetching import PackSource
-from commonhold.exchange.locating import Searched, by_layout, locate
+from commonhold.exchange.locating import Searched, by_layout, locate, readable
 from commonhold.exchange.packing import Tools
 from commonhold.exchange.server import StorageServer
 from commonhold.formats import inventory, multihash
@@ -22,7 +22,7 @@ _KEPT: Final = 4  # packs whose holders are remembered
 
 async def find_inventory(seed: bytes, servers: Sequence[StorageServer], tools: Tools) -> Inventory:
     """The inventory of a set. NOT_FOUND, and what came of asking each server."""
-    found = await locate(PackSeed(seed), servers)
+    found = await locate(PackSeed(seed), servers, readable)
     said: list[str] = []
     for layout, holders in by_layout(found.holders):
         try:
@@ -30,7 +30,7 @@ async def find_inventory(seed: bytes, servers: Sequence[StorageServer], tools: T
             return inventory.decode(bytes(await source.read(0, layout.length)))
         except (HoldError, Malformed) as error:
             said.append(str(error))
-    raise HoldError("find", Kind.NOT_FOUND, "set", "; ".join(said) or _asked(found), hint="hold servers")
+    raise HoldError("find", Kind.NOT_FOUND, "set", "; ".join([*said, _asked(found)]), hint="hold servers")
 
 
 def _asked(found: Searched) -> str:
@@ -108,7 +108,7 @@ class SetReader:
 
 async def open_pack(packed: Packed, servers: Sequence[StorageServer], tools: Tools) -> PackSource:
     """A pack, to be read from whoever has its shares. NOT_FOUND."""
-    found = await locate(PackSeed(packed.seed), servers, packed.k)
+    found = await locate(PackSeed(packed.seed), servers, readable)
     for layout, holders in by_layout(found.holders):
         if layout.length == packed.length:
             return PackSource(layout, holders, tools.code, tools.threads)

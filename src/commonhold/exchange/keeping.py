@@ -13,7 +13,7 @@ from commonhold.crypto.derive import derive
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.errors import HoldError
 from commonhold.exchange.book import Book, KeptSet
-from commonhold.exchange.packing import Putting, Servers, Tools
+from commonhold.exchange.packing import Opened, Putting, Servers, Tools
 from commonhold.formats import inventory, pack
 from commonhold.formats.capability import Capability
 from commonhold.formats.inventory import Inventory, Packed
@@ -54,7 +54,7 @@ class Keeping:
     """See the module. `told` is told how many bytes of blocks are kept, and of how many."""
 
     def __init__(self, servers: Servers, book: Book, tools: Tools, secret: bytes, now: Callable[[], int]) -> None:
-        self._servers = servers
+        self._servers = Opened(servers)
         self._book = book
         self._tools = tools
         self._secret = secret

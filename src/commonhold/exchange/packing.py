@@ -24,6 +24,7 @@ from commonhold.exchange.server import StorageServer
 from commonhold.formats.pin import SpkiPin
 
 _TRIES: Final = 2  # of one server, for one share: a connection may break
+_LONGER: Final = 7 * 86_400  # seconds: leases end at some moment within them, that no two servers see the same one
 
 
 class Servers(Protocol):
@@ -36,6 +37,27 @@ class Servers(Protocol):
     async def open(self, server: SpkiPin) -> StorageServer:
         """One of them, over a connection that is open. HoldError."""
         ...
+
+
+class Opened:
+    """Servers, each opened once for as long as its connection holds: one entry at a door does for many packs."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._there: dict[SpkiPin, StorageServer] = {}
+        self._opening: dict[SpkiPin, asyncio.Lock] = {}
+
+    def verdicts(self) -> Mapping[SpkiPin, Verdict]:
+        """All that are known, and whether anything may be put there."""
+        return self._servers.verdicts()
+
+    async def open(self, server: SpkiPin) -> StorageServer:
+        """One of them. HoldError."""
+        async with self._opening.setdefault(server, asyncio.Lock()):
+            there = self._there.get(server)
+            if there is None or there.is_lost:
+                there = self._there[server] = await self._servers.open(server)
+            return there
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +94,7 @@ class Putting:
         self._tries: dict[SpkiPin, int] = {}
 
     async def put(self, servers: Servers, until: int, without: Collection[SpkiPin] = ()) -> Mapping[int, SpkiPin]:
-        """Have every share kept until a time in seconds since 1970; where each is then. NotKept.
+        """Have every share kept until a time in seconds since 1970 at least; where each is then. NotKept.
 
         What servers `without` have does not count.
         """
@@ -115,14 +137,14 @@ class Putting:
         for number, server in placed.kept.items():
             if (server, number) not in self._salts and server in self._opened:
                 with contextlib.suppress(HoldError):  # it may be another account's, or a server that takes nothing
-                    await self._opened[server].renew([self._seed.index(server)], until)
+                    await self._opened[server].renew([self._seed.index(server)], self._end(until))
 
     async def _send(self, placed: Placed, servers: Servers, until: int) -> None:
         everywhere = {**placed.kept, **placed.put}
         places = [self._place(everywhere[number], number) for number in range(self._shape.n)]
         spreading = Spreading(self._tools.code, self._seed, self._shape, self._pack, places)
         parcels = [
-            Parcel(self._opened[server], number, self._seed.index(server), until)
+            Parcel(self._opened[server], number, self._seed.index(server), self._end(until))
             for number, server in placed.put.items()
         ]
         failures = await send(spreading, parcels, self._tools.threads)
@@ -138,8 +160,12 @@ class Putting:
                 await self._open(server, servers)
             elif failure.kind in (Kind.EXISTS, Kind.CORRUPT, Kind.CHANGED):
                 await self._clear(parcel)
-            else:
+            elif failure.kind is not Kind.NOT_FOUND:  # its facet has ended before its time, or the upload: tried again
                 self._fail(server, failure)
+
+    def _end(self, until: int) -> int:
+        """A moment until which one share is kept, drawn for it alone: D18."""
+        return until + int.from_bytes(self._tools.randomness(4)) % _LONGER
 
     async def _clear(self, parcel: Parcel) -> None:
         """Something else of ours is in a share's place, such as what another process did not finish: it goes."""

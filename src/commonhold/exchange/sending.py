@@ -21,6 +21,8 @@ WAITING: Final = 8  # pieces that wait for one server
 PATIENCE: Final = 30.0  # seconds that all wait for the slowest
 _AHEAD: Final = 3  # segments that are made at once
 
+_EVEN: Final = 256 << 10  # what is written at once: pieces end where the pack does, which no two servers are to see
+
 Piece = bytes | memoryview
 
 
@@ -93,10 +95,19 @@ class _Stream:
         await server.finish(index, self._hashed.digest())
 
     async def _body(self) -> AsyncIterator[Piece]:
+        """What is to be sent, in parts that do not show where its pieces end."""
+        room, filled = bytearray(_EVEN), 0
         while (piece := await self._pieces.get()) is not None:
-            left, self._skip = piece[self._skip :], max(0, self._skip - len(piece))
-            if left:
-                yield left
+            left, self._skip = memoryview(piece)[self._skip :], max(0, self._skip - len(piece))
+            while left:
+                some = left[: _EVEN - filled]
+                room[filled : filled + len(some)] = some
+                filled, left = filled + len(some), left[len(some) :]
+                if filled == _EVEN:
+                    yield memoryview(room)
+                    room, filled = bytearray(_EVEN), 0
+        if filled:
+            yield memoryview(room)[:filled]
 
 
 async def send(spreading: Spreading, parcels: Sequence[Parcel], threads: Executor) -> list[HoldError | None]:

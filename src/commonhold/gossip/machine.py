@@ -32,6 +32,7 @@ from commonhold.gossip.values import (
     Learned,
     Publish,
     Received,
+    Restore,
     Tick,
 )
 from commonhold.gossip.views import Finding, Seen, View, findings
@@ -92,19 +93,26 @@ class Machine:
         """All statements that are kept."""
         return iter(self._ground.store)
 
+    def own(self) -> list[Record]:
+        """What was published here."""
+        return self._ground.store.own()
+
     def matching(self) -> list[Record]:
         """The statements that are asked for here."""
         return [record for record in self._ground.store if matches(record, self._ground.subscriptions)]
 
     def findings(self, now: float) -> list[Finding]:
         """What introducers have not shown to this subscriber that others have, with the evidence."""
-        shown = [
+        store = self._ground.store
+        return findings(self.views(), [Seen(record, store.since(record)) for record in self.matching()], now)
+
+    def views(self) -> list[View]:
+        """What each introducer that is connected to has shown to this subscriber."""
+        return [
             View(link.server, link.greeted, link.shown)
             for link in self._ground.peers
             if link.server is not None and link.greeted is not None and not self.introducer
         ]
-        store = self._ground.store
-        return findings(shown, [Seen(record, store.since(record)) for record in self.matching()], now)
 
     # ── events ──
 
@@ -123,6 +131,8 @@ class Machine:
                 self._dialling.failed(event.server, now)
             case Publish():
                 self._publish(event, now)
+            case Restore():
+                self._spreading.restore(event.kind, event.data, now)
             case Ask():
                 self._ask(event, now)
         effects, self._ground.effects = self._ground.effects, []
@@ -146,7 +156,7 @@ class Machine:
     def _closed(self, event: Closed, now: float) -> None:
         link = self._ground.peers.get(event.peer)
         if link is not None:
-            self._forget(link, False, now)
+            self._forget(link, event.fault, now)
 
     def _publish(self, event: Publish, now: float) -> None:
         verdict = self._spreading.publish(event.kind, event.data, now)

@@ -6,7 +6,7 @@ about narrower ranges than what it answers, so that an exchange ends.
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from commonhold.formats.gossip import FIRST, LAST, MAX_LISTED, MAX_RANGES, Digest, Id, Part, Range, Slot
@@ -24,6 +24,9 @@ class Ids:
 
     def __len__(self) -> int:
         return len(self._sorted)
+
+    def __iter__(self) -> Iterator[Id]:
+        return iter(self._sorted)
 
     def get(self, slot: Slot) -> Id | None:
         """The id of a slot."""

@@ -45,6 +45,14 @@ _AGAIN: Final = {
 """For how many seconds one that was refused is not asked for again."""
 
 
+class Source(Enum):
+    """From where a statement is offered. What was kept before a restart is no change that its key makes now."""
+
+    PEER = "a peer"
+    OWN = "published here"
+    KEPT = "kept before"
+
+
 class Standing(NamedTuple):
     """Who goes before whom where room is short: the level, and whoever stands up for it at that level."""
 
@@ -145,9 +153,9 @@ class Store:
         """Have what was refused be asked for again, as what is wanted has changed."""
         self._refused = Recent(_REMEMBERED)
 
-    def offer(self, record: Record, now: float, own: bool = False) -> Outcome:
+    def offer(self, record: Record, now: float, source: Source = Source.PEER) -> Outcome:
         """Take a statement in if it counts more than what is there, and if it is within the bounds."""
-        outcome = self._offer(record, now, own)
+        outcome = self._offer(record, now, source)
         if outcome.verdict in _AGAIN:
             self.refuse(record.id, now, _AGAIN[outcome.verdict])
         return outcome
@@ -156,7 +164,8 @@ class Store:
         """Have a statement not be asked for again for some time."""
         self._refused.put(found, now + seconds)
 
-    def _offer(self, record: Record, now: float, own: bool) -> Outcome:
+    def _offer(self, record: Record, now: float, source: Source) -> Outcome:
+        own = source is Source.OWN
         before = self._records.get(record.slot)
         ended = self._ended.get(record.slot)
         if before is not None and before.id == record.id:
@@ -168,7 +177,7 @@ class Store:
             return Outcome(Verdict.OLD, before, contradicts)
         verdict = self._bounded(record, before, now)
         standing = OWN if own or self._standings.get(record.slot) == OWN else self.standing(record, now)
-        if verdict is Verdict.KEPT and standing != OWN:
+        if verdict is Verdict.KEPT and standing != OWN and source is Source.PEER:
             verdict = self._charged(record, before, standing, now)
         if verdict is not Verdict.KEPT:
             return Outcome(verdict, before)

@@ -16,7 +16,7 @@ from commonhold.gossip.flood import Asked
 from commonhold.gossip.ground import NOBODY, Due, Fault, Ground
 from commonhold.gossip.peers import MAX_SHOWN, MAX_VAIN, Link
 from commonhold.gossip.reading import Record, digest_of
-from commonhold.gossip.records import TRUSTED, Outcome, Verdict
+from commonhold.gossip.records import TRUSTED, Outcome, Source, Verdict
 from commonhold.gossip.subscriptions import matches
 from commonhold.gossip.values import Contact, Contradicted, Learned
 
@@ -69,13 +69,18 @@ class Spreading:
     def publish(self, kind: Kind, data: bytes, now: float) -> Verdict:
         """Take in a statement of one's own, and have all be told."""
         record = self._ground.reader.read(kind, data)
-        outcome = self._ground.store.offer(record, now, own=True)
+        outcome = self._ground.store.offer(record, now, Source.OWN)
         self._took(record, outcome)
         if outcome.verdict is Verdict.KEPT:
             self.spread(record, 0, (), now)
         if outcome.verdict is Verdict.OLD and outcome.before is not None and outcome.before.id == record.id:
             return Verdict.KEPT
         return outcome.verdict
+
+    def restore(self, kind: Kind, data: bytes, now: float) -> None:
+        """Take in a statement that was kept before."""
+        record = self._ground.reader.read(kind, data)
+        self._took(record, self._ground.store.offer(record, now, Source.KEPT))
 
     # ── asking ──
 

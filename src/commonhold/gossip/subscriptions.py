@@ -5,9 +5,10 @@ A filter saves sending what nobody wants; whoever is sent something checks it al
 
 from collections.abc import Iterable
 
-from commonhold.formats.blessing import INTRODUCER
-from commonhold.formats.gossip import Subscription
+from commonhold.formats.blessing import INTRODUCER, Purpose
+from commonhold.formats.gossip import MAX_BLESSERS, Subscription
 from commonhold.formats.keys import PublicKey
+from commonhold.formats.pin import GridId
 from commonhold.formats.statement import Kind
 from commonhold.gossip.reading import Record
 
@@ -34,3 +35,12 @@ def matches(record: Record, subscriptions: Iterable[Subscription]) -> bool:
 def blessers(subscriptions: Iterable[Subscription]) -> frozenset[PublicKey]:
     """All keys that are asked for."""
     return frozenset(key for wanted in subscriptions for key in wanted.blessers)
+
+
+def asked(grid: GridId, purpose: Purpose, keys: Iterable[PublicKey]) -> tuple[Subscription, ...]:
+    """Return what asks for servers of a purpose, and for what these keys have revoked: as many as it takes."""
+    ordered = sorted(keys)
+    return tuple(
+        Subscription(grid, purpose, frozenset(ordered[at : at + MAX_BLESSERS]))
+        for at in range(0, len(ordered), MAX_BLESSERS)
+    )

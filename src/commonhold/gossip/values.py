@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, NewType, TypeAlias
+from typing import Final, NamedTuple, NewType, TypeAlias
 
 from commonhold.formats.gossip import Subscription
 from commonhold.formats.keys import PublicKey
@@ -52,11 +52,14 @@ class Config:
     server: SpkiPin | None = None
     configured: tuple[Contact, ...] = ()
     trusted: frozenset[PublicKey] = frozenset()
-    outbound: int = 8  # connections that are dialled; for a subscriber 3 are enough
+    outbound: int = 8  # connections that are dialled
     neighbours: int = 64  # other introducers that have dialled here
     subscribers: int = 256
     guests: int = 64  # who stay only for a moment, as there is no room: long enough to learn of others
     bounds: Bounds = field(default_factory=Bounds)
+
+
+SUBSCRIBER_OUTBOUND: Final = 3
 
 
 # ── Events ─────────────────────────────────────────────────────────────────────────────────────────
@@ -80,9 +83,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A connection is no more. Not said of one that the machine hung up on."""
+    """A connection is no more; not said where the machine hung up. `fault`: because of what the other end did."""
 
     peer: Peer
+    fault: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,14 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """A statement that was kept here before a restart. It is judged anew, but no change is counted against its key."""
+
+    kind: Kind
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What is asked for from now on, in place of what was."""
 
@@ -113,7 +125,7 @@ class Tick:
     """Time has passed: to be said when `Machine.wakes` is reached."""
 
 
-Event: TypeAlias = Connected | Failed | Closed | Received | Publish | Ask | Tick
+Event: TypeAlias = Connected | Failed | Closed | Received | Publish | Restore | Ask | Tick
 
 
 # ── Effects ────────────────────────────────────────────────────────────────────────────────────────

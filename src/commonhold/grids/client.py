@@ -21,6 +21,8 @@ from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 
 _AGE: Final = 3  # seconds
+_STALE: Final = 600  # seconds after which introducers are asked again
+_LISTEN: Final = 5.0
 _JITTER: Final = 20.0  # seconds within which an anonymous client's connections begin
 
 
@@ -41,6 +43,17 @@ class GridClient:
         if self._read is None or not 0 <= self._now() - self._read[0] < _AGE:
             self._read = self._now(), self._look()
         return self._read[1]
+
+    async def refresh(self, *, now: bool = False) -> None:
+        """Ask introducers which servers there are, if that was not asked lately, or none is known; or else `now`."""
+        newest = max((one.seen or 0 for one in self.known()), default=0)
+        if now or self._now() - newest > _STALE:
+            await self.member.listen(_LISTEN)
+            self.forget()
+
+    def forget(self) -> None:
+        """Look at the files again when something is asked next."""
+        self._read = None
 
     def _look(self) -> tuple[KnownServer, ...]:
         member = self.member
@@ -87,6 +100,8 @@ class GridClient:
             if there is None or there.is_lost:
                 if server.rules.anonymous:  # no two servers are to see that somebody came to both at one moment
                     await asyncio.sleep(_JITTER * int.from_bytes(self._randomness(4)) / 2**32)
+                if there is not None:
+                    await there.close()
                 there = await dial(server.pin, server.hints, server.rules, self._randomness)
                 self._connections[server.pin] = there
         return StorageServer(there, self.member.badge(server.pin), self._now)

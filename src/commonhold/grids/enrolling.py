@@ -74,7 +74,8 @@ class Last:
 
 
 class Enrolment:
-    """See the module. `heard` is told every revocation list that is newer than those known; `lists` has all."""
+    """See the module. `heard` is told every revocation list that is newer than those known; `lists` has all. `granted`
+    is called when something new is kept."""
 
     def __init__(
         self,
@@ -83,6 +84,7 @@ class Enrolment:
         standing: Standing,
         world: Surroundings,
         heard: Callable[[bytes], None] = lambda statement: None,
+        granted: Callable[[], None] = lambda: None,
     ) -> None:
         self.last: dict[PublicKey, Last] = {}
         self.lists = Lists((one.key, membership.grid) for one in membership.charter.blessers)
@@ -91,6 +93,7 @@ class Enrolment:
         self._standing = standing
         self._world = world
         self._heard = heard
+        self._granted = granted
         self._pace = ANONYMOUS if membership.rules.anonymous else Pace()
         self._caller = Caller(membership.rules, world.randomness)
         self._patience = Patience(world.chance)
@@ -152,6 +155,7 @@ class Enrolment:
         await asyncio.to_thread(self._standing.put, kept)
         for one in granted:
             self._held[one.about, blesser] = self._holding(one, blesser)
+        self._granted()
 
     def _holding(self, one: Validity, blesser: PublicKey) -> Holding:
         return asking.holding(one.about, blesser, one.not_before, one.not_after, self._world.chance())

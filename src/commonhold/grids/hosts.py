@@ -94,6 +94,7 @@ class ServerEnrolment(Enrolment):
         addresses: Sequence[str],
         world: Surroundings,
         heard: Callable[[bytes], None] = lambda statement: None,
+        granted: Callable[[], None] = lambda: None,
     ) -> None:
         """`seed` is the server's key, `addresses` what it announces. `heard` is what its door is told."""
         self._membership = membership
@@ -103,7 +104,7 @@ class ServerEnrolment(Enrolment):
         try:
             self.asker = ServerAsker(membership, seed, addresses)
             self._take_brought(membership.directory / BROUGHT)
-            super().__init__(membership, self.asker, self._kept, world, heard)
+            super().__init__(membership, self.asker, self._kept, world, heard, granted)
         except BaseException:
             self._kept.close()
             raise

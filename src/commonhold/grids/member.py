@@ -19,6 +19,7 @@ from commonhold.grids.accounts import AccountEnrolment
 from commonhold.grids.membership import Membership, Mode
 from commonhold.grids.places import Membership as Taking
 from commonhold.grids.standing import FILE, Standing
+from commonhold.grids.subscribing import Subscriber
 from commonhold.grids.surroundings import real
 from commonhold.transport.rules import Rules
 
@@ -80,6 +81,16 @@ class Member:
         finally:
             enrolment.close()
         return [last.error for last in enrolment.last.values() if last.error is not None]
+
+    async def listen(self, seconds: float) -> int:
+        """Ask introducers which servers there are, for so long at most; how many introducers answered."""
+        lists = self.lists()
+
+        def heard(statement: bytes) -> None:
+            lists.take(statement)
+            files.write_lists(self.directory, lists)
+
+        return await Subscriber(self._membership, self._owner, heard).refresh(seconds)
 
     def close(self) -> None:
         """Close what is kept."""

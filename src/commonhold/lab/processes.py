@@ -4,6 +4,7 @@ A pid file has the process's number and when it began, so that a number that was
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import daemon
@@ -102,9 +103,14 @@ def free_ports(count: int, first: int) -> list[int]:
     raise HoldError("lab", Kind.BUSY, "ports", f"no {count} ports are free")
 
 
+def module(name: str) -> list[str]:
+    """The command line of a module of this version."""
+    return [sys.executable, "-m", name]
+
+
 def hold(*words: str) -> list[str]:
     """The command line of a hold of this version."""
-    return [sys.executable, "-m", "commonhold.cli", *words]
+    return [*module("commonhold.cli"), *words]
 
 
 def said(*words: str) -> str:
@@ -117,3 +123,10 @@ def said(*words: str) -> str:
         why = lines[0].removeprefix("error: ")
         raise HoldError("lab", Kind.FAILED, f"hold {' '.join(words[:4])}", why)
     return (done.stdout.strip().splitlines() or [""])[-1]
+
+
+def rows(*words: str) -> list[dict[str, Any]]:
+    """Run a hold to its end, and return the objects that it says, whatever its exit code."""
+    command = hold("--json", *words)
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -80,6 +80,12 @@ class Gate:
             self._lists.take(revocations)
             self._facets.sweep(self._lists, self._now())
 
+    @property
+    def lists(self) -> tuple[bytes, ...]:
+        """All revocation lists that count, as they came."""
+        with self._mutex:
+            return self._lists.kept
+
     def _account(self, found: Admitted) -> None:
         """Know the ledger's number of an account, which may be new there."""
         if _name(found) not in self._accounts:

@@ -1,15 +1,12 @@
-"""The storage server as a process, a parts list: config, key, ledger, shelves, door, loop."""
+"""The storage server as a process, a parts list: config, key, ledger, shelves, door, place in the mesh, loop."""
 
 import asyncio
 import contextlib
 import os
-import signal
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from socket import socket
+from typing import Any, Protocol
 
 import uvloop
 
@@ -17,14 +14,21 @@ from commonhold.authority.entering import Door
 from commonhold.authority.lists import Lists
 from commonhold.authority.trust import Rule
 from commonhold.crypto import sign
+from commonhold.errors import HoldError
 from commonhold.formats import pin
-from commonhold.formats.hint import TcpHint, UnixHint
+from commonhold.formats.blessing import BLESSER, STORAGE
 from commonhold.formats.keys import Seed
-from commonhold.host import allocator, systemd
-from commonhold.ipc import endpoint
-from commonhold.storage import places
+from commonhold.formats.statement import Kind
+from commonhold.gossip.reading import Record
+from commonhold.gossip.subscriptions import asked
+from commonhold.host import allocator
+from commonhold.host.saying import say
+from commonhold.mesh import foreground
+from commonhold.mesh.presence import Presence, Profile
+from commonhold.storage import enrolled, hearing, places
 from commonhold.storage.config import Config
 from commonhold.storage.door import Gate
+from commonhold.storage.hearing import Hearing
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
@@ -32,6 +36,16 @@ from commonhold.transport import listen
 from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS = 8
+
+
+class Beside(Protocol):
+    """What runs as long as the server does."""
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Go on until cancelled."""
+        ...
+
+
 _SWEEP_SECONDS = 60.0
 
 
@@ -39,17 +53,62 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
     """Serve until INT or TERM. BUSY if the server is running already."""
     allocator.tune()
     os.umask(0o077)
-    seed = places.key(config.state)
+    seed = places.home(config.state).key()
     with places.opened(config.state, "server run") as book, _threads() as workers:
         if not book.shelves():
             places.add_shelf(book, config.state / places.SHARES, None)
         keeper = Keeper(book, Shelves(book.shelves(), config.reserve), _now, os.urandom)
         door = Door(pin.pin_of(sign.public_key(seed)), config.grid, Rule(config.blessers, config.needed))
         gate = Gate(door, Lists(door.watched), book, _now, os.urandom)
+        heard = _Heard(Hearing(gate, config.state / hearing.DIRECTORY, _warn))
         service = Service(keeper, book, gate, listen.peer, workers)
-        sockets = [_listen(one) for one in config.listen]
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(service, keeper, seed, sockets, environment))
+        with (
+            _enrolled(config, seed, heard) as beside,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_until_told(service, keeper, beside, seed, config, environment))
+
+
+class _Heard:
+    """Takes revocation lists in, whoever brings them."""
+
+    def __init__(self, hearing: Hearing) -> None:
+        self._hearing = hearing
+
+    def take(self, statement: bytes) -> None:
+        """Take one in. What cannot be kept is known all the same, and asked for again after a restart."""
+        try:
+            self._hearing.hear(statement)
+        except HoldError as error:
+            _warn(str(error))
+
+    def learned(self, record: Record) -> None:
+        """Of what introducers tell only lists are asked for."""
+        if record.kind is Kind.REVOCATIONS:
+            self.take(record.data)
+
+
+@contextlib.contextmanager
+def _enrolled(config: Config, seed: Seed, heard: _Heard) -> Iterator[list[Beside]]:
+    """What runs beside the server: how it is blessed, if it has joined a grid; and its place in the mesh, if it knows
+    introducers."""
+    joined = enrolled.joined(config.state)
+    introducers = (*config.introducers, *(enrolled.introducers(joined) if joined else ()))
+    beside: list[Beside] = []
+    with contextlib.ExitStack() as stack:
+        if joined is not None:
+            enrolment = enrolled.Enrolled(joined, seed, config.announce, heard.take)
+            stack.callback(enrolment.close)
+            beside.append(enrolment)
+        if introducers:
+            profile = Profile(seed, config.grid, STORAGE, config.announce, config.name)
+            asks = asked(config.grid, BLESSER, config.blessers)
+            beside.append(Presence(profile, config.state, dict.fromkeys(introducers), asks, heard.learned))
+        yield beside
+
+
+def _warn(text: str) -> None:
+    say("server", text)
 
 
 def _now() -> int:
@@ -62,28 +121,18 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
         yield workers
 
 
-def _listen(where: TcpHint | UnixHint) -> socket:
-    if isinstance(where, UnixHint):
-        return endpoint.listen(Path(where.path), 0o666, 0o755)
-    return listen.bind(where.host, where.port)
-
-
 async def _until_told(
-    service: Service, keeper: Keeper, seed: Seed, sockets: list[socket], environment: Mapping[str, str]
-) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    for one in sockets:
-        print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
-    sweeping = asyncio.create_task(_sweep(keeper))
+    service: Service, keeper: Keeper, others: list[Beside], seed: Seed, config: Config,
+    environment: Mapping[str, str],
+) -> None:  # fmt: skip
+    listening = foreground.sockets(config.listen)
     try:
-        systemd.notify(environment, "READY=1")
-        await listen.serve(service.app(), seed, sockets, Visitors(Limits()), stop)
+        async with foreground.until_told(listening, environment) as stop, asyncio.TaskGroup() as group:
+            beside = [group.create_task(_sweep(keeper)), *(group.create_task(one.run()) for one in others)]
+            await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop)
+            for task in beside:
+                task.cancel()
     finally:
-        systemd.notify(environment, "STOPPING=1")
-        sweeping.cancel()
-        await asyncio.wait([sweeping])
         keeper.close()
 
 

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from typing import Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -33,7 +33,7 @@ _BYE_SECONDS = 1.0
 _BUFFER = 1 << 20
 
 _THEIRS = (HttpProcessingError, web.RequestPayloadError, ConnectionResetError)  # what comes of what strangers do
-
+_VISITOR: Final = web.RequestKey("visitor", Visitor)
 _Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -65,6 +65,11 @@ def address(sock: socket.socket) -> TcpHint:
 def peer(request: web.BaseRequest) -> SpkiPin:
     """Who asks: the pin of the key that the other end of the connection has proved to have."""
     return cast(PinnedObject, request.get_extra_info("ssl_object")).peer
+
+
+def unhurried(request: web.Request) -> None:
+    """Have this request's body come as slowly as it likes: whoever serves it sees to it that its sender is there."""
+    request[_VISITOR].unhurried()
 
 
 async def serve(
@@ -156,6 +161,7 @@ def _attending(visitors: Visitors) -> Middleware:
         visitor = visitors.of(request.protocol)
         if visitor is None:
             raise ConnectionResetError("it has gone")
+        request[_VISITOR] = visitor
         with visitor.busy(request.content):
             return web.Response(status=204) if request.path == PING else await handler(request)
 

@@ -104,6 +104,10 @@ class Visitor(asyncio.Protocol):
             self.idle_since = asyncio.get_running_loop().time()
             self._coming.end()
 
+    def unhurried(self) -> None:
+        """From now on the body of the request under way may come as slowly as it likes."""
+        self._coming.end()
+
     # ── what has to move ──
 
     def _expect(self, body: StreamReader, *, reading: bool) -> None:
