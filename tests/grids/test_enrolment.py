@@ -241,6 +241,9 @@ def test_a_blessing_that_a_person_carried_counts_like_any_other(tmp_path: Path) 
             joined_.close()
             (carried,) = there.office.bless(pin(1), (STORAGE,), ("attic",), 90 * DAY)
             (others,) = there.office.bless(pin(2), (STORAGE,), (), 90 * DAY)
+            (older,) = there.office.bless(pin(1), (STORAGE,), ("other",), 80 * DAY)
+        async with blessing(tmp_path / "other", clock) as elsewhere:
+            (strange,) = elsewhere.office.bless(pin(1), (STORAGE,), (), 95 * DAY)
         brought = tmp_path / "attic" / "blessings"
         brought.mkdir()
         (brought / "a.blessing").write_bytes(carried)
@@ -248,6 +251,11 @@ def test_a_blessing_that_a_person_carried_counts_like_any_other(tmp_path: Path) 
         assert attic.blessings(STORAGE) == (carried,)
         with pytest.raises(HoldError, match="another server"):
             attic.bring(others)
+        attic.close()
+        (brought / "b.blessing").write_bytes(strange)  # by a blesser that does not count: passed over
+        (brought / "c.blessing").write_bytes(older)
+        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+        assert attic.blessings(STORAGE) == (carried,)
         attic.close()
         (brought / "b.blessing").write_bytes(b"nonsense")
         with pytest.raises(HoldError, match=r"b\.blessing"):
