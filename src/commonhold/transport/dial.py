@@ -104,7 +104,7 @@ async def find_proxy(proxy: Proxy, seconds: float) -> None:
     """Connect to a proxy's port and hang up, without a word: whether anybody listens. UNREACHABLE with why not."""
     try:
         async with asyncio.timeout(seconds):
-            sock = await _reach_proxy(proxy)
+            sock = await reach_proxy(proxy)
     except TimeoutError as error:
         raise HoldError("dial", Kind.UNREACHABLE, str(proxy), f"no answer within {seconds:g} s") from error
     except OSError as error:
