@@ -537,6 +537,24 @@ def test_a_ticket_is_shown_to_the_blesser_whose_it_is_and_to_no_other(tmp_path: 
     run(work())
 
 
+def test_a_ticket_is_not_shown_to_another_while_its_blesser_is_away(tmp_path: Path) -> None:
+    async def work() -> None:
+        clock = Clock()
+        async with blessing(tmp_path / "one", clock) as one, blessing(tmp_path / "two", clock) as two:
+            away = dataclasses.replace(one.blesser, addresses=())
+            both = Quorum((away.key, two.blesser.key))
+            charter = Charter(one.charter.grid, "one", (away, two.blesser), ((STORAGE, both),), both)
+            one.office.config = dataclasses.replace(one.office.config, charter=charter)
+            account = one.office.invite_account("alice", GIB, DAY)
+            alice = joined(account, tmp_path / "alice", clock, [pin(1)])
+            await alice.once()
+            assert any(said.startswith(b"/v1/enrol") for said in two.said)
+            assert bytes(account.ticket) not in b"".join(two.said)
+            alice.close()
+
+    run(work())
+
+
 def test_no_secret_of_anybody_is_in_any_byte_that_is_sent(tmp_path: Path) -> None:
     async def work() -> None:
         clock = Clock()
