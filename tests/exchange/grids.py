@@ -99,7 +99,7 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def server(state: Path, threads: ThreadPoolExecutor) -> AsyncIterator[Server]:
+async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | None = None) -> AsyncIterator[Server]:
     """A storage server at a free port of loopback."""
     state.mkdir(exist_ok=True)
     seed = Seed(hashlib.sha256(str(state).encode()).digest())
@@ -115,8 +115,8 @@ async def server(state: Path, threads: ThreadPoolExecutor) -> AsyncIterator[Serv
         sock = listen.bind("127.0.0.1", 0)
         where = listen.address(sock)
         assert isinstance(where, TcpHint)
-        stop, visitors = asyncio.Event(), Visitors(Limits())
-        serving = asyncio.create_task(listen.serve(service.app(), seed, [sock], visitors, stop))
+        stop = asyncio.Event()
+        serving = asyncio.create_task(listen.serve(service.app(), seed, [sock], visitors or Visitors(Limits()), stop))
         try:
             yield Server(seed, state, gate, book, keeper, where, clock)
         finally:

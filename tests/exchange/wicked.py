@@ -95,7 +95,7 @@ class Wicked:
             case Lie.MUTE:
                 await self._ended.wait()
             case Lie.DAMAGED:
-                part = part[:-1] + bytes((part[-1] ^ 1,))
+                part = bytes(byte ^ 1 for byte in part)
             case Lie.SHORT:
                 part = part[:-1]
             case Lie.MORE:

@@ -216,16 +216,18 @@ def test_a_server_with_another_key_fails() -> None:
     [
         (verdict(now=NOW + 2 * DAY, known=lists(revocations(fresh_until=NOW + 9 * DAY))), ("expired at",)),
         (verdict(known=lists(revocations(7))), ("was taken back",)),
-        (verdict(now=NOW - 2 * DAY, known=lists(revocations(issued=NOW - 9 * DAY))), ("not valid before",)),
     ],
 )
 def test_a_server_that_lost_its_blessing_is_named_with_the_reason(upload: Verdict, words: tuple[str, ...]) -> None:
     only(health.blessings([server(upload=upload)]), "WARN", "attic", "hold why attic", *words)
 
 
-def test_what_a_stale_list_does_to_all_servers_is_not_told_of_each() -> None:
+def test_what_a_stale_list_or_a_wrong_clock_does_to_all_servers_is_not_told_of_each() -> None:
     stale = verdict(known=lists(revocations(fresh_until=NOW - HOUR // 2)))
-    assert not stale.allowed and health.blessings([server(), server(upload=stale)]) == []
+    early = verdict(now=NOW - 2 * DAY, known=lists(revocations(issued=NOW - 9 * DAY)))
+    assert not stale.allowed and not early.allowed
+    assert health.blessings([server(), server(upload=stale), server(upload=early)]) == []
+    only(health.servers([server(how=How.CLOCK)], (1, 1), "/g"), "FAIL", "nothing can be kept")
 
 
 @pytest.mark.parametrize(("used", "status"), [(0, "OK"), (GIB * 91 // 100, "WARN"), (GIB - 1, "WARN"), (GIB, "FAIL")])
@@ -240,6 +242,10 @@ def test_a_quota_is_told_before_it_is_full(used: int, status: str) -> None:
 def test_a_lease_is_told_two_weeks_before_its_end(until: int, status: str) -> None:
     only(health.leases([Lease("my photos", until)], NOW), status, *(["hold repair 'my photos'"] * (status != "OK")))
     assert health.leases([], NOW) == []
+
+
+def test_a_name_with_a_line_end_stays_one_line() -> None:
+    only(health.leases([Lease("a\nOK b", NOW)], NOW), "FAIL", "a\\nOK b was kept", "hold repair 'a\\nOK b'")
 
 
 def test_the_slow_code_is_a_warning() -> None:

@@ -227,7 +227,7 @@ def holder_of_another_key(directory: Path) -> None:
 @pytest.mark.slow
 def test_an_introducer_that_is_dead_and_one_that_shows_less_are_named(tmp_path: Path) -> None:
     async def work() -> None:
-        async with grid(tmp_path, 1) as there, meshes() as mesh:
+        async with grid(tmp_path, 1) as there, meshes(begun=time.time()) as mesh:
             nodes = [mesh.introducer(name, grids=frozenset((GRID,))) for name in ("one", "two")]
             nodes[0].mesh.publish(Kind.ANNOUNCEMENT, announced(there.servers[0]))
             known = tuple(Introducer(mesh_pin(node.name), (str(node.hint),)) for node in nodes)

@@ -73,9 +73,12 @@ class GridClient:
         return server.upload
 
     async def open(self, server: SpkiPin) -> StorageServer:
-        """One of them, over a connection that is open. NOT_FOUND for one that is not known; what dialling says."""
+        """One of them, over a connection that is open. NOT_FOUND for one that is not known, BLESSING for one that was
+        never blessed: anybody can announce a server, and it would learn who keeps things here; what dialling says."""
         for one in self.known():
             if one.pin == server:
+                if not one.read.allowed:
+                    raise HoldError("open", Kind.BLESSING, str(server), one.read.said)
                 return await self._opened(one)
         raise HoldError("open", Kind.NOT_FOUND, str(server), "no such server is known", hint="hold servers")
 

@@ -15,6 +15,7 @@ from commonhold.errors import HoldError
 from commonhold.grids.marked import Problem
 from commonhold.grids.seen import Account, Apart, Asked, Hidden, How, Lease, ListSeen, Look, Seen, ServerSeen
 from commonhold.host.health import Finding, fail, ok, warn
+from commonhold.host.names import shown
 from commonhold.transport.rules import Rules, Way
 
 ENDING: Final = 14 * 86_400  # seconds before the end of a lease from which on it is told
@@ -57,7 +58,7 @@ def files(problems: Sequence[Problem], directory: str) -> list[Finding]:
     """What is wrong in the files of known servers, by its place. Where it is the override, a server is not dialled."""
     found = []
     for one in problems:
-        path = quote(f"{directory}/{one.place.file}")
+        path = _word(f"{directory}/{one.place.file}")
         if one.place.file.startswith("cache/"):
             found.append(warn("files", str(one), f"rm {path}; {_ASK}"))
         else:
@@ -74,7 +75,7 @@ def _edit(path: str, problem: Problem) -> str:
 
 def rules(found: Rules, directory: str) -> list[Finding]:
     """Rules by which nothing can be reached."""
-    path = quote(f"{directory}/grid.toml")
+    path = _word(f"{directory}/grid.toml")
     remedy = f'"${{EDITOR:-vi}}" {path}  # tor = "tcp:127.0.0.1:9050" below [rules]'
     if found.anonymous and found.tor is None and found.i2p is None:
         return [fail("rules", "they are anonymous and name no proxy: nothing can be dialled", remedy)]
@@ -237,7 +238,7 @@ def servers(seen: Sequence[ServerSeen], keep: tuple[int, int], directory: str) -
     for one in seen:
         if one.look.how is How.OTHER_KEY:
             found.append(fail("servers", f"{one.look}; nothing was sent to it", _why(one)))
-        elif one.look.how is not How.UP and one.look.how is not How.UNTRIED and one.upload.seen:
+        elif one.look.how not in (How.UP, How.UNTRIED, How.CLOCK) and one.upload.seen:
             found.append(warn("servers", str(one.look), _why(one)))
     named = _first("servers", found)
     takes = sum(one.upload.allowed and one.look.how in (How.UP, How.UNTRIED) for one in seen)
@@ -247,12 +248,12 @@ def servers(seen: Sequence[ServerSeen], keep: tuple[int, int], directory: str) -
         if not takes:
             return [*named, fail("servers", f"{said}: nothing can be kept", "hold servers")]
         smaller = f"{said}: what is kept is spread over fewer, and less may be lost of it"
-        fewer = f'"${{EDITOR:-vi}}" {quote(f"{directory}/grid.toml")}'
+        fewer = f'"${{EDITOR:-vi}}" {_word(f"{directory}/grid.toml")}'
         return [*named, warn("servers", smaller, f"hold servers  # or want less in [keep]: {fewer}")]
     return named or [ok("servers", f"{takes} of {len(seen)} that are known take shares, for {k} of {n}")]
 
 
-_TOLD: Final = (Reason.EXPIRED, Reason.REVOKED, Reason.EARLY, Reason.CLASS)  # of who was one of us; STALE is `lists`'
+_TOLD: Final = (Reason.EXPIRED, Reason.REVOKED, Reason.CLASS)  # STALE is told by `lists`, EARLY by `clock`
 
 
 def blessings(seen: Sequence[ServerSeen]) -> list[Finding]:
@@ -261,13 +262,10 @@ def blessings(seen: Sequence[ServerSeen]) -> list[Finding]:
     for one in seen:
         reasons = [each for each in one.upload.seen if each.reason in _TOLD]
         if not one.upload.allowed and reasons:
-            said = f"{one.name}: its blessing {_lost(reasons[0].reason, reasons[0].said)}; nothing new is put there"
+            lost = "was taken back" if reasons[0].reason is Reason.REVOKED else reasons[0].said
+            said = f"{one.name}: its blessing {lost}; nothing new is put there, and what is there is read"
             found.append(warn("blessings", said, _why(one)))
     return _first("blessings", found)
-
-
-def _lost(reason: Reason, said: str) -> str:
-    return {Reason.REVOKED: "was taken back", Reason.EXPIRED: said, Reason.EARLY: f"is {said}"}.get(reason, said)
 
 
 def quota(seen: Sequence[ServerSeen]) -> list[Finding]:
@@ -287,11 +285,11 @@ def leases(found: Sequence[Lease], now: int) -> list[Finding]:
     """What is kept on the grid only until soon, or may be gone by now."""
     wrong = []
     for one in sorted(found, key=lambda lease: lease.until):
-        remedy = f"hold repair {quote(one.name)}"
+        remedy, name = f"hold repair {_word(one.name)}", shown(one.name)
         if one.until <= now:
-            wrong.append(fail("leases", f"{one.name} was kept until {times.shown(one.until)}: it may be gone", remedy))
+            wrong.append(fail("leases", f"{name} was kept until {times.shown(one.until)}: it may be gone", remedy))
         elif one.until - now < ENDING:
-            wrong.append(warn("leases", f"{one.name} is kept until {times.shown(one.until)}", remedy))
+            wrong.append(warn("leases", f"{name} is kept until {times.shown(one.until)}", remedy))
     good = [ok("leases", f"{_count(len(found), 'thing is', 'things are')} kept for two weeks more")] if found else []
     return _first("leases", wrong) or good
 
@@ -305,6 +303,11 @@ def code(name: str, portable: bool) -> Finding:
         said = f"shares are computed by {name}: right, and many times slower than by ISA-L"
         return warn("erasure code", said, "sudo apt-get install libisal2")
     return ok("erasure code", name)
+
+
+def _word(text: str) -> str:
+    """A path or a name as a word of a line to paste."""
+    return quote(shown(text))
 
 
 def _why(one: ServerSeen) -> str:

@@ -120,7 +120,8 @@ async def server(one: KnownServer, badge: Badge | None, world: World) -> Called:
     try:
         use = await _within(call())
     except HoldError as error:
-        return Called(_failed(who, error, one.rules, one.pin), clock_said(who, error, world.now))
+        clock = clock_said(who, error, world.now)
+        return Called(Look(who, How.CLOCK, error.why) if clock else _failed(who, error, one.rules, one.pin), clock)
     return Called(Look(who), (Apart(who, 0),) if use else (), use)  # a door looks at the time of who comes in
 
 
@@ -235,8 +236,8 @@ def _announced(one: views.Finding) -> str:
 
 
 def server_name(one: KnownServer) -> str:
-    """A server as people are told it, and as `hold why` takes it."""
-    return one.name or str(one.pin)[:12]
+    """A server as people are told it, and as `hold why` takes it. What it calls itself may look like an option."""
+    return one.name if one.name[:1].isalnum() else str(one.pin)[:12]
 
 
 def introducer_name(pin: SpkiPin) -> str:

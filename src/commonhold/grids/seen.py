@@ -20,6 +20,7 @@ class How(Enum):
     OTHER_KEY = "is another: whoever is at its address has another key"
     BARRED = "may not be dialled"
     REFUSED = "answers, and refuses"
+    CLOCK = "answers, and refuses, as its clock and this one differ"
     UNTRIED = "was not called"
 
 

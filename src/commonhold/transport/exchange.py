@@ -114,7 +114,7 @@ def broken(errand: Errand) -> Iterator[None]:
 def said_of(error: BaseException) -> str:
     """Return what an error of the machine or of a library says, in one bearable line."""
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    if isinstance(error, ConnectionError) and error.errno:  # loops put addresses there in place of the reason
+    if isinstance(error, ConnectionRefusedError) and error.errno:  # loops name the address instead of the reason
         words = os.strerror(error.errno)
     if not words:
         words = "the other end has hung up" if isinstance(error, ConnectionError) else type(error).__name__
