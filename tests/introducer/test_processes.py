@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_three_introducers_and_a_subscriber_agree(tmp_path: Path) -> None:
+    """B1, B9, B25."""
     first = Introducer(tmp_path / "i0", [str(GRID)])
     others = [Introducer(tmp_path / f"i{number}", [str(GRID)], [first.address]) for number in (1, 2)]
 

@@ -11,6 +11,8 @@ ASKS = (Subscription(GRID, STORAGE, frozenset((key("blesser"),))),)
 
 
 def test_one_address_leads_to_all() -> None:
+    """B14."""
+
     async def work() -> None:
         async with meshes(pace=10.0) as all_of_them:
             first = all_of_them.introducer("i0")
