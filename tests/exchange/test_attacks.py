@@ -1,6 +1,6 @@
 """What is tried at a storage server's door and behind it, over real connections, and where each of it ends.
 
-REQUIREMENTS B4, B18 to B22, B26, B29. docs/spec/door.md, docs/spec/storage.md.
+REQUIREMENTS B4, B18, B19, B20, B21, B22, B29. docs/spec/door.md, docs/spec/storage.md.
 """
 
 import asyncio
@@ -319,7 +319,7 @@ async def raw(server: Server, key: Seed, method: str, path: str) -> bytes:
 
 
 def test_another_s_facet_is_like_a_path_that_there_is_not_byte_for_byte(tmp_path: Path) -> None:
-    """B19, B21, B25."""
+    """B18, B19, B21, B25."""
 
     async def work(there: Grid) -> None:
         (server,) = there.servers

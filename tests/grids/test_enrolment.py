@@ -111,6 +111,8 @@ def _blessed_until(attic: ServerEnrolment) -> int:
 
 
 def test_a_blesser_that_is_away_is_asked_again_and_nothing_else_suffers(tmp_path: Path) -> None:
+    """B27."""
+
     async def work() -> None:
         clock = Clock()
         async with blessing(tmp_path / "family", clock) as there:

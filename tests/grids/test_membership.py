@@ -90,6 +90,7 @@ def test_a_code_that_has_expired_joins_nothing(invited: Invitation, tmp_path: Pa
 
 
 def test_an_anonymous_member_has_no_account_when_joining_and_when_read(invited: Invitation, tmp_path: Path) -> None:
+    """D19."""
     path = tmp_path / "home"
     with pytest.raises(HoldError) as error:
         joined(invited, path, Choice(TOR))

@@ -28,11 +28,17 @@ ASKS = (Subscription(GRID, STORAGE, frozenset((key("blesser"),))),)
 ME = Hello(False, (GRID,))
 
 
+<<<<<<< HEAD
 def _announced(here: Meshes, name: str, number: int = 1) -> bytes:
     return announced(name, number, until=int(here.clock.now()) + DAY)
 
 
 def test_it_is_known_which_introducer_gave_a_statement_and_what_each_shows() -> None:
+=======
+def test_one_address_leads_to_all() -> None:
+    """B14."""
+
+>>>>>>> wt-attacks
     async def work() -> None:
         async with meshes(pace=10.0) as here:
             first = here.introducer("i0")
