@@ -45,14 +45,8 @@ def _publish(here: Meshes, node: Node, number: int = 0) -> Id:
 
 
 def test_three_introducers_and_a_subscriber_agree(tmp_path: Path) -> None:
-<<<<<<< HEAD
     first = Introducer(tmp_path / "i0")
     others = [Introducer(tmp_path / f"i{number}", first.address) for number in (1, 2)]
-=======
-    """B1, B9, B25."""
-    first = Introducer(tmp_path / "i0", [str(GRID)])
-    others = [Introducer(tmp_path / f"i{number}", [str(GRID)], [first.address]) for number in (1, 2)]
->>>>>>> wt-attacks
 
     async def work() -> None:
         async with meshes(begun=time.time()) as here:
