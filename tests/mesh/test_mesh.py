@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from aiohttp import web
@@ -114,7 +115,7 @@ def test_who_does_wrong_is_hung_up_on(words: list[wire.Message | bytes]) -> None
         async with meshes(pace=100.0 if words == [b""] else 1.0) as here:
             node = here.introducer("i0")
             async with stranger(node, *words) as other:
-                await here.until(lambda: other.gone)
+                await here.until(lambda: other.gone, 4.0)  # less than the rest of a body is read for
             await here.until(lambda: not node.mesh.neighbours() and not here.visitors["i0"])
 
     run(work())
@@ -335,6 +336,24 @@ def test_after_the_clock_was_set_back_it_goes_on() -> None:
 
 
 @pytest.mark.slow
+def test_news_after_a_quiet_time_waits_for_no_other_moment() -> None:
+    async def work() -> None:
+        async with meshes(pace=200.0) as here:
+            first = here.introducer("i0")
+            client = here.subscriber("client", [first.address], ASKS)
+            await here.until(lambda: len(client.mesh.shown()) == 1)
+            for number in range(3):
+                here.clock.run(200.0)
+                await here.clock.sleep(200)
+                here.clock.run(1.0)
+                data = _announced(here, "server", number)
+                first.mesh.publish(Kind.ANNOUNCEMENT, data)
+                await here.until(partial(client.has, here.reader.read(Kind.ANNOUNCEMENT, data).id), 4.0)
+
+    run(work())
+
+
+@pytest.mark.slow
 def test_connections_are_dialled_at_random_moments() -> None:
     async def work() -> None:
         async with meshes(pace=100.0) as here:
@@ -343,7 +362,7 @@ def test_connections_are_dialled_at_random_moments() -> None:
             clients = [here.subscriber(f"c{n}", [first.address], ASKS, spread=120.0) for n in range(12)]
             await here.until(lambda: len(first.mesh.neighbours()) == 12)
             times = sorted(one.since - begun for one in first.mesh.neighbours())
-            assert times[-1] < 130 and times[-1] - times[0] > 30
+            assert times[-1] < 240 and times[-1] - times[0] > 30
             assert len(clients) == 12
 
     run(work())
