@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -83,6 +84,22 @@ def test_a_server_that_is_dead_is_named(tmp_path: Path) -> None:
             found = await look(member)
             assert "s0 does not answer" in said(found, "servers", Status.WARN)
             assert "1 of 2 that are known" in said(found, "servers", Status.WARN)
+
+    run(work())
+
+
+@pytest.mark.slow
+def test_a_server_that_takes_calls_and_never_answers_keeps_nobody(tmp_path: Path) -> None:
+    async def work() -> None:
+        with socket.socket() as mute:
+            mute.bind(("127.0.0.1", 0))
+            mute.listen()
+            async with home(tmp_path) as (_, member):
+                one, other = member.servers
+                port = mute.getsockname()[1]
+                member.override({one.pin: TcpHint("127.0.0.1", port), other.pin: other.hint})
+                told = said(await look(member), "servers", Status.WARN)
+                assert f"s0 does not answer: no answer within {SECONDS:g} s" in told and "1 of 2" in told
 
     run(work())
 
