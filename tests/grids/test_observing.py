@@ -146,6 +146,14 @@ def test_two_truths_of_a_blesser_are_found_in_what_is_kept(tmp_path: Path) -> No
     run(work())
 
 
+def test_credentials_that_were_taken_back_are_none(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with home(tmp_path, lists=[revocations(7)]) as (_, member):
+            assert "no credential that holds for s0, s1" in said(await look(member), "account", Status.FAIL)
+
+    run(work())
+
+
 def test_what_others_can_read_is_told(tmp_path: Path) -> None:
     async def work() -> None:
         async with home(tmp_path) as (_, member):
