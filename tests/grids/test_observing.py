@@ -149,7 +149,8 @@ def test_two_truths_of_a_blesser_are_found_in_what_is_kept(tmp_path: Path) -> No
 def test_credentials_that_were_taken_back_are_none(tmp_path: Path) -> None:
     async def work() -> None:
         async with home(tmp_path, lists=[revocations(7)]) as (_, member):
-            assert "no credential that holds for s0, s1" in said(await look(member), "account", Status.FAIL)
+            told = said(await look(member), "account", Status.FAIL)
+            assert "no credential that holds for s" in told and "s0" in told and "s1" in told
 
     run(work())
 
@@ -180,7 +181,11 @@ def test_a_clock_that_is_wrong_here_is_found_by_what_servers_say(tmp_path: Path)
     async def work() -> None:
         async with home(tmp_path) as (_, member):
             ahead = said(await look(member, ahead=2 * HOUR), "clock", Status.FAIL)
-            assert "s0, s1" in ahead and "2 hours behind this clock" in ahead and "this one that is wrong" in ahead
+            assert (
+                ahead.startswith("s0, s1 are at least")
+                and "2 hours behind this clock" in ahead
+                and "this one that is wrong" in ahead
+            )
             behind = said(await look(member, ahead=-3 * HOUR), "clock", Status.FAIL)
             assert "3 hours ahead of this clock" in behind and "timedatectl" in behind
 
