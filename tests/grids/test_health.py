@@ -76,6 +76,11 @@ def test_the_clock_that_most_are_apart_from_is_the_wrong_one(
     only(health.clock([Apart(*one) for one in apart]), status, *words)
 
 
+def test_where_as_many_agree_as_not_this_clock_is_not_blamed() -> None:
+    found = told(health.clock([Apart("attic", 7200), Apart("barn", 7200), Apart("loft", 0), Apart("den", 0)]))
+    assert [status for status, _ in found] == ["WARN", "WARN"]
+
+
 def test_of_two_that_err_to_different_sides_neither_speaks_against_this_clock() -> None:
     found = told(health.clock([Apart("attic", 7200), Apart("barn", -7200), Apart("loft", 0)]))
     assert [status for status, _ in found] == ["WARN", "WARN"]

@@ -319,7 +319,8 @@ async def _grid(directory: Path, world: "World") -> list[Finding]:
     from commonhold.grids import observing as grids
 
     try:
-        return judging.judged(await grids.seen(grids.on_disk(directory, world), world))
+        disk = await asyncio.to_thread(grids.on_disk, directory, world)
+        return judging.judged(await grids.seen(disk, world))
     except Exception as error:  # noqa: BLE001  one grid must not keep the others from being looked at
         told = translated("look", error)
         return [health.fail(f"{directory.name}/files", str(told), told.hint)]

@@ -135,13 +135,12 @@ async def seen(disk: Disk, world: World) -> Seen:
         _servers(disk, world),
         _account(disk, world),
     )
-    up = {one.look.who for one in introducers if one.look.how is How.UP}
     apart = _apart([*_early(disk, world.now), *clocks, *_clocks(blessers), *_clocks(called)])
     return replace(
         _still(disk, world),
         proxies=proxies,
         introducers=tuple(one.look for one in introducers),
-        hidden=tuple(one for one in hidden if one.introducer in up),
+        hidden=hidden,
         blessers=tuple(one.look for one in blessers),
         lists=tuple(_lists(disk, heard)),
         account=account,
