@@ -18,6 +18,7 @@ from commonhold.formats.multihash import Multihash
 from commonhold.formats.pack import Located
 
 _KEPT: Final = 4  # packs whose holders are remembered
+_AT_ONCE: Final = 3  # packs that are read at once: while one comes, another is looked for
 
 
 async def find_inventory(seed: bytes, servers: Sequence[StorageServer], tools: Tools) -> Inventory:
@@ -75,8 +76,18 @@ class SetReader:
             number, block = self._where[key]
             wanted.setdefault(number, []).append(block)
         found: dict[Multihash, memoryview] = {}
-        for number, blocks in wanted.items():
-            found |= await self._read(number, sorted(blocks, key=lambda block: block.start))
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def read(number: int, blocks: list[Located]) -> None:
+            async with turns:
+                found.update(await self._read(number, sorted(blocks, key=lambda block: block.start)))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, blocks in wanted.items():
+                    group.create_task(read(number, blocks))
+        except* HoldError as errors:
+            raise errors.exceptions[0] from None
         return found
 
     async def _read(self, number: int, wanted: list[Located]) -> dict[Multihash, memoryview]:

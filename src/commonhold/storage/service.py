@@ -28,9 +28,9 @@ from commonhold.host.turns import Turns
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import Account, Ledger
 
-PIECE: Final = 128 << 10  # bytes that are read from a disk in one go
-_LARGE = 1 << 20  # bytes of a body that are written in one go
-_ROOMS = 12  # such pieces in memory; whoever comes while they are taken has a small one
+PIECE: Final = 128 << 10  # bytes that are read from or written to a disk in one go
+LARGE: Final = 1 << 20  # the same for the first who come: the larger, the less work
+ROOMS: Final = 12  # of them
 _REQUESTS = 16  # of one account at once, or of all strangers
 _WAITING = 64
 _STRANGERS, _ENTERING = -1, -2  # whose turns are not an account's
@@ -90,7 +90,7 @@ class Service:
         self._peer = peer
         self._threads = threads
         self._stall = stall_seconds
-        self._rooms = [disk.aligned(_LARGE) for _ in range(_ROOMS)]
+        self._rooms = [disk.aligned(LARGE) for _ in range(ROOMS)]
         self._turns: dict[int, Turns] = {}
         self._reading = Turns(_TRANSFERS, _TRANSFERS_WAITING, "server")
         self._writing = Turns(_TRANSFERS, _TRANSFERS_WAITING, "server")
@@ -176,10 +176,10 @@ class Service:
         index = shareindex.parse(request.match_info["index"])
         async with self._reading.turn():
             file, size = await self._run(self._keeper.open, index, _copy(request))
-            with file:
-                return await self._send(request, file, size)
+            with file, self._room() as room:
+                return await self._send(request, file, size, room)
 
-    async def _send(self, request: web.Request, file: BinaryIO, size: int) -> web.StreamResponse:
+    async def _send(self, request: web.Request, file: BinaryIO, size: int, room: memoryview) -> web.StreamResponse:
         start, stop = _range(request, size)
         answer = web.StreamResponse(headers={"Content-Length": str(stop - start)})
         if "Range" in request.headers:
@@ -187,7 +187,7 @@ class Service:
             answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         await self._within(answer.prepare(request))
         while start < stop:
-            part = await self._run(_part, file, min(PIECE, stop - start), start)
+            part = await self._run(_part, file, room[: stop - start], start)
             if not part:
                 raise ConnectionResetError  # the file is shorter than its row says: a check finds out
             await self._within(answer.write(part))
@@ -264,7 +264,7 @@ class Service:
         try:
             yield room
         finally:
-            if len(room) == _LARGE:
+            if len(room) == LARGE:
                 self._rooms.append(room)
 
     async def _finish(self, request: web.Request) -> web.Response:
@@ -346,9 +346,9 @@ class _Intake:
         return taken
 
 
-def _part(file: BinaryIO, size: int, at: int) -> bytes:
+def _part(file: BinaryIO, room: memoryview, at: int) -> bytes:
     with os_errors("read share", "shelf"):
-        return disk.read_at(file.fileno(), size, at)
+        return bytes(room[: disk.read_full(file.fileno(), room, at)])
 
 
 def new_facet() -> FacetId:
