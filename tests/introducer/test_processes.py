@@ -45,6 +45,7 @@ def _publish(here: Meshes, node: Node, number: int = 0) -> Id:
 
 
 def test_three_introducers_and_a_subscriber_agree(tmp_path: Path) -> None:
+    """B1, B9, B14, B25."""
     first = Introducer(tmp_path / "i0")
     others = [Introducer(tmp_path / f"i{number}", first.address) for number in (1, 2)]
 
