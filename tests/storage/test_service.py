@@ -302,13 +302,11 @@ def test_a_share_that_is_shorter_than_it_was_ends_the_answer_and_is_found_by_a_c
 
 
 def test_a_disk_that_fails_in_the_middle_of_an_answer_ends_it(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(fd: int, size: int, at: int) -> bytes:
-        if at:
-            raise OSError(5, "Input/output error")
-        return os.pread(fd, size, at)
+    def failing(fd: int, into: memoryview, at: int) -> int:
+        raise OSError(5, "Input/output error")  # the answer has begun by then
 
     upload(server, server.tenant())
-    monkeypatch.setattr("commonhold.host.disk.read_at", failing)
+    monkeypatch.setattr("commonhold.host.disk.read_full", failing)
     with Wire(server.socket) as wire, pytest.raises((EOFError, ConnectionError)):
         wire.send(head("GET", f"/v1/shares/{INDEX}", PIN))
         wire.answer()

@@ -86,7 +86,7 @@ class SetReader:
             async with asyncio.TaskGroup() as group:
                 for number, blocks in wanted.items():
                     group.create_task(read(number, blocks))
-        except* HoldError as errors:
+        except ExceptionGroup as errors:  # of whichever fails first: the others are called off
             raise errors.exceptions[0] from None
         return found
 

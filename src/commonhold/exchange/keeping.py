@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 from commonhold.crypto.derive import derive
 from commonhold.erasure.values import PackSeed, Shape
-from commonhold.errors import HoldError
 from commonhold.exchange.book import Book, KeptSet
 from commonhold.exchange.packing import Opened, Putting, Servers, Tools
 from commonhold.formats import inventory, pack
@@ -85,7 +84,7 @@ class Keeping:
             async with asyncio.TaskGroup() as group:
                 for one, entries in zip(made, new, strict=True):
                     group.create_task(put(one, entries))
-        except* HoldError as errors:
+        except ExceptionGroup as errors:  # of whichever fails first: the others are called off
             raise errors.exceptions[0] from None
         found = Inventory((*old, *made))
         await Putting(PackSeed(wanted.seed), wanted.shape, [memoryview(found.encoded)], self._tools).put(
