@@ -28,9 +28,9 @@ from commonhold.host.turns import Turns
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import Account, Ledger
 
-PIECE: Final = 128 << 10  # bytes that are read from or written to a disk in one go
-LARGE: Final = 1 << 20  # the same for the first who come: the larger, the less work
-ROOMS: Final = 12  # of them
+PIECE: Final = 128 << 10  # bytes that have to come or go in time
+LARGE: Final = 1 << 20  # bytes that are read from or written to a disk in one go: the larger, the less work
+ROOMS: Final = 12  # so many are in memory; whoever comes while all are taken has PIECE
 _REQUESTS = 16  # of one account at once, or of all strangers
 _WAITING = 64
 _STRANGERS, _ENTERING = -1, -2  # whose turns are not an account's
@@ -190,7 +190,8 @@ class Service:
             part = await self._run(_part, file, room[: stop - start], start)
             if not part:
                 raise ConnectionResetError  # the file is shorter than its row says: a check finds out
-            await self._within(answer.write(part))
+            for at in range(0, len(part), PIECE):
+                await self._within(answer.write(part[at : at + PIECE]))
             start += len(part)
         await self._within(answer.write_eof())
         return answer
@@ -252,7 +253,8 @@ class Service:
         intake = _Intake(content, at, room)
         while not intake.ended:
             try:
-                await self._within(intake.fill())
+                while intake.wanting:
+                    await self._within(intake.fill())
             finally:  # what has come is kept, whatever comes next
                 at = await self._run(self._keeper.append, account, index, at, intake.taken())
         return at
@@ -330,9 +332,15 @@ class _Intake:
         self._most = len(room) - at % disk.PAGE
         self._filled = 0
 
+    @property
+    def wanting(self) -> bool:
+        """Whether there is room in the piece, and more may come."""
+        return self._filled < self._most and not self.ended
+
     async def fill(self) -> None:
-        """Wait for a piece, or the end."""
-        while self._filled < self._most:
+        """Wait for so much that it counts as moving, or the end."""
+        stop = min(self._filled + PIECE, self._most)
+        while self._filled < stop:
             part = await self._content.read(self._most - self._filled)
             if not part:
                 self.ended = True
@@ -341,14 +349,15 @@ class _Intake:
             self._filled += len(part)
 
     def taken(self) -> memoryview:
-        """What has come since the last time; it is overwritten by what comes next."""
+        """The piece; it is overwritten by what comes next."""
         taken, self._filled, self._most = self._room[: self._filled], 0, len(self._room)
         return taken
 
 
-def _part(file: BinaryIO, room: memoryview, at: int) -> bytes:
+def _part(file: BinaryIO, room: memoryview, at: int) -> memoryview:
+    """What comes next of a file, in memory that is nobody else's: it is not sent when it is written to a transport."""
     with os_errors("read share", "shelf"):
-        return bytes(room[: disk.read_full(file.fileno(), room, at)])
+        return memoryview(bytes(room[: disk.read_full(file.fileno(), room, at)]))
 
 
 def new_facet() -> FacetId:
