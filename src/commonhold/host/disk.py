@@ -16,7 +16,6 @@ PAGE = 4096
 _KEEP_SIZE = 0x01
 _PUNCH_HOLE = 0x02
 _MUCH = 256 << 10
-_SOME = 64 << 10  # bytes, below which the page cache is as quick
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
@@ -96,30 +95,6 @@ def write_all(fd: int, parts: Sequence[memoryview], at: int) -> int:
         if done:
             left[0] = left[0][done:]
     return at - start
-
-
-def write_past_cache(fd: int, data: memoryview, at: int) -> None:
-    """Write at an offset: whole pages past the page cache, where there are many and offset, memory (`aligned`) and file
-    system allow it; the rest through it. The descriptor is the caller's alone meanwhile."""
-    whole = len(data) & ~(PAGE - 1) if at % PAGE == 0 else 0
-    if whole < _SOME or not _write_direct(fd, data[:whole], at):
-        whole = 0
-    write_all(fd, [data[whole:]], at + whole)
-
-
-def _write_direct(fd: int, data: memoryview, at: int) -> bool:
-    """Whether that can be done with this data and file."""
-    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
-        write_all(fd, [data], at)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        return False
-    finally:
-        fcntl.fcntl(fd, fcntl.F_SETFL, flags)
-    return True
 
 
 def expect(fd: int, size: int, at: int) -> None:

@@ -94,7 +94,7 @@ class Keeper:
             raise
 
     def append(self, account: Account, index: ShareIndex, at: int, data: bytes | memoryview) -> int:
-        """Take in what comes next, from offset `at`; how many bytes are here then. Page-aligned memory goes quickest.
+        """Take in what comes next, from offset `at`; how many bytes are here then.
 
         CHANGED if `at` is not where it goes on; TOO_LARGE if more comes than was said; NOT_FOUND, BUSY.
         """
@@ -107,7 +107,7 @@ class Keeper:
             if at + len(data) > upload.row.size:
                 raise HoldError("store share", Kind.TOO_LARGE, "upload", f"more than the {upload.row.size} bytes said")
             with os_errors("store share", "shelf"):
-                disk.write_past_cache(upload.fd, memoryview(data), at)
+                disk.write_all(upload.fd, [memoryview(data)], at)
             disk.start_writing(upload.fd, at, len(data))
             upload.hashed.update(data)
             upload.received += len(data)
