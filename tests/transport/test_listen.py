@@ -14,6 +14,7 @@ from aiohttp.base_protocol import BaseProtocol
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
+from commonhold.formats.pin import SpkiPin
 from commonhold.transport import listen, tls
 from commonhold.transport.visitors import Limits, Visitor, Visitors
 from tests.transport.ends import PIN, dialled, echoing, run, seed_of, serving, soon
@@ -44,9 +45,9 @@ class Raw(NamedTuple):
 
 
 @asynccontextmanager
-async def raw(hint: TcpHint, seed: Seed | None = None) -> AsyncIterator[Raw]:
+async def raw(hint: TcpHint, seed: Seed | None = None, server: SpkiPin = PIN) -> AsyncIterator[Raw]:
     """A connection whose bytes the test writes."""
-    context = tls.client_context(seed or Seed(bytes(32)), PIN)
+    context = tls.client_context(seed or Seed(bytes(32)), server)
     reader, writer = await asyncio.open_connection(hint.host, hint.port, ssl=context, server_hostname="")
     try:
         yield Raw(reader, writer)
