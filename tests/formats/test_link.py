@@ -85,6 +85,22 @@ def test_what_is_cut_short_or_without_end_is_refused(which: str) -> None:
                 parse(wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (SOUND["link"][:-1], "172 characters, not 173"),
+        (SOUND["link"] + "a" * (1 << 20), "characters, not 173"),
+        ("holdl1" + SOUND["link"][6:].upper(), "small letters"),
+        (SOUND["link"][:-1] + "1", "a letter or digit that base32 does not have"),
+        (SOUND["link"][:80] + ("b" if SOUND["link"][80] == "a" else "a") + SOUND["link"][81:], "its checksum"),
+        (next(case["text"] for case in VECTORS["bad"] if case["name"] == "unused bits"), "not the one text"),
+    ],
+)
+def test_what_is_wrong_with_a_text_is_said(wrong: str, why: str) -> None:
+    with pytest.raises(Malformed, match=why):
+        links.parse(wrong)
+
+
 def test_another_version_is_unsupported_not_malformed() -> None:
     for text, parse in (
         (SOUND["link"], links.parse),

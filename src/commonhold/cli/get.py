@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   hold get CID -o back
   hold get CID/sub/file
-  hold get holdl1…                          # what hold share printed
-  hold get - -o back <link.txt
+  hold get holdl1… -o back
+  cat link.txt | hold get - -o back
   hold get CID --archive tar -o - | tar t"""
 
 

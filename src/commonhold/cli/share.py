@@ -5,7 +5,8 @@ standard input, so that no list of processes shows it. Of a path in your own tre
 grid, as by `hold put`; anything else that the grid does not keep is put there only with --keep.
 
 What is shared cannot be unshared: who has the link has the key. What can end is that the grid keeps it. A sealed link
-opens for the account whose key it was made with, and does not say who made it: tell the other yourself.
+opens for the account whose key it was made with, and does not say who made it: tell the other yourself. --me prints
+your own key, for whoever is to share with you alone.
 """
 
 import argparse
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   hold share /hold/me/photos
   hold share holdr1… --keep
-  hold share --me                           # your receiving key, for whoever wants to share with you alone
+  hold share --me
   hold share /hold/me/letter.txt --with holdk1…"""
 
 
