@@ -199,7 +199,7 @@ def test_who_finds_the_repository_in_use_is_not_told_the_capability(hold: Run, t
         assert reading.stdout is not None and reading.stdout.read(1) == b"\0"
         said = hold("pin", "ls", code=1).stderr
         reading.kill()
-    assert b"hold --repo" in said and bf" cat {kind}".encode() in said and capability[80:110].encode() not in said
+    assert b"hold --repo" in said and f" cat {kind}".encode() in said and capability[80:110].encode() not in said
 
 
 @pytest.mark.parametrize("words", [["version"], ["add", "-n", "tree/hello"], ["pin", "ls"]])
