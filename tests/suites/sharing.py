@@ -178,14 +178,6 @@ def test_what_cannot_be_shared_is_said(hold: Hold, tmp_path: Path) -> None:
     assert hold("history").stdout == b""  # no snapshot was made for what could not be shared
 
 
-def test_nothing_is_put_on_a_grid_unasked(hold: Hold, tmp_path: Path) -> None:
-    family = join(tmp_path / "repo", "family", "alice")
-    capability = sealed_tree(hold, tmp_path)
-    note(family, capability, "tree", until=1)  # its leases have ended: servers are asked, and none answers
-    said = hold("share", capability, code=11).stderr
-    assert b"code: E-UNREACHABLE" in said and b"holdl1" not in said
-
-
 def test_no_log_and_no_file_ever_has_a_link(hold: Hold, tmp_path: Path) -> None:
     capability = sealed_tree(hold, tmp_path)
     family = join(tmp_path / "repo", "family", "alice")
