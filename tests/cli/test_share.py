@@ -1,4 +1,4 @@
-"""What a link is made of is kept: where that is not known here, servers are asked. `tests/suites/sharing` has the rest."""
+"""What a link is made of is kept: where that is not known here, servers are asked. See `tests/suites/sharing`, too."""
 
 from pathlib import Path
 
