@@ -1,4 +1,4 @@
-"""Blind signatures: as RFC 9474 has them; who signs sees nothing; what was changed is no signature. REQUIREMENTS D19."""
+"""Blind signatures: as RFC 9474 has them; who signs sees nothing; what was changed is none. REQUIREMENTS D19."""
 
 import functools
 import itertools

@@ -15,6 +15,7 @@ from commonhold.formats.pin import GridId, SpkiPin
 
 _ACCOUNT: Final = b"commonhold account v1\0"
 _CLIENT: Final = b"commonhold client v1\0"
+_BLINDED_CLIENT: Final = b"commonhold blinded client v1\0"
 _RANK: Final = b"commonhold rank v1\0"
 _RECEIVING: Final = b"commonhold receiving key v1\0"
 
@@ -38,6 +39,11 @@ def account_number(secret: Secret, account: str, server: SpkiPin) -> AccountId:
 def client_seed(secret: Secret, server: SpkiPin) -> Seed:
     """Return the key that an account has at one server; `secret` is the account's."""
     return Seed(derive(secret.raw, _CLIENT + server))
+
+
+def blinded_seed(secret: Secret, server: SpkiPin) -> Seed:
+    """Return the key that a blinded account has at one server, and that its blesser never sees."""
+    return Seed(derive(secret.raw, _BLINDED_CLIENT + server))
 
 
 def receiver(secret: Secret, grid: GridId) -> Receiver:

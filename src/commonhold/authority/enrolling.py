@@ -30,7 +30,7 @@ from commonhold.formats.credential import Credential
 from commonhold.formats.fields import MAX_NUMBER
 from commonhold.formats.keys import PublicKey, Seed
 from commonhold.formats.malformed import Malformed
-from commonhold.formats.request import AccountRequest, Request, Seat, ServerRequest
+from commonhold.formats.request import AccountRequest, BlindRequest, Request, Seat, ServerRequest
 from commonhold.formats.statement import Kind, Statement
 
 DAY: Final = 86_400
@@ -113,18 +113,25 @@ def _server(desk: Desk, wish: ServerRequest, invitation: Invitation | None) -> D
     return Held("a server that is known asks for more" if known else "a server that is not known")
 
 
-def _account(desk: Desk, key: PublicKey, wish: AccountRequest, invitation: Invitation | None) -> Decision:
+def _account(
+    desk: Desk, key: PublicKey, wish: AccountRequest | BlindRequest, invitation: Invitation | None
+) -> Decision:
     known = desk.ledger.accounts.get(wish.account)
     if known and known.key == key:
         if known.revoked:
             return Denied("this account is revoked")
-        return grant_account(desk, wish, known) if desk.terms.renews else Held("an account that is known")
+        return _granted(desk, wish, known) if desk.terms.renews else Held("an account that is known")
     if isinstance(invitation, AccountInvitation) and invitation.account == wish.account and known is None:
         account = Account(wish.account, key, invitation.quota)
-        return _spending(invitation, grant_account(desk, wish, account))
+        return _spending(invitation, _granted(desk, wish, account))
     if wish.ticket is not None:
         return _BAD_TICKET
     return Held("an account that is known, by another key" if known else "an account that is not known")
+
+
+def _granted(desk: Desk, wish: AccountRequest | BlindRequest, account: Account) -> Granted | Denied:
+    """Whom blanks are signed for is an account; how many, `minting` says."""
+    return grant_account(desk, wish, account) if isinstance(wish, AccountRequest) else Granted((), account=account)
 
 
 def grant_server(desk: Desk, wish: ServerRequest, host: Host) -> Granted | Denied:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from commonhold.authority import times
+from commonhold.authority import times, tokens
 from commonhold.authority.judging import Ground, Reason, Seen, judge
 from commonhold.authority.lists import Lists
 from commonhold.authority.nonces import Given, current
 from commonhold.authority.trust import Rule
 from commonhold.crypto import sign
-from commonhold.formats import credential, entry
+from commonhold.formats import blinded, credential, entry
+from commonhold.formats.blinded import Token
 from commonhold.formats.credential import AccountId, Credential, Warrant
 from commonhold.formats.entry import Entry, Nonce
 from commonhold.formats.keys import PublicKey
@@ -44,7 +45,7 @@ class Knock:
     """What a client shows: well-formed, and not proved. The connection's pin is what the transport knows."""
 
     connection: SpkiPin
-    credentials: tuple[tuple[Statement, Credential], ...]
+    credentials: tuple[tuple[Statement, Credential] | Token, ...]
     entry: tuple[Statement, Entry]
     warrant: tuple[Statement, Warrant] | None
 
@@ -58,15 +59,21 @@ def knock(connection: SpkiPin, credentials: Sequence[bytes], said: bytes, warran
     """Return what bytes of a client's say. Malformed."""
     if not 0 < len(credentials) <= MAX_CREDENTIALS:
         raise Malformed("knock", f"{len(credentials)} credentials, not 1 to {MAX_CREDENTIALS}")
-    shown = [decode(Kind.CREDENTIAL, data) for data in credentials]
     signed = decode(Kind.ENTRY, said)
     warranted = None if warrant is None else decode(Kind.WARRANT, warrant)
     return Knock(
         connection,
-        tuple((one, credential.parse(one)) for one in shown),
+        tuple(map(_credential, credentials)),
         (signed, entry.parse(signed)),
         None if warranted is None else (warranted, credential.parse_warrant(warranted)),
     )
+
+
+def _credential(data: bytes) -> tuple[Statement, Credential] | Token:
+    if blinded.is_token(data):
+        return blinded.parse_token(data)
+    statement = decode(Kind.CREDENTIAL, data)
+    return statement, credential.parse(statement)
 
 
 class Serial(NamedTuple):
@@ -112,7 +119,7 @@ def may_enter(door: Door, shown: Knock, given: Given | None, lists: Lists, now: 
         return refusal
     client = shown.warrant[0].key if shown.warrant else shown.entry[0].key
     ground = Ground(door.server, door.grid, door.clients, lists, now)
-    looked = [(_seen(ground, *one, client), one[1]) for one in shown.credentials]
+    looked = [_looked(ground, one, client) for one in shown.credentials]
     seen = tuple(one for one, _ in looked)
     counted = [(one, claim) for one, claim in looked if one.reason in (Reason.HOLDS, Reason.STALE)]
     agreed = _agreed(counted, door.clients.needed)
@@ -192,12 +199,20 @@ def _signed(door: Door, shown: Knock, now: int) -> Refusal | None:
     return Refusal(Reason.WARRANT, f"the warrant does not hold: {why}") if why else None
 
 
-def _seen(ground: Ground, statement: Statement, claim: Credential, client: PublicKey) -> Seen:
-    """How a credential stands, for whoever signed the entry or the warrant."""
+def _looked(ground: Ground, shown: tuple[Statement, Credential] | Token, client: PublicKey) -> tuple[Seen, Credential]:
+    """How a credential or a token stands, for whoever signed the entry or the warrant; and what it says."""
+    mint = None
+    if isinstance(shown, Token):
+        mint = ground.lists.mints(shown.blesser, ground.grid).get(shown.mint)
+        key, claim = shown.blesser, tokens.claimed(shown, mint)
+    else:
+        key, claim = shown[0].key, shown[1]
     if claim.client != client:
         said = "another client's: its key signed neither the entry nor a warrant for who did"
-        return Seen(Reason.OTHER_CLIENT, said, statement.key, claim.serial)
-    return judge(ground, statement, claim, ground.rule.classes)
+        return Seen(Reason.OTHER_CLIENT, said, key, claim.serial), claim
+    if isinstance(shown, Token):
+        return tokens.judge_token(ground, shown, mint), claim
+    return judge(ground, shown[0], claim, ground.rule.classes), claim
 
 
 def _lasting(found: tuple[Seen, Credential]) -> tuple[bool, int]:

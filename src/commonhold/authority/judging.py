@@ -3,8 +3,10 @@
 docs/spec/authority.md; REQUIREMENTS B3, B8, B11, B20.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
 from commonhold.authority import times
@@ -26,6 +28,7 @@ class Reason(Enum):
     OTHER_GRID = "of another grid"
     UNKNOWN_BLESSER = "by an unknown blesser"
     FORGED = "not signed by its key"
+    NO_MINT = "signed by a key that its blesser's list does not have"
     REVOKED = "revoked"
     EARLY = "not yet valid"
     EXPIRED = "expired"
@@ -104,20 +107,28 @@ class Ground:
 
 def judge(ground: Ground, statement: Statement, claim: Claim, classes: frozenset[str] = frozenset()) -> Seen:
     """Return how a statement stands. Only who could count is worth the work of verifying a signature."""
+    genuine = partial(sign.verify, statement.key, statement.message, statement.signature)
+    return judge_said(ground, statement.key, claim, genuine, classes)
+
+
+def judge_said(
+    ground: Ground, key: PublicKey, claim: Claim, genuine: Callable[[], bool], classes: frozenset[str] = frozenset()
+) -> Seen:
+    """The same, of what a blesser's key has said in whatever form; `genuine` tells whether it did."""
 
     def seen(reason: Reason, said: str, fresh_end: int | None = None) -> Seen:
         end = times.end(claim.not_after)
-        return Seen(reason, said, statement.key, claim.serial, end, fresh_end, classes)
+        return Seen(reason, said, key, claim.serial, end, fresh_end, classes)
 
     if claim.server != ground.server:
         return seen(Reason.OTHER_SERVER, f"another server's: {claim.server}")
     if claim.grid != ground.grid:
         return seen(Reason.OTHER_GRID, f"of another grid: {claim.grid}")
-    if statement.key not in ground.rule.blessers:
+    if key not in ground.rule.blessers:
         return seen(Reason.UNKNOWN_BLESSER, "by a blesser whose word does not count here")
-    if not sign.verify(statement.key, statement.message, statement.signature):
+    if not genuine():
         return seen(Reason.FORGED, "its signature is wrong")
-    if ground.lists.revoked(statement.key, claim.grid, claim.serial):
+    if ground.lists.revoked(key, claim.grid, claim.serial):
         return seen(Reason.REVOKED, f"revoked: its blesser's list names {claim.serial}")
     if not times.begun(claim.not_before, ground.now):
         return seen(Reason.EARLY, f"not valid before {times.shown(claim.not_before)}")
@@ -125,9 +136,9 @@ def judge(ground: Ground, statement: Statement, claim: Claim, classes: frozenset
         return seen(Reason.EXPIRED, f"expired at {times.shown(claim.not_after)}")
     if not ground.rule.classes <= classes:
         return seen(Reason.CLASS, f"it says nothing of {', '.join(sorted(ground.rule.classes - classes))}")
-    fresh_end = ground.lists.fresh_end(statement.key, claim.grid, ground.now) if ground.rule.fresh else None
+    fresh_end = ground.lists.fresh_end(key, claim.grid, ground.now) if ground.rule.fresh else None
     if ground.rule.fresh and fresh_end is None:
-        return seen(Reason.STALE, _stale(ground, statement.key))
+        return seen(Reason.STALE, _stale(ground, key))
     return seen(Reason.HOLDS, f"valid until {times.shown(claim.not_after)}", fresh_end)
 
 

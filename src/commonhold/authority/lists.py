@@ -12,6 +12,7 @@ from enum import Enum
 from commonhold.authority import times
 from commonhold.crypto.statements import verified
 from commonhold.formats import revocations
+from commonhold.formats.blinded import Mint, MintId
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.pin import GridId
 from commonhold.formats.revocations import Revocations
@@ -33,6 +34,7 @@ class _Heard:
     data: bytes
     body: bytes
     said: Revocations
+    mints: dict[MintId, Mint]
 
 
 class Lists:
@@ -47,8 +49,10 @@ class Lists:
         if data in self.kept:  # as most are; reading one takes long
             return Taken.SAME
         statement = verified(Kind.REVOCATIONS, data)
-        heard = _Heard(data, statement.body, revocations.parse(statement))
-        of = (statement.key, heard.said.grid)
+        said = revocations.parse(statement)
+        mints = {one.id(statement.key, said.grid): one for one in said.mints}
+        heard = _Heard(data, statement.body, said, mints)
+        of = (statement.key, said.grid)
         if of not in self._watched:
             return Taken.STRANGE
         known = self._known.get(of)
@@ -83,6 +87,11 @@ class Lists:
             return None
         end = times.end(known[0].said.fresh_until)
         return end if now < end else None
+
+    def mints(self, blesser: PublicKey, grid: GridId) -> dict[MintId, Mint]:
+        """The keys with which a blesser signs blindly; of two lists that contradict each other what both have."""
+        known = self._known.get((blesser, grid), ())
+        return {one: mint for one, mint in known[0].mints.items() if one in known[-1].mints} if known else {}
 
     @property
     def kept(self) -> tuple[bytes, ...]:

@@ -1,7 +1,7 @@
 """RSA blind signatures, RSABSSA-SHA384-PSS-Randomized (RFC 9474): whoever signs does not see what. Pure.
 
-The side of those who have something signed, and of those who verify it; `blindsign` is the signer's. Python's powers take
-a time that depends on numbers: here those are drawn for one blank and used once, so that the time of a blank says
+The side of those who have something signed, and of those who verify it; `blindsign` is the signer's. Python's powers
+take a time that depends on numbers: here those are drawn for one blank and used once, so that the time of a blank says
 nothing of another. What is signed is verified by `cryptography`.
 """
 

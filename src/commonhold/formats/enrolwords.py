@@ -7,6 +7,8 @@ Both ends are strangers to each other: what either decodes has limits, and is Ma
 from collections.abc import Sequence
 from typing import Final
 
+from commonhold.formats import blinded
+from commonhold.formats.blinded import Modulus, Terms
 from commonhold.formats.fields import Fields, made
 from commonhold.formats.invitation import MAX_BYTES
 from commonhold.formats.request import MAX_SEATS
@@ -18,6 +20,7 @@ MAX_ANSWER: Final = 1 << 20
 MESSAGE: Final = 33  # bytes of SPAKE2's message
 PROOF: Final = 32
 _TAG: Final = 16
+_TERMS: Final = 64
 
 
 def granted(statements: Sequence[bytes]) -> bytes:
@@ -36,6 +39,20 @@ def decode_answer(data: bytes) -> tuple[bytes, ...] | None:
     if fields.has("waits"):
         return None
     return fields.several("statements", MAX_SEATS, Kind.CREDENTIAL.most)
+
+
+def blinded_answer(terms: Terms, answers: Sequence[bytes]) -> bytes:
+    """The answer to a blind request: the account's terms, and what was signed, in the order in which it was asked."""
+    return made(terms=terms.encoded, answers=list(answers))
+
+
+def decode_blinded(data: bytes) -> tuple[Terms, tuple[bytes, ...]] | None:
+    """Return terms and answers; None if it waits."""
+    fields = Fields("answer", data)
+    if fields.has("waits"):
+        return None
+    terms = blinded.parse_terms(fields.raw("terms", _TERMS))
+    return terms, fields.several("answers", blinded.MAX_SEATS, Modulus.LENGTH)
 
 
 def opening(plate: int, message: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Requests: what is asked of a blesser. A server asks to be blessed, an account for credentials. Pure.
+"""Requests: what is asked of a blesser. A server asks to be blessed, an account for credentials or tokens. Pure.
 
 Signed by the server's own key, or by the account's key at this blesser. docs/spec/statement.md.
 """
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
+from commonhold.formats import blinded
 from commonhold.formats.announcement import MAX_ADDRESS, MAX_ADDRESSES
 from commonhold.formats.blessing import MAX_WORD, Purpose, word
+from commonhold.formats.blinded import Blank, MintId
 from commonhold.formats.keys import LENGTH, PublicKey
 from commonhold.formats.pin import GridId, SpkiPin, pin_of
 from commonhold.formats.statement import Fields, Kind, Statement, body
@@ -17,6 +19,7 @@ MAX_PURPOSES: Final = 8
 MAX_SEATS: Final = 1024
 MAX_ACCOUNT: Final = 64  # characters of an account's name
 _SEAT: Final = 2 * LENGTH
+_ORDER: Final = MintId.LENGTH + Blank.LENGTH
 
 
 class Ticket(bytes):
@@ -82,17 +85,47 @@ class AccountRequest:
         )  # fmt: skip
 
 
-Request: TypeAlias = ServerRequest | AccountRequest
+class Order(NamedTuple):
+    """What is to be signed by one mint, unseen."""
+
+    mint: MintId
+    blank: Blank
+
+
+@dataclass(frozen=True, slots=True)
+class BlindRequest:
+    """An account asks `blesser` on which terms it has tokens, and to sign these blanks."""
+
+    grid: GridId
+    blesser: PublicKey
+    time: int
+    account: str
+    orders: tuple[Order, ...] = ()
+    ticket: Ticket | None = None
+
+    @property
+    def body(self) -> bytes:
+        """What is signed of it."""
+        return body(
+            grid=bytes(self.grid), blesser=bytes(self.blesser), time=self.time, account=self.account,
+            blanks=[order.mint + order.blank for order in self.orders],
+            ticket=None if self.ticket is None else bytes(self.ticket),
+        )  # fmt: skip
+
+
+Request: TypeAlias = ServerRequest | AccountRequest | BlindRequest
 
 
 def parse(statement: Statement) -> Request:
     """Return what is asked. Malformed if a server's is not signed by the server, or if it asks for both."""
     fields = Fields(Kind.REQUEST, statement.body)
-    if fields.has("server") == fields.has("account"):
-        raise fields.refuse("either a server or an account asks")
+    if fields.has("server") == fields.has("account") or (fields.has("blanks") and fields.has("seats")):
+        raise fields.refuse("either a server or an account asks, and an account for one thing")
     grid, blesser = fields.exactly("grid", 32, GridId), fields.exactly("blesser", LENGTH, PublicKey)
     time = fields.number("time")
     ticket = fields.exactly("ticket", Ticket.LENGTH, Ticket) if fields.has("ticket") else None
+    if fields.has("blanks"):
+        return BlindRequest(grid, blesser, time, fields.text("account", MAX_ACCOUNT), _orders(fields), ticket)
     if fields.has("account"):
         return AccountRequest(grid, blesser, time, fields.text("account", MAX_ACCOUNT), _seats(fields), ticket)
     server = fields.exactly("server", 32, SpkiPin)
@@ -113,3 +146,10 @@ def _seats(fields: Fields) -> tuple[Seat, ...]:
     if any(one.server >= other.server for one, other in pairwise(seats)):
         raise fields.refuse("seats do not ascend by their servers")
     return seats
+
+
+def _orders(fields: Fields) -> tuple[Order, ...]:
+    raw = fields.several("blanks", blinded.MAX_SEATS, _ORDER)
+    if any(len(item) != _ORDER for item in raw) or len(set(raw)) != len(raw):
+        raise fields.refuse(f"blanks is no list of a mint and a blank, {_ORDER} bytes each, or names one twice")
+    return tuple(Order(MintId(item[: MintId.LENGTH]), Blank(item[MintId.LENGTH :])) for item in raw)

@@ -1,12 +1,14 @@
-"""Revocation lists: what a blesser has taken back. Pure. docs/spec/statement.md.
+"""Revocation lists: what a blesser has taken back, and which keys it signs with blindly. Pure. docs/spec/statement.md.
 
-A list is whole: what is not on the newest is not revoked. After `fresh_until` it says nothing any more, so that whoever
-withholds the next one gains no time by it.
+A list is whole: what is not on the newest is not revoked, and a mint that is not there is none. After `fresh_until` it
+says nothing any more, so that whoever withholds the next one gains no time by it.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from commonhold.formats import blinded
+from commonhold.formats.blinded import MAX_MINT, MAX_MINTS, Mint
 from commonhold.formats.pin import GridId
 from commonhold.formats.statement import Fields, Kind, Statement, body
 
@@ -22,13 +24,14 @@ class Revocations:
     issued: int
     fresh_until: int
     serials: tuple[int, ...]
+    mints: tuple[Mint, ...] = ()
 
     @property
     def body(self) -> bytes:
         """What is signed of it."""
         return body(
             grid=bytes(self.grid), sequence=self.sequence, issued=self.issued, fresh_until=self.fresh_until,
-            serials=list(self.serials),
+            serials=list(self.serials), mints=[one.encoded for one in self.mints] or None,
         )  # fmt: skip
 
 
@@ -41,7 +44,10 @@ def parse(statement: Statement) -> Revocations:
         fields.number("issued"),
         fields.number("fresh_until"),
         fields.ascending("serials", MAX_SERIALS),
+        tuple(map(blinded.parse_mint, fields.several("mints", MAX_MINTS, MAX_MINT))) if fields.has("mints") else (),
     )
+    if len({blinded.spot(one) for one in found.mints}) != len(found.mints):
+        raise fields.refuse("two mints of one period and denomination: who has which could be told apart by it")
     if found.issued >= found.fresh_until:
         raise fields.refuse("it was stale when it was issued")
     return found

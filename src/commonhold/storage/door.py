@@ -17,7 +17,9 @@ from commonhold.formats.storagewords import Admission, FacetId, Showing
 from commonhold.storage.ledger import Account, Ledger
 from commonhold.storage.service import Tenant
 
-_BLESSING: Final = frozenset((Reason.UNKNOWN_BLESSER, Reason.REVOKED, Reason.EARLY, Reason.EXPIRED, Reason.TOO_FEW))
+_BLESSING: Final = frozenset(
+    (Reason.UNKNOWN_BLESSER, Reason.NO_MINT, Reason.REVOKED, Reason.EARLY, Reason.EXPIRED, Reason.TOO_FEW)
+)
 
 
 class Gate:
