@@ -1,6 +1,7 @@
 """A blesser that serves in this process, whose every byte is noted, and those who ask it. Time is set by the test."""
 
 import asyncio
+import functools
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -13,14 +14,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from commonhold.authority.derived import Secret
-from commonhold.blesser import config, home
+from commonhold.blesser import config, home, mints
 from commonhold.blesser.home import Keys
 from commonhold.blesser.meetings import Meetings
 from commonhold.blesser.office import Office
 from commonhold.blesser.orders import Orders
 from commonhold.blesser.service import Limits as Rates
 from commonhold.blesser.service import Service
-from commonhold.crypto import sign
+from commonhold.crypto import blindsign, sign
 from commonhold.formats import charter
 from commonhold.formats.blessing import INTRODUCER, STORAGE
 from commonhold.formats.charter import Blesser, Charter
@@ -94,7 +95,23 @@ def office(path: Path, clock: Clock) -> Iterator[Office]:
     """A blesser at work, without anybody who could ask it."""
     with home.opened(path, "test") as book:
         keys = home.keys(path)
-        yield Office(book, keys, config.read(path / home.CONFIG, path.name, keys.public), lambda: clock.now, os.urandom)
+        found = config.read(path / home.CONFIG, path.name, keys.public)
+        of = keys.public, found.charter.grid
+        with mints.opened(path, found.minting, of, os.urandom, forged) as blindly:
+            yield Office(book, keys, found, lambda: clock.now, os.urandom, blindly)
+
+
+@functools.cache
+def _forged() -> tuple[bytes, ...]:
+    return tuple(blindsign.generate() for _ in range(4))
+
+
+_FORGED = itertools.count()
+
+
+def forged() -> bytes:
+    """One of four private keys, in turn: to make one takes long."""
+    return _forged()[next(_FORGED) % 4]
 
 
 @dataclass

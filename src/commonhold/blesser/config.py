@@ -1,14 +1,17 @@
 """What a blesser is told, once, when it starts: TOML, written when its grid was made and never again by a program."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from commonhold.authority.minting import MAX_DENOMINATIONS, Minting
 from commonhold.errors import HoldError
 from commonhold.formats import chartertext, hint
+from commonhold.formats.blinded import MAX_SEATS
 from commonhold.formats.charter import Blesser, Charter
 from commonhold.formats.chartertext import TABLES, value
+from commonhold.formats.credential import MAX_QUOTA
 from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
@@ -16,7 +19,9 @@ from commonhold.host import configs
 
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
-_FIELDS = TABLES | {"listen", "life_days", "list_hours", "list_minutes"}
+_FIELDS = TABLES | {"listen", "life_days", "list_hours", "list_minutes", "blinded"}
+_BLINDED: Final = ("denominations", "period_days", "seats")
+_LONGEST_DAYS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class Config:
     life: int = 30 * _DAY
     list_life: int = _DAY
     list_every: int = _HOUR
+    minting: Minting = field(default_factory=Minting)
 
 
 def first(charter: Charter, listen: tuple[str, ...]) -> str:
@@ -65,6 +71,7 @@ def parse(table: Mapping[str, Any], name: str, key: PublicKey) -> Config:
         _number(table, "life_days", 30, 3650) * _DAY,
         _number(table, "list_hours", 24, 24 * 90) * _HOUR,
         _number(table, "list_minutes", 60, 60 * 24 * 30) * 60,
+        _minting(table.get("blinded", {})),
     )
     if found.list_every * 2 > found.list_life:
         raise configs.wrong("list_minutes", "more than half of list_hours: lists would be stale before the next is out")
@@ -76,6 +83,22 @@ def _number(table: Mapping[str, Any], name: str, default: int, most: int) -> int
     if type(found) is not int or not 1 <= found <= most:
         raise configs.wrong(name, f"not a whole number from 1 to {most}")
     return found
+
+
+def _minting(table: Any) -> Minting:
+    if not isinstance(table, dict):
+        raise configs.wrong("blinded", "no table")
+    try:
+        chartertext.only("blinded", table, _BLINDED)
+    except Malformed as error:
+        raise configs.wrong(error.what, error.why) from error
+    found = table.get("denominations", [])
+    if not isinstance(found, list) or len(found) > MAX_DENOMINATIONS or len(set(map(str, found))) != len(found):
+        raise configs.wrong("blinded.denominations", f"no list of up to {MAX_DENOMINATIONS} different numbers")
+    if not all(type(one) is int and 0 < one <= MAX_QUOTA for one in found):
+        raise configs.wrong("blinded.denominations", f"not whole numbers from 1 to {MAX_QUOTA}, in bytes")
+    days, seats = _number(table, "period_days", 30, _LONGEST_DAYS), _number(table, "seats", 16, MAX_SEATS)
+    return Minting(tuple(sorted(found)), days * _DAY, seats)
 
 
 def _listen(found: Any) -> tuple[TcpHint | UnixHint, ...]:

@@ -15,8 +15,7 @@ from typing import Final
 
 import uvloop
 
-from commonhold.blesser import config, control, home
-from commonhold.blesser.book import Book
+from commonhold.blesser import config, control, home, mints
 from commonhold.blesser.config import Config
 from commonhold.blesser.home import Keys
 from commonhold.blesser.meetings import Meetings
@@ -47,7 +46,8 @@ def opened(path: Path, command: str) -> Iterator[Office]:
     """The blesser in a directory at work, while no other process has it. BUSY; NOT_FOUND."""
     with home.opened(path, command) as book:
         found, keys = read(path)
-        yield _office(book, keys, found)
+        with mints.opened(path, found.minting, (keys.public, found.charter.grid), secrets.token_bytes) as blindly:
+            yield Office(book, keys, found, lambda: int(time.time()), secrets.token_bytes, blindly)
 
 
 def run(path: Path, environment: Mapping[str, str]) -> None:
@@ -61,10 +61,6 @@ def run(path: Path, environment: Mapping[str, str]) -> None:
         sockets = [_listen(one) for one in office.config.listen]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(office, path, sockets, threads, environment))
-
-
-def _office(book: Book, keys: Keys, found: Config) -> Office:
-    return Office(book, keys, found, lambda: int(time.time()), secrets.token_bytes)
 
 
 def _listen(where: TcpHint | UnixHint) -> socket:

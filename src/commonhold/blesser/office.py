@@ -23,14 +23,18 @@ from commonhold.authority.ledger import (
 from commonhold.blesser.book import Book, Waiting
 from commonhold.blesser.config import Config
 from commonhold.blesser.home import Keys
+from commonhold.blesser.mints import Mints
 from commonhold.crypto.statements import signed
 from commonhold.errors import HoldError, Kind
+from commonhold.formats import blinded
 from commonhold.formats.blessing import Purpose
+from commonhold.formats.blinded import Mint
 from commonhold.formats.fields import MAX_NUMBER
 from commonhold.formats.invitation import Invitation
 from commonhold.formats.keys import PublicKey
+from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin, pin_of
-from commonhold.formats.request import Request, ServerRequest, Ticket
+from commonhold.formats.request import BlindRequest, Request, ServerRequest, Ticket
 from commonhold.formats.statement import Kind as Said
 
 WAITS_SECONDS: Final = 30 * 86_400  # after which who waits for a person is forgotten
@@ -41,11 +45,19 @@ class Office:
     """See the module. `now` gives seconds since 1970, `randomness(n)` n random bytes."""
 
     def __init__(
-        self, book: Book, keys: Keys, config: Config, now: Callable[[], int], randomness: Callable[[int], bytes]
+        self,
+        book: Book,
+        keys: Keys,
+        config: Config,
+        now: Callable[[], int],
+        randomness: Callable[[int], bytes],
+        mints: Mints | None = None,
     ) -> None:
+        """`mints`: what it signs blindly with, if it does."""
         self.config = config
         self.keys = keys
         self._book = book
+        self._mints = mints
         self._now = now
         self._randomness = randomness
         self._mutex = threading.RLock()
@@ -60,14 +72,54 @@ class Office:
         Malformed for what is none; BLESSING if it is refused, BUSY if too many wait. Asked again, the same is answered.
         """
         key, wish = enrolling.asked(data)
+        if isinstance(wish, BlindRequest):
+            raise Malformed("request", "to sign blindly is another call")
         with self._mutex:
-            decision = enrolling.consider(self._desk(self.config.life), key, wish)
-            if isinstance(decision, Denied):
-                raise HoldError("enrol", Kind.BLESSING, "blesser", decision.why)
-            if isinstance(decision, Held):
-                self._book.wait(_waiting(key, wish, decision.why, self._now()))
+            decision = self._decide(key, wish)
+            if decision is None:
                 return None
+            if decision.account and self._mints and self._mints.holds(decision.account.name, self._now()):
+                raise _either("it has blinded tokens")
             return self._grant(decision)
+
+    def blind(self, data: bytes) -> tuple[blinded.Terms, tuple[bytes, ...]] | None:
+        """Answer a blind request: terms, and a signature of each blank; None if it waits for a person.
+
+        Malformed for what is none; BLESSING if it is refused, also if one of it is; BUSY if too many wait. Asked again,
+        the same is answered, and counts once.
+        """
+        key, wish = enrolling.asked(data)
+        if not isinstance(wish, BlindRequest):
+            raise Malformed("request", "it asks for nothing that is signed blindly")
+        with self._mutex:
+            if self._mints is None:
+                raise HoldError("enrol", Kind.BLESSING, "blesser", "it signs nothing blindly")
+            decision = self._decide(key, wish)
+            if decision is None or decision.account is None:
+                return None
+            if self._has_credentials(decision.account.name):
+                raise _either("it has credentials")
+            account = decision.account
+            granted = self._mints.grant(account.name, account.quota, wish.orders, self._now())
+            self._grant(decision)
+        return granted.terms, granted.answers()
+
+    def _decide(self, key: PublicKey, wish: Request) -> Granted | None:
+        """What is granted; None if it waits. BLESSING if it is refused."""
+        decision = enrolling.consider(self._desk(self.config.life), key, wish)
+        if isinstance(decision, Denied):
+            raise HoldError("enrol", Kind.BLESSING, "blesser", decision.why)
+        if isinstance(decision, Held):
+            self._book.wait(_waiting(key, wish, decision.why, self._now()))
+            return None
+        return decision
+
+    def _has_credentials(self, account: str) -> bool:
+        ledger, now = self._ledger, self._now()
+        return any(
+            one.account == account and one.said.serial not in ledger.revoked and now < times.end(one.said.not_after)
+            for one in ledger.issued.values()
+        )
 
     def _desk(self, life: int) -> Desk:
         terms = Terms(self.keys.public, self.keys.accounts, life)
@@ -104,7 +156,8 @@ class Office:
         """Sign the next list. Its number is on the disk before: no number is ever signed twice."""
         with self._mutex:
             now = self._now()
-            said = self._ledger.next_list(now, self.config.list_life)
+            mints = self._mints.listed(now) if self._mints else ()
+            said = replace(self._ledger.next_list(now, self.config.list_life), mints=mints)
             self._book.number(said.sequence, self._ledger)
             found = signed(Said.REVOCATIONS, said.body, self.keys.blesser).encoded
             self._book.keep(said.sequence, found)
@@ -226,6 +279,22 @@ class Office:
             self.sign_list()
             return serials
 
+    def remint(self, quota: int | None) -> int:
+        """Withdraw the keys of a denomination, or all, and sign the next list, which has new ones. How many there were;
+        NOT_FOUND if none."""
+        with self._mutex:
+            gone = self._mints.withdraw(quota) if self._mints else 0
+            if not gone:
+                why = "there is no key for it"
+                raise HoldError("remint", Kind.NOT_FOUND, str(quota or "keys"), why, hint="hold grid list")
+            self.sign_list()
+            return gone
+
+    def minted(self) -> list[tuple[Mint, int]]:
+        """How many tokens were granted of each key that is signed with blindly."""
+        with self._mutex:
+            return self._mints.counts() if self._mints else []
+
     def restore(self, *, server: SpkiPin | None = None, account: str = "") -> None:
         """Let somebody who was revoked be granted anew, when they ask; what was taken back stays so. NOT_FOUND."""
         with self._mutex:
@@ -257,6 +326,11 @@ def _waiting(key: PublicKey, wish: Request, why: str, now: int) -> Waiting:
     if isinstance(wish, ServerRequest):
         return Waiting(0, key, "", wish.purposes, wish.addresses, why, now)
     return Waiting(0, key, wish.account, (), (), why, now)
+
+
+def _either(has: str) -> HoldError:
+    why = f"{has} that still hold, and an account has either credentials or blinded tokens"
+    return HoldError("enrol", Kind.BLESSING, "blesser", why)
 
 
 def _unknown(subject: str) -> HoldError:

@@ -101,6 +101,11 @@ def _revoke(orders: Orders, order: Order) -> Told:
     return {"serials": sorted(serials)}
 
 
+def _remint(orders: Orders, order: Order) -> Told:
+    quota = _number(order, "quota", MAX_QUOTA) or None
+    return {"withdrawn": orders.office.remint(quota)}
+
+
 def _restore(orders: Orders, order: Order) -> Told:
     if order.get("server"):
         orders.office.restore(server=pin.parse_pin(_text(order, "server", 100)))
@@ -148,6 +153,10 @@ def _list(orders: Orders, order: Order) -> Told:
             for one in ledger.invitations.values()
         ],
         "waiting": [_told_waiting(one) for one in waiting],
+        "mints": [
+            {"quota": mint.quota, "from": mint.not_before, "until": mint.not_after, "tokens": count}
+            for mint, count in orders.office.minted()
+        ],
     }  # fmt: skip
 
 
@@ -172,6 +181,7 @@ _ORDERS: Final[dict[str, Callable[[Orders, Order], Told]]] = {
     "outcome": _outcome,
     "bless": _bless,
     "revoke": _revoke,
+    "remint": _remint,
     "restore": _restore,
     "approve": _approve,
     "decline": _decline,

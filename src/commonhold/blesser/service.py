@@ -60,6 +60,7 @@ class Service:
         app.add_routes(
             [
                 web.post("/v1/enrol", self._enrol),
+                web.post("/v1/blind", self._blind),
                 web.get("/v1/revocations", self._revocations),
                 web.post("/v1/meet", self._meet),
                 web.post("/v1/meet/proof", self._prove),
@@ -72,6 +73,12 @@ class Service:
         _within(self._limits.requests)
         found = await self._run(self._office.ask, data)
         return web.Response(body=enrolwords.waits() if found is None else enrolwords.granted(found))
+
+    async def _blind(self, request: web.Request) -> web.Response:
+        data = await _body(request)
+        _within(self._limits.requests)
+        found = await self._run(self._office.blind, data)
+        return web.Response(body=enrolwords.waits() if found is None else enrolwords.blinded_answer(*found))
 
     async def _revocations(self, request: web.Request) -> web.Response:
         return web.Response(body=await self._run(self._office.revocations))
