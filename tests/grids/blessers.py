@@ -78,14 +78,19 @@ class Together(Clock):
 
 
 def make_home(
-    path: Path, address: str, of: GridId | None = None, list_hours: int = 24, accounts: Secret | None = None
+    path: Path,
+    address: str,
+    of: GridId | None = None,
+    list_hours: int = 24,
+    accounts: Secret | None = None,
+    more: str = "",
 ) -> Keys:
-    """A blesser's home, as `hold grid create` makes it."""
+    """A blesser's home, as `hold grid create` makes it, with more at the end of its config."""
 
     def first(keys: Keys) -> str:
         own = Blesser(keys.public, keys.pin, (address,))
         made = charter.of_one(of or GridId(keys.public), path.name, own, (STORAGE, INTRODUCER))
-        return config.first(made, (address,)).replace("list_hours = 24", f"list_hours = {list_hours}")
+        return config.first(made, (address,)).replace("list_hours = 24", f"list_hours = {list_hours}") + more
 
     return home.create(path, accounts, first, os.urandom)
 
@@ -138,14 +143,14 @@ class Serving:
 
 @asynccontextmanager
 async def blessing(
-    path: Path, clock: Clock, rates: Rates | None = None, port: int = 0, list_hours: int = 24
+    path: Path, clock: Clock, rates: Rates | None = None, port: int = 0, list_hours: int = 24, more: str = ""
 ) -> AsyncIterator[Serving]:
     """A blesser that answers, over TLS; its home is made if there is none."""
     sock = listen.bind("127.0.0.1", port)
     hint = listen.address(sock)
     assert isinstance(hint, TcpHint)
     if not home.is_home(path):
-        make_home(path, str(hint), list_hours=list_hours)
+        make_home(path, str(hint), list_hours=list_hours, more=more)
     with ExitStack() as stack:
         found = stack.enter_context(office(path, clock))
         threads = stack.enter_context(ThreadPoolExecutor(2))

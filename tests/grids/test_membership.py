@@ -112,6 +112,26 @@ def test_without_an_account_the_ticket_is_not_used_and_there_is_no_key(invited: 
         AccountEnrolment(made, tuple, Clock().world())
 
 
+def test_d19_a_blinded_account_may_be_anonymous_and_one_that_is_known_may_not(
+    invited: Invitation, tmp_path: Path
+) -> None:
+    assert TOR.anonymous
+    with pytest.raises(HoldError) as error:
+        joined(invited, tmp_path / "home", Choice(TOR, Mode.ACCOUNT))
+    assert error.value.kind is Kind.ANONYMITY and not (tmp_path / "home").exists()
+    made = joined(invited, tmp_path / "home", Choice(TOR, Mode.BLINDED)).membership
+    assert made.account == "alice" and membership.load(tmp_path / "home") == made and made.mode is Mode.BLINDED
+    assert holder.ticket(tmp_path / "home") is not None and holder.secret(tmp_path / "home")
+    with pytest.raises(HoldError, match="blinded") as error:
+        joined(invited, tmp_path / "home", Choice(Rules(), Mode.ACCOUNT))
+    assert error.value.kind is Kind.EXISTS
+    text = (tmp_path / "home" / "grid.toml").read_text()
+    (tmp_path / "home" / "grid.toml").write_text(text.replace('mode = "blinded"', 'mode = "account"'))
+    with pytest.raises(HoldError) as error:
+        membership.load(tmp_path / "home")
+    assert error.value.kind is Kind.ANONYMITY
+
+
 def test_a_servers_code_says_what_it_serves(tmp_path: Path) -> None:
     make_home(tmp_path / "family", "tcp:127.0.0.1:4653")
     with office(tmp_path / "family", Clock()) as found:
@@ -123,8 +143,7 @@ def test_a_servers_code_says_what_it_serves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ('mode = "account"', 'mode = "blinded"', "not there yet"),
-        ('mode = "account"', 'mode = "other"', "neither account nor none"),
+        ('mode = "account"', 'mode = "other"', "neither account, blinded nor none"),
         ('mode = "account"', 'mode = "none"', "in no other"),
         ('account = "alice"', "account = 7", "no text"),
         ('account = "alice"', f'account = "{"a" * 65}"', "up to 64"),

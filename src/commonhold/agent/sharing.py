@@ -38,7 +38,7 @@ Keep = Callable[[str, str | None, str | None, Watcher], KeptTree]
 def open_for(memberships: Sequence[Membership], sealed: SealedLink) -> Link:
     """The link that was sealed for one of these accounts. DENIED for another's: a text that was changed, and one of
     somebody else's, look the same."""
-    accounts = [one for one in memberships if one.mode is Mode.ACCOUNT]
+    accounts = [one for one in memberships if one.mode is not Mode.NONE]
     if not accounts:
         raise _no_account(memberships)
     for one in accounts:
@@ -74,7 +74,7 @@ class Sharer:
     def receiving(self, grid: str | None) -> list[Receiving]:
         """See `calls.Grids`."""
         found = places.joined(self.opened.path, self.opened.uid, membership.load, grid)
-        accounts = [one for one in found if one.mode is Mode.ACCOUNT]
+        accounts = [one for one in found if one.mode is not Mode.NONE]
         if not accounts:
             raise _no_account(found)
         return [Receiving(one.name, str(sharing.receiving_key(_receiver(one), one.grid))) for one in accounts]

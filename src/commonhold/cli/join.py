@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   hold join 7-quiet-harbour-lantern@attic.example
   hold join hold-join1mzxw6ytboi… --name family
-  hold join hold-join1mzxw6ytboi… --anonymous --tor tcp:127.0.0.1:9050 --no-account
+  hold join hold-join1mzxw6ytboi… --anonymous --tor tcp:127.0.0.1:9050 --blinded
   hold join hold-join1mzxw6ytboi… --server /srv/hold"""
 
 
@@ -29,9 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `join`."""
     parser.add_argument("code", metavar="CODE", help="the code, short or long")
     parser.add_argument("--name", metavar="NAME", type=grid_name, help="what to call the grid here")
-    parser.add_argument("--anonymous", action="store_true", help="dial nothing directly, and have no account")
+    parser.add_argument("--anonymous", action="store_true", help="dial nothing directly, and be known nowhere")
     parser.add_argument("--tor", metavar="ADDR", default="", help="where Tor's SOCKS proxy listens: tcp:127.0.0.1:9050")
-    parser.add_argument("--no-account", action="store_true", help="only read: the code's account is not used")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--blinded", action="store_true", help="have the account's quota without being known at servers")
+    mode.add_argument("--no-account", action="store_true", help="only read: the code's account is not used")
     parser.add_argument("--server", metavar="DIR", type=Path, help="a storage server's directory, for a server's code")
 
 
@@ -81,7 +83,9 @@ def _choice(args: argparse.Namespace) -> "Choice":
     if args.anonymous and tor is None:
         raise HoldError("join", Kind.USAGE, "--anonymous", "by which proxy?", hint="--tor tcp:127.0.0.1:9050")
     rules = Rules(anonymous=args.anonymous, tcp=Way.TOR if args.anonymous else Way.DIRECT, tor=tor)
-    return Choice(rules, Mode.NONE if args.no_account else Mode.ACCOUNT)
+    if args.no_account:
+        return Choice(rules, Mode.NONE)
+    return Choice(rules, Mode.BLINDED if args.blinded else Mode.ACCOUNT)
 
 
 def _invitation(text: str, choice: "Choice") -> "Invitation":
@@ -109,11 +113,12 @@ def _enrol(made: "Membership", found: "Invitation", out: Output) -> tuple[str, s
     """Take the account's name at its blesser; how that went, and in words. What it refuses is raised."""
     import asyncio
 
-    from commonhold.grids.accounts import AccountEnrolment
+    from commonhold.grids.enrolling import Enrolment
+    from commonhold.grids.member import enrolment_of
     from commonhold.grids.surroundings import real
 
-    async def once() -> AccountEnrolment:
-        enrolment = AccountEnrolment(made, tuple, real())
+    async def once() -> Enrolment:
+        enrolment = enrolment_of(made, tuple, real())
         try:
             await enrolment.once()
         finally:

@@ -9,7 +9,6 @@ from typing import Final
 from commonhold.authority.derived import Secret, client_seed
 from commonhold.crypto import sign
 from commonhold.crypto.statements import signed
-from commonhold.errors import HoldError, Kind
 from commonhold.exchange.badge import Badge
 from commonhold.formats import credential
 from commonhold.formats.credential import AccountId
@@ -23,7 +22,7 @@ from commonhold.formats.storagewords import MAX_CREDENTIALS
 from commonhold.grids import answers, holder
 from commonhold.grids.asking import Counsel
 from commonhold.grids.enrolling import Enrolment, Validity
-from commonhold.grids.membership import Membership, Mode
+from commonhold.grids.membership import Membership, Mode, no_account
 from commonhold.grids.standing import FILE, Given, Standing
 from commonhold.grids.surroundings import Surroundings
 
@@ -110,8 +109,7 @@ class AccountEnrolment(Enrolment):
     ) -> None:
         """Open what is kept beside the membership. USAGE for one that has no account."""
         if membership.mode is not Mode.ACCOUNT:
-            why = "it was joined without an account: what is there can be read, and nothing stored"
-            raise HoldError("enrol", Kind.USAGE, membership.name, why, hint="ask for an invitation, and join again")
+            raise no_account("enrol", membership.name)
         self._membership = membership
         self._secret = holder.secret(membership.directory)
         self._kept = Standing(membership.directory / FILE)

@@ -8,6 +8,7 @@ from typing import Final
 
 from commonhold.errors import HoldError
 from commonhold.formats import enrolwords, hint, storagewords
+from commonhold.formats.blinded import Terms
 from commonhold.formats.charter import Blesser
 from commonhold.formats.enrolwords import MAX_ANSWER
 from commonhold.formats.keys import PublicKey
@@ -36,6 +37,14 @@ class Caller:
         said = await self._call(blesser, "POST", "/v1/enrol", request, MAX_ANSWER)
         try:
             return enrolwords.decode_answer(said)
+        except Malformed as error:
+            raise lied(blesser.key, str(error)) from error
+
+    async def blind(self, blesser: Blesser, request: bytes) -> tuple[Terms, tuple[bytes, ...]] | None:
+        """The same for what is to be signed blindly: terms, and an answer for each blank."""
+        said = await self._call(blesser, "POST", "/v1/blind", request, MAX_ANSWER)
+        try:
+            return enrolwords.decode_blinded(said)
         except Malformed as error:
             raise lied(blesser.key, str(error)) from error
 

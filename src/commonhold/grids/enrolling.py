@@ -127,6 +127,10 @@ class Enrolment:
             if wish is None:
                 break
             await self._ask(self._charter.blesser(wish.blesser), wish, now)
+        await self.hear_all()
+
+    async def hear_all(self) -> None:
+        """Ask for all revocation lists that are to be asked for now."""
         for blesser in self._charter.blessers:
             if self._world.now() >= self._hear_at.get(blesser.key, 0):
                 await self._hear(blesser)
@@ -136,7 +140,7 @@ class Enrolment:
     async def _ask(self, blesser: Blesser, wish: Wish, now: int) -> None:
         try:
             request = self._asker.request(blesser.key, wish.about, now)
-            answer = await self._caller.enrol(blesser, request)
+            answer = await self._call(blesser, request)
             if answer is not None:
                 await self._keep(blesser.key, self._asker.granted(blesser.key, wish.about, answer, self._world.now()))
         except HoldError as error:
@@ -148,6 +152,10 @@ class Enrolment:
             self._patience.failed(blesser.key, self._world.now())
         else:
             self._patience.worked(blesser.key)
+
+    async def _call(self, blesser: Blesser, request: bytes) -> tuple[bytes, ...] | None:
+        """What a blesser answers; None if it waits for a person."""
+        return await self._caller.enrol(blesser, request)
 
     async def _keep(self, blesser: PublicKey, found: Iterable[Validity]) -> None:
         granted = list(found)

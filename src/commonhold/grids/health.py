@@ -215,6 +215,8 @@ def account(found: Account | None, now: int, grid: str) -> list[Finding]:
         return [ok("account", f"let in at every server until {times.shown(until)}")] if until is not None else []
     at = _named(one.server for one in out)
     lacks = f"there is no credential that holds for {at}" if out else "the invitation was not used yet"
+    if found.blinded:
+        return [warn("account", f"{lacks}; its blesser is asked when something is put there", "hold quota")]
     if found.asked is Asked.WAITS:
         approve = f"hold grid list {grid}  # whoever blesses; hold grid approve NUMBER lets it in"
         return [fail("account", f"{lacks}: it waits for a person's word at its blesser", approve)]

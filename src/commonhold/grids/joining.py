@@ -60,7 +60,7 @@ def join(
         why = f"it was good until {times.shown(invitation.not_after)}"
         raise HoldError("join", Kind.USAGE, "code", why, hint="ask for another code")
     mode = Mode.NONE if server else choice.mode
-    account = invitation.account if mode is Mode.ACCOUNT else ""
+    account = invitation.account if mode is not Mode.NONE else ""
     charter = replace(invitation.charter, name=directory.name)
     made = Membership(directory, charter, mode, account, choice.rules, serves=invitation.purposes)
     if _there(made):
@@ -69,9 +69,9 @@ def join(
         disk.make_directory(directory.parent, 0o700)
         disk.make_directory(directory, 0o700)
     files = [FILE]
-    if mode is Mode.ACCOUNT and holder.place_secret(directory, Secret(randomness(LENGTH))):
+    if mode is not Mode.NONE and holder.place_secret(directory, Secret(randomness(LENGTH))):
         files.append(holder.SECRET)
-    if mode is Mode.ACCOUNT or server:
+    if mode is not Mode.NONE or server:
         holder.place_ticket(directory, Unused(invitation.by, invitation.ticket))
         files.append(holder.TICKET)
     private.place("join", directory / FILE, membership.text(made).encode())
@@ -96,7 +96,9 @@ def _there(wanted: Membership) -> bool:
             found = membership.load(wanted.directory)
     if found is None:
         return False
-    if (found.grid, found.account, found.serves) != (wanted.grid, wanted.account, wanted.serves):
+    same = (found.grid, found.account, found.serves) == (wanted.grid, wanted.account, wanted.serves)
+    if not same or found.mode is not wanted.mode:
         why = f"grid {found.grid} is joined under that name" + (f", as {found.account}" if found.account else "")
+        why += ", blinded" if found.mode is Mode.BLINDED else ""
         raise HoldError("join", Kind.EXISTS, wanted.name, why, hint="--name gives this one another name")
     return True

@@ -4,7 +4,7 @@ Credentials and revocation lists are what blessers gave; they are asked where a 
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from commonhold.authority.derived import Secret
@@ -16,11 +16,12 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
 from commonhold.grids import accounts, files, holder
 from commonhold.grids.accounts import AccountEnrolment
+from commonhold.grids.blinded import BlindedEnrolment, Purse
 from commonhold.grids.membership import Membership, Mode
 from commonhold.grids.places import Membership as Taking
 from commonhold.grids.standing import FILE, Standing
 from commonhold.grids.subscribing import Subscriber
-from commonhold.grids.surroundings import real
+from commonhold.grids.surroundings import Surroundings, real
 from commonhold.transport.rules import Rules
 
 
@@ -31,7 +32,7 @@ class Member:
         self._membership = membership
         self._owner = owner
         self._standing = Standing(membership.directory / FILE)
-        self._secret = holder.secret(membership.directory) if membership.mode is Mode.ACCOUNT else None
+        self._secret = holder.secret(membership.directory) if membership.mode is not Mode.NONE else None
 
     @property
     def name(self) -> str:
@@ -69,13 +70,24 @@ class Member:
         """What lets the user in at a server; None where there is no credential yet, or no account."""
         if self._secret is None:
             return None
+        if self._membership.mode is Mode.BLINDED:
+            return self._purse(self._secret).badge(server, real().now())
         return accounts.badge(self._membership, self._secret, self._standing, server)
+
+    def rests(self, server: SpkiPin) -> int | None:
+        """When a blinded account's token for a server is shown first; None where none rests."""
+        if self._secret is None or self._membership.mode is not Mode.BLINDED:
+            return None
+        return self._purse(self._secret).rests(server, real().now())
+
+    def _purse(self, secret: Secret) -> Purse:
+        return purse(self._membership, secret, self._standing, self._owner)
 
     async def enrol(self, servers: Sequence[SpkiPin]) -> list[HoldError]:
         """Ask blessers for what is missing: credentials for these servers, newer revocation lists. What went wrong."""
         if self._secret is None:
             return []
-        enrolment = AccountEnrolment(self._membership, lambda: servers, real())
+        enrolment = enrolment_of(self._membership, lambda: servers, real())
         try:
             await enrolment.once()
         finally:
@@ -84,7 +96,7 @@ class Member:
 
     async def listen(self, seconds: float) -> int:
         """Ask introducers which servers there are, for so long at most; how many introducers answered."""
-        lists = self.lists()
+        lists = files.read_lists(self.directory, self.trust, self._owner)  # not those that blessers gave: see Purse
 
         def heard(statement: bytes) -> None:
             lists.take(statement)
@@ -95,6 +107,24 @@ class Member:
     def close(self) -> None:
         """Close what is kept."""
         self._standing.close()
+
+
+def enrolment_of(
+    membership: Membership, wanted: Callable[[], Iterable[SpkiPin]], world: Surroundings
+) -> AccountEnrolment | BlindedEnrolment:
+    """What asks blessers for an account, in the mode that it has. USAGE for a member without one."""
+    of_mode = BlindedEnrolment if membership.mode is Mode.BLINDED else AccountEnrolment
+    return of_mode(membership, wanted, world)
+
+
+def purse(membership: Membership, secret: Secret, standing: Standing, owner: int) -> Purse:
+    """What a blinded member has kept."""
+    given = Lists((one.key, membership.grid) for one in membership.charter.blessers)
+    for statement in standing.lists():
+        with contextlib.suppress(Malformed):
+            given.take(statement)
+    introduced = files.read_lists(membership.directory, membership.trust, owner)
+    return Purse(membership, secret, standing, (given, introduced))
 
 
 def lists_of(membership: Taking, owner: int) -> Lists:

@@ -30,9 +30,11 @@ _FIELDS = TABLES | {"mode", "account", "serves", "rules", "keep"}
 
 
 class Mode(Enum):
-    """As whom servers know a member: as an account of the grid, or as nobody, who can only read."""
+    """As whom servers know a member: as an account of the grid, as a key of which nobody knows whose it is, or as
+    nobody, who can only read."""
 
     ACCOUNT = "account"
+    BLINDED = "blinded"
     NONE = "none"
 
 
@@ -57,8 +59,8 @@ class Membership:
     serves: tuple[Purpose, ...] = ()
 
     def __post_init__(self) -> None:
-        if bool(self.account) != (self.mode is Mode.ACCOUNT):
-            raise Malformed("account", 'there is one in mode "account", and in no other')
+        if bool(self.account) != (self.mode is not Mode.NONE):
+            raise Malformed("account", 'there is one in the modes "account" and "blinded", and in no other')
         if self.rules.anonymous and self.mode is Mode.ACCOUNT:
             raise refused(self.name)
 
@@ -85,9 +87,17 @@ class Membership:
 
 def refused(name: str) -> HoldError:
     """What to raise where an account would undo anonymity."""
-    why = "an account is the same person to its blesser each time, and anonymous mode is to have none"
-    change = "join with --no-account, which reads and stores nothing; or set anonymous = false in [rules]"
+    why = (
+        "by an account's numbers its blesser and a server can tell together who it is, and anonymous mode forbids that"
+    )
+    change = "join with --blinded, or with --no-account, which only reads; or set anonymous = false in [rules]"
     return HoldError("join", Kind.ANONYMITY, name, why, hint=change)
+
+
+def no_account(op: str, name: str) -> HoldError:
+    """What to raise where an account of that mode is needed."""
+    why = "it was joined without an account: what is there can be read, and nothing stored"
+    return HoldError(op, Kind.USAGE, name, why, hint="ask for an invitation, and join again")
 
 
 def _rule(quorum: Quorum) -> Rule:
@@ -154,10 +164,8 @@ def proxy(address: str) -> Proxy | None:
 
 
 def _mode(found: Any) -> Mode:
-    if found == "blinded":
-        raise Malformed("mode", "blinded accounts are not there yet; account and none are")
-    if found not in ("account", "none"):
-        raise Malformed("mode", "neither account nor none")
+    if found not in {one.value for one in Mode}:
+        raise Malformed("mode", "neither account, blinded nor none")
     return Mode(found)
 
 

@@ -16,6 +16,7 @@ from commonhold.authority import times
 from commonhold.authority.judging import Reason
 from commonhold.authority.lists import Lists
 from commonhold.errors import HoldError
+from commonhold.exchange.badge import Badge
 from commonhold.exchange.book import Book
 from commonhold.formats import blessing, credential
 from commonhold.formats.blessing import STORAGE
@@ -32,7 +33,7 @@ from commonhold.grids.broker import Ground
 from commonhold.grids.files import Files
 from commonhold.grids.known import Known, KnownServer
 from commonhold.grids.looking import Called, World, blesser_name, introducer_name, server_name
-from commonhold.grids.member import lists_of
+from commonhold.grids.member import lists_of, purse
 from commonhold.grids.membership import Membership, Mode
 from commonhold.grids.seen import Account, Apart, Asked, How, Lease, ListSeen, Look, Seat, Seen, ServerSeen
 from commonhold.grids.standing import FILE, Standing
@@ -82,7 +83,7 @@ def on_disk(directory: Path, world: World) -> Disk:
     read = files.read(directory, world.owner)
     known = broker.known(read.caches, read.override, Ground(found.trust, found.rules, lists, world.now))
     disk = Disk(found, read, known, lists, shared(directory, world.owner), leases=_leases(directory))
-    if found.mode is not Mode.ACCOUNT:
+    if found.mode is Mode.NONE:
         return disk
     return replace(disk, statements=_statements(directory), ticket=(directory / holder.TICKET).exists())
 
@@ -167,12 +168,21 @@ async def _servers(disk: Disk, world: World) -> list[Called]:
     of = disk.membership
     with contextlib.ExitStack() as stack:
         badges = {}
-        if of.mode is Mode.ACCOUNT and not disk.closed and (of.directory / FILE).exists():
+        if of.mode is not Mode.NONE and not disk.closed and (of.directory / FILE).exists():
             standing = stack.enter_context(contextlib.closing(Standing(of.directory / FILE)))
-            secret = holder.secret(of.directory)
-            badges = {one.pin: accounts.badge(of, secret, standing, one.pin) for one in disk.servers}
+            badges = _badges(of, standing, [one.pin for one in disk.servers], world)
     looks = (looking.server(one, badges.get(one.pin), world) for one in disk.servers[:_MOST])
     return list(await asyncio.gather(*looks))
+
+
+def _badges(
+    of: Membership, standing: Standing, servers: Sequence[SpkiPin], world: World
+) -> dict[SpkiPin, Badge | None]:
+    secret = holder.secret(of.directory)
+    if of.mode is Mode.BLINDED:
+        tokens = purse(of, secret, standing, world.owner)
+        return {one: tokens.badge(one, world.now) for one in servers}
+    return {one: accounts.badge(of, secret, standing, one) for one in servers}
 
 
 def _seen(servers: Sequence[KnownServer], called: Sequence[Called]) -> Iterator[ServerSeen]:
@@ -193,8 +203,10 @@ def _untried(servers: Iterable[KnownServer]) -> Iterator[ServerSeen]:
 async def _account(disk: Disk, world: World) -> tuple[Account | None, tuple[Apart, ...]]:
     """How the account stands; where credentials are missing, blessers are asked what becomes of it."""
     of = disk.membership
-    if of.mode is not Mode.ACCOUNT:
+    if of.mode is Mode.NONE:
         return None, ()
+    if of.mode is Mode.BLINDED:
+        return _blinded_account(disk, world), ()
     seats = {one.pin: Seat(server_name(one), _until(disk, one.pin, world.now)) for one in disk.servers if _blessed(one)}
     lacking = [pin for pin, one in seats.items() if one.until is None]
     found = Account(tuple(seats.values()), ticket=disk.ticket)
@@ -207,6 +219,15 @@ async def _account(disk: Disk, world: World) -> tuple[Account | None, tuple[Apar
             if asked is wanted:
                 return replace(found, asked=asked, why=why), tuple(one for _, _, apart in answers for one in apart)
     return found, ()
+
+
+def _blinded_account(disk: Disk, world: World) -> Account:
+    """How a blinded account stands. Blessers are not asked: that would be another moment for them to remember."""
+    of = disk.membership
+    with contextlib.closing(Standing(of.directory / FILE)) as standing:
+        tokens = purse(of, holder.secret(of.directory), standing, world.owner)
+        seats = [Seat(server_name(one), tokens.until(one.pin, world.now)) for one in disk.servers if _blessed(one)]
+    return Account(tuple(seats), ticket=disk.ticket, blinded=True)
 
 
 def _requests(of: Membership, lacking: Sequence[SpkiPin], now: int) -> list[tuple[Blesser, bytes]]:

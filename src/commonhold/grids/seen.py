@@ -76,12 +76,14 @@ class Asked(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How an account stands with its blessers. `ticket`: its invitation was not used yet."""
+    """How an account stands with its blessers. `ticket`: its invitation was not used yet. Those of a `blinded` one are
+    not asked."""
 
     seats: tuple[Seat, ...]
     asked: Asked = Asked.NOT
     why: str = ""
     ticket: bool = False
+    blinded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,13 @@ class Standing:
             found = db.execute("select statement from statements where about = ? order by blesser", (about,))
             return [bytes(row[0]) for row in found]
 
+    def forget(self, about: Iterable[bytes]) -> None:
+        """Let go of what is said of these."""
+        gone = [(one,) for one in about]
+        if gone:
+            with self._db.writing("forget credentials") as db:
+                db.executemany("delete from statements where about = ?", gone)
+
     def put_lists(self, blesser: PublicKey, statements: Iterable[bytes]) -> None:
         """Keep a blesser's newest revocation list; or both, where two contradict each other."""
         with self._db.writing("keep revocation list") as db:
