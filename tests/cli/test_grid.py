@@ -113,6 +113,28 @@ def test_a_wrong_word_burns_a_code_and_both_ends_say_so(hold: Hold, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_a_blinded_account_joins_and_its_blesser_counts_and_withdraws(hold: Hold, tmp_path: Path, port: int) -> None:
+    where = f"tcp:127.0.0.1:{port}"
+    hold("grid", "create", "family", "--listen", where, "--announce", where, "--blinded", "10G", "--blinded", "1G")
+    alice = other(tmp_path, "alice")
+    with served(tmp_path):
+        code = last(hold("invite", "alice", "--quota", "5G", "--long"))
+        assert told(alice("--json", "join", code, "--blinded"))["state"] == "joined"
+        assert last(alice("join", code, "--blinded")) == "joined family as alice, blinded"
+        assert b"E-EXISTS" in alice("join", code, code=1).stderr
+        assert 'mode = "blinded"' in (tmp_path / "alice/repo/grids/family/grid.toml").read_text()
+        listed = told(hold("--json", "grid", "list", "family"))
+        assert [one["account"] for one in listed["accounts"]] == ["alice"] and not listed["issued"]
+        assert [one["quota"] for one in listed["mints"]] == [1 << 30, 10 << 30] * 2
+        assert "blinded 1.0 GiB, " in hold("grid", "list", "family").stdout.decode()
+        assert told(hold("--json", "grid", "remint", "--denomination", "1G"))["withdrawn"] == 2
+        assert b"no key" in hold("grid", "remint", "--denomination", "7G", code=1).stderr
+        small = last(hold("invite", "bob", "--quota", "5M", "--long"))
+        assert b"E-BLESSING" in alice("join", small, "--blinded", "--name", "small", code=14).stderr
+        assert not (tmp_path / "alice/repo/grids/small").exists()
+
+
+@pytest.mark.slow
 def test_whoever_made_a_grid_may_join_it_too(hold: Hold, tmp_path: Path, port: int) -> None:
     make(hold, port)
     with served(tmp_path):
@@ -179,7 +201,7 @@ def test_an_anonymous_member_is_refused_before_a_code_is_used_up(hold: Hold, por
     code = last(hold("invite", "alice", "--quota", "1G", "--long"))
     assert b"--tor" in hold("join", code, "--anonymous", code=2).stderr
     tor = ("--anonymous", "--tor", "tcp:127.0.0.1:9050")
-    assert b"--no-account" in hold("join", code, *tor, "--name", "a", code=15).stderr
+    assert b"--blinded" in hold("join", code, *tor, "--name", "a", code=15).stderr
     assert b"--no-account" in hold("join", "7-quiet-harbour-lantern@attic.example", *tor, code=15).stderr
     assert "without an account" in last(hold("join", code, *tor, "--no-account", "--name", "a"))
 

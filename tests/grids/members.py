@@ -59,7 +59,7 @@ class Member:
         made = charter.of_one(GRID, "family", own, (STORAGE, INTRODUCER))
         made = dataclasses.replace(made, introducers=introducers)
         mode = other.get("mode", Mode.ACCOUNT)
-        account = "alice" if mode is Mode.ACCOUNT else ""
+        account = "alice" if mode is not Mode.NONE else ""
         said = Membership(self.directory, made, mode, account, rules or Rules(), Keep(1, len(self.servers)))
         self.directory.mkdir(0o700, parents=True)
         self.directory.parent.chmod(0o700)

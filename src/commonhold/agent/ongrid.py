@@ -209,6 +209,10 @@ class OnGrid:
 
     async def _use(self) -> list[tuple[KnownServer, Use | HoldError]]:
         async def ask(server: KnownServer) -> Use | HoldError:
+            if self._member.badge(server.pin) is None:
+                return HoldError(
+                    "use", Kind.DENIED, server.name or str(server.pin), self._member.standing_at(server.pin)
+                )
             try:
                 return await (await self._client.open(server.pin)).use()
             except HoldError as error:

@@ -38,8 +38,14 @@ class Config:
     minting: Minting = field(default_factory=Minting)
 
 
-def first(charter: Charter, listen: tuple[str, ...]) -> str:
+def first(charter: Charter, listen: tuple[str, ...], denominations: tuple[int, ...] = ()) -> str:
     """Return the text of a new config."""
+    blindly = f"""
+[blinded]
+denominations = [{", ".join(map(str, denominations))}]  # bytes at one server
+period_days = 30
+seats = 16          # tokens of each account for a period
+"""
     return f"""\
 # Written once, when this blesser was made; change what you like. `hold grid serve` reads it when it starts.
 # docs/spec/enrolment.md says what each field means.
@@ -48,7 +54,7 @@ life_days = 30      # of blessings and credentials
 list_hours = 24     # for which a revocation list is fresh: after that, who hears nothing puts nothing more
 list_minutes = 60   # from one list to the next
 
-{chartertext.text(charter)}"""
+{chartertext.text(charter)}{blindly if denominations else ""}"""
 
 
 def read(path: Path, name: str, key: PublicKey) -> Config:

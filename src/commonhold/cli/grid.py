@@ -21,13 +21,14 @@ EXAMPLES = """examples:
   hold grid list family
   hold grid bless p7xq… --purpose storage --class attic --days 90 -o attic.blessing
   hold grid approve 3 --quota 100G
-  hold grid revoke alice"""
+  hold grid revoke alice
+  hold grid remint --denomination 100G"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `grid`."""
     verbs = parser.add_subparsers(
-        dest="verb", required=True, metavar="create|show|list|bless|approve|decline|revoke|restore|serve"
+        dest="verb", required=True, metavar="create|show|list|bless|approve|decline|revoke|restore|remint|serve"
     )
     create = verbs.add_parser("create", help="make a grid, or another blesser of one; the last line is the grid's id")
     create.add_argument("name", metavar="NAME", type=grid_name, help="what to call it")
@@ -37,6 +38,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument(
         "--accounts", metavar="FILE", type=Path, help="another blesser's accounts.key: one number for both"
     )
+    create.add_argument(
+        "--blinded", action="append", default=[], metavar="SIZE", type=size,
+        help="sign blindly, too: what a token is worth at a server; few and round, as who has the same is one of many",
+    )  # fmt: skip
     show = verbs.add_parser("show", help="a blesser's keys and rules, to be put into another's blesser.toml")
     show.add_argument("name", metavar="NAME", type=grid_name, nargs="?", help="the grid; else the only one")
     listing = verbs.add_parser("list", help="your grids, or all that one has issued, revoked and holds for you")
@@ -61,9 +66,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     ):
         verb = verbs.add_parser(name, help=text)
         verb.add_argument("who", metavar="SERVER|ACCOUNT", help="a pin, p…, or an account's name")
+    remint = verbs.add_parser("remint", help="withdraw the keys that blinded tokens are signed with, and make new ones")
+    remint.add_argument("--denomination", metavar="SIZE", type=size, default=0, help="only those of this; else all")
     serve = verbs.add_parser("serve", help="answer those who enrol, in the foreground")
     serve.add_argument("name", metavar="NAME", type=grid_name, help="the grid")
-    for name in ("bless", "approve", "decline", "revoke", "restore"):
+    for name in ("bless", "approve", "decline", "revoke", "restore", "remint"):
         verbs.choices[name].add_argument("--grid", metavar="NAME", type=grid_name, help="the grid; else the only one")
 
 
@@ -106,7 +113,7 @@ def _create(args: argparse.Namespace, out: Output) -> int:
     def first(keys: home.Keys) -> str:
         own = Blesser(keys.public, keys.pin, tuple(map(str, announced)))
         made = charter.of_one(grid or GridId(keys.public), args.name, own, (STORAGE, INTRODUCER, BLESSER))
-        return config.first(made, tuple(map(str, heard)))
+        return config.first(made, tuple(map(str, heard)), tuple(sorted(set(args.blinded))))
 
     keys = home.create(path, shared, first, secrets.token_bytes)
     row = {"grid": str(grid or GridId(keys.public)), "blesser": str(GridId(keys.public)), "pin": str(keys.pin)}
@@ -170,6 +177,9 @@ def _listed(told: dict[str, Any]) -> list[str]:
         lines.append(
             f"waiting {one['number']}: {one['account'] or one['server']}, since {shown(one['since'])}: {one['why']}"
         )
+    for one in told["mints"]:
+        granted = f"{counted(one['tokens'], 'token')} granted"
+        lines.append(f"blinded {human(one['quota'])}, {shown(one['from'])} to {shown(one['until'])}: {granted}")
     revoked = sum(one["revoked"] for one in told["issued"])
     lines.append(f"{counted(len(told['issued']), 'statement')} out, {revoked} revoked; list {told['sequence']}")
     return lines
@@ -260,6 +270,18 @@ def _restore(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
+def _remint(args: argparse.Namespace, out: Output) -> int:
+    path = gridhomes.home(args, args.grid)
+    told = gridhomes.order(path, {"do": "remint", "quota": args.denomination}, "grid remint")
+    if not gridhomes.runs(path):
+        out.remark(f"note: nobody hears of it until hold grid serve {path.name} runs")
+    text = (
+        f"withdrew {counted(told['withdrawn'], 'key')}: what they signed is worth nothing; who is not revoked asks anew"
+    )
+    out.result(told, text)
+    return 0
+
+
 def _serve(args: argparse.Namespace, out: Output) -> int:
     from commonhold.blesser import main
 
@@ -269,5 +291,5 @@ def _serve(args: argparse.Namespace, out: Output) -> int:
 
 _VERBS = {
     "create": _create, "show": _show, "list": _list, "bless": _bless, "approve": _approve, "decline": _decline,
-    "revoke": _revoke, "restore": _restore, "serve": _serve,
+    "revoke": _revoke, "restore": _restore, "remint": _remint, "serve": _serve,
 }  # fmt: skip

@@ -127,11 +127,17 @@ def _enrol(made: "Membership", found: "Invitation", out: Output) -> tuple[str, s
 
     last = asyncio.run(once()).last.get(found.by)
     if last is None or (last.error is None and not last.waits):
-        return "joined", f"joined {made.name} as {made.account}"
+        return "joined", f"joined {made.name} as {_who(made)}"
     if last.waits:
-        return "waiting", f"joined {made.name} as {made.account}: it waits there for a person's word"
+        return "waiting", f"joined {made.name} as {_who(made)}: it waits there for a person's word"
     assert last.error is not None
     if last.error.kind in (Kind.UNREACHABLE, Kind.BUSY):
         out.remark(f"note: {last.error}")
-        return "pending", f"joined {made.name} as {made.account}: its blesser is away now; the same command goes on"
+        return "pending", f"joined {made.name} as {_who(made)}: its blesser is away now; the same command goes on"
     raise last.error
+
+
+def _who(made: "Membership") -> str:
+    from commonhold.grids.membership import Mode
+
+    return made.account + (", blinded" if made.mode is Mode.BLINDED else "")

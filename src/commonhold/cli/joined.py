@@ -12,6 +12,7 @@ from typing import NamedTuple
 from commonhold.cli.opening import choose, place_of_state
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind
+from commonhold.formats.blessing import STORAGE
 from commonhold.grids import broker, files, membership, places, reading
 from commonhold.grids.broker import Ground
 from commonhold.grids.choosing import chosen
@@ -19,6 +20,7 @@ from commonhold.grids.files import Files
 from commonhold.grids.known import Known, KnownServer
 from commonhold.grids.marked import Problem
 from commonhold.grids.member import Member, lists_of
+from commonhold.grids.membership import Mode
 from commonhold.grids.places import Membership
 from commonhold.grids.telling import problem_row
 
@@ -79,6 +81,17 @@ def meant(found: list[Grid], text: str) -> tuple[Grid, tuple[KnownServer, ...]]:
         hint = f"--grid {within[0].membership.name}"
         raise HoldError("find", Kind.USAGE, f"server {text}", f"in several grids: {names}", hint=hint)
     return within[0], tuple(server for server in within[0].known.servers if server.pin in pins)
+
+
+def account(grid: Grid, server: KnownServer) -> str | None:
+    """As whom the server knows its user, in words; None for a server that keeps nothing."""
+    of = grid.membership
+    if not isinstance(of, membership.Membership) or server.purpose != STORAGE:
+        return None
+    if of.mode is not Mode.BLINDED:
+        return f"account {of.account}" if of.account else "account none: it reads, and stores nothing"
+    with contextlib.closing(Member(of, os.geteuid())) as member:
+        return f"account {of.account}, blinded: {member.standing_at(server.pin)}"
 
 
 def tell_problems(grid: Grid, out: Output) -> bool:

@@ -30,6 +30,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     grid, servers = joined.meant(found, args.server)
     name = grid.membership.name
     for number, server in enumerate(servers):
-        out.result(whole_row(server, name), "\n".join([*([""] if number else []), *lines(server, name)]))
+        account = joined.account(grid, server)
+        shown = [*([""] if number else []), *lines(server, name), *([account] if account else [])]
+        out.result(whole_row(server, name) | {"account": account}, "\n".join(shown))
     joined.tell_problems(grid, out)
     return 0

@@ -258,6 +258,16 @@ class Purse:
         """Return when a token is shown first that rests now; None if none does."""
         return min((kept.ready for kept, _ in self._of(server) if kept.ready > now), default=None)
 
+    def told(self, server: SpkiPin, now: int) -> str:
+        """How the account stands at a server, in words."""
+        until, ready = self.until(server, now), self.rests(server, now)
+        if self.badge(server, now) is not None and until is not None:
+            return f"let in as nobody that its blesser knows, until {times.shown(until)}"
+        if ready is not None:
+            why = "so that nobody can tell by the clock that who asked and who comes are one"
+            return f"its token rests until {times.shown(ready)}, {why}"
+        return "there is no token for it yet"
+
     def until(self, server: SpkiPin, now: int) -> int | None:
         """Return the first second at which too few tokens let the account in; None if that is so now."""
         needed = self.membership.charter.accounts.needed

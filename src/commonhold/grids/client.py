@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from commonhold.authority import times
 from commonhold.authority.blessed import Verdict
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.server import StorageServer
@@ -70,15 +69,8 @@ class GridClient:
 
     def _upload(self, server: KnownServer) -> Verdict:
         if server.upload.allowed and self.member.badge(server.pin) is None:
-            return Verdict(False, self._lacks(server.pin), server.upload.by)
+            return Verdict(False, self.member.standing_at(server.pin), server.upload.by)
         return server.upload
-
-    def _lacks(self, server: SpkiPin) -> str:
-        ready = self.member.rests(server)
-        if ready is None:
-            return "there is no credential for it yet"
-        why = "so that its blesser and it cannot tell by the clock who asked and who came"
-        return f"its token rests until {times.shown(ready)}, {why}"
 
     async def open(self, server: SpkiPin) -> StorageServer:
         """One of them, over a connection that is open. NOT_FOUND for one that is not known, BLESSING for one that was

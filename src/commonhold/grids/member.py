@@ -74,11 +74,11 @@ class Member:
             return self._purse(self._secret).badge(server, real().now())
         return accounts.badge(self._membership, self._secret, self._standing, server)
 
-    def rests(self, server: SpkiPin) -> int | None:
-        """When a blinded account's token for a server is shown first; None where none rests."""
+    def standing_at(self, server: SpkiPin) -> str:
+        """How the user stands at a server, in words."""
         if self._secret is None or self._membership.mode is not Mode.BLINDED:
-            return None
-        return self._purse(self._secret).rests(server, real().now())
+            return "let in" if self.badge(server) else "there is no credential for it yet"
+        return self._purse(self._secret).told(server, real().now())
 
     def _purse(self, secret: Secret) -> Purse:
         return purse(self._membership, secret, self._standing, self._owner)
