@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from commonhold.crypto import sign
 from commonhold.crypto.statements import signed, verified
-from commonhold.formats import announcement, blessing, credential, dagcbor, entry, request, revocations, statement
+from commonhold.formats import (
+    announcement,
+    blessing,
+    credential,
+    dagcbor,
+    entry,
+    relaywords,
+    request,
+    revocations,
+    statement,
+)
 from commonhold.formats.announcement import Announcement
 from commonhold.formats.blessing import Blessing, Purpose
 from commonhold.formats.credential import AccountId, Credential, Warrant
@@ -38,6 +48,7 @@ PARSERS: dict[Kind, Callable[[Statement], Any]] = {
     Kind.WARRANT: credential.parse_warrant,
     Kind.ENTRY: entry.parse,
     Kind.REQUEST: request.parse,
+    Kind.CALL: relaywords.parse_call,
 }
 
 

@@ -30,6 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--listen", action="append", default=[], metavar="ADDRESS", help="tcp:NUMBER:PORT or unix:PATH")
     init.add_argument("--announce", action="append", default=[], metavar="ADDRESS", help="by which others reach it")
     init.add_argument("--introducer", action="append", default=[], metavar="PIN@ADDRESS,…", help="who is told of it")
+    init.add_argument(
+        "--relay", action="append", default=[], metavar="PIN@ADDRESS,…", help="which hands clients on to it"
+    )
     init.add_argument("--name", default="", metavar="NAME", help="how it is called; it proves nothing")
     init.add_argument("--limit", type=size, metavar="SIZE", help="bytes of shares that its directory takes")
     run = verbs.add_parser("run", help="serve, in the foreground")
@@ -65,7 +68,7 @@ def _init(args: argparse.Namespace, state: Path, out: Output) -> int:
 
     values = {
         "state": str(state), "grid": args.grid, "listen": args.listen, "announce": args.announce,
-        "introducers": args.introducer, "name": args.name,
+        "introducers": args.introducer, "relay": args.relay, "name": args.name,
     }  # fmt: skip
     config.parse(values)
     home = places.home(state)

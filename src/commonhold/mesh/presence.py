@@ -33,7 +33,7 @@ class Profile:
     seed: Seed
     grid: GridId
     purpose: Purpose
-    addresses: tuple[str, ...]
+    addresses: Callable[[], tuple[str, ...]]  # which may change
     name: str
 
 
@@ -56,7 +56,7 @@ class Presence:
 
         def notices() -> list[Notice]:
             shown = blessings.of(profile.grid, profile.purpose, here.time.now())
-            return [Notice(profile.grid, profile.purpose, profile.addresses, shown, profile.name)]
+            return [Notice(profile.grid, profile.purpose, profile.addresses(), shown, profile.name)]
 
         numbers = Numbers(state / NUMBERS)
         self._announcer = Announcer(self.mesh, profile.seed, server, numbers, notices, here.time, here.draw, _warn)

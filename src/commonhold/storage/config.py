@@ -10,22 +10,24 @@ from commonhold.formats import address, announcement, hint, pin
 from commonhold.formats.address import Address
 from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.formats.keys import PublicKey
+from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import GridId
 from commonhold.host import configs
 
 RESERVE: Final = 1 << 30
 MAX_LISTEN: Final = 16
 MAX_INTRODUCERS: Final = 16
+MAX_RELAYS: Final = 4
 _FIELDS: Final = frozenset(
-    ("state", "grid", "blessers", "needed", "listen", "announce", "introducers", "name", "reserve")
+    ("state", "grid", "blessers", "needed", "listen", "announce", "introducers", "relay", "name", "reserve")
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """One server of one grid. `blessers` are those whose credentials count, of whom `needed` must agree; `announce` are
-    the addresses by which others reach it, as hints; `introducers` those that are told of it; `reserve` bytes of each
-    disk stay free."""
+    the addresses by which others reach it, as hints; `introducers` those that are told of it; `relays` those by
+    which it is reached where nobody can dial it; `reserve` bytes of each disk stay free."""
 
     state: Path
     grid: GridId
@@ -34,6 +36,7 @@ class Config:
     needed: int = 1
     announce: tuple[str, ...] = ()
     introducers: tuple[Address, ...] = ()
+    relays: tuple[Address, ...] = ()
     name: str = ""
     reserve: int = RESERVE
 
@@ -49,6 +52,9 @@ def parse(values: Mapping[str, Any]) -> Config:
     grid = configs.one("grid", values.get("grid"), pin.parse_grid)
     blessers = configs.several(values, "blessers", pin.parse_grid, MAX_BLESSERS) or (grid,)
     announced = configs.several(values, "announce", hint.parse, announcement.MAX_ADDRESSES)
+    relays = configs.several(values, "relay", _relay, MAX_RELAYS)
+    if len(announced) + sum(len(one.hints) for one in relays) > announcement.MAX_ADDRESSES:
+        raise configs.wrong("relay", f"with announce more than {announcement.MAX_ADDRESSES} addresses")
     return Config(
         state=configs.directory(values, "state"),
         grid=grid,
@@ -57,6 +63,14 @@ def parse(values: Mapping[str, Any]) -> Config:
         needed=configs.number(values, "needed", 1),
         announce=tuple(map(str, announced)),
         introducers=configs.several(values, "introducers", address.parse, MAX_INTRODUCERS),
+        relays=relays,
         name=configs.label(values, "name", announcement.MAX_NAME),
         reserve=configs.number(values, "reserve", RESERVE),
     )
+
+
+def _relay(text: str) -> Address:
+    found = address.parse(text)
+    if not all(isinstance(one, TcpHint) for one in found.hints):
+        raise Malformed("address", "a relay is reached at tcp: addresses")
+    return found

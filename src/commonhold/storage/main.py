@@ -25,6 +25,8 @@ from commonhold.host import allocator
 from commonhold.host.saying import say
 from commonhold.mesh import foreground
 from commonhold.mesh.presence import Presence, Profile
+from commonhold.mesh.relayed import Relayed
+from commonhold.mesh.setting import setting
 from commonhold.storage import enrolled, hearing, places
 from commonhold.storage.config import Config
 from commonhold.storage.door import Gate
@@ -33,6 +35,8 @@ from commonhold.storage.keeping import Keeper
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen
+from commonhold.transport.brought import Brought
+from commonhold.transport.rules import Rules
 from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS = 8
@@ -62,11 +66,12 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         gate = Gate(door, Lists(door.watched), book, _now, os.urandom)
         heard = _Heard(Hearing(gate, config.state / hearing.DIRECTORY, _warn))
         service = Service(keeper, book, gate, listen.peer, workers)
+        brought = Brought()
         with (
-            _enrolled(config, seed, heard) as beside,
+            _beside(config, seed, heard, brought) as beside,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_until_told(service, keeper, beside, seed, config, environment))
+            runner.run(_until_told(service, keeper, beside, brought, seed, config, environment))
 
 
 class _Heard:
@@ -89,19 +94,24 @@ class _Heard:
 
 
 @contextlib.contextmanager
-def _enrolled(config: Config, seed: Seed, heard: _Heard) -> Iterator[list[Beside]]:
-    """What runs beside the server: how it is blessed, if it has joined a grid; and its place in the mesh, if it knows
-    introducers."""
+def _beside(config: Config, seed: Seed, heard: _Heard, brought: Brought) -> Iterator[list[Beside]]:
+    """What runs beside the server: its calls to relays; how it is blessed, if it has joined a grid; and its place in
+    the mesh, if it knows introducers."""
+    relays = [Relayed(one, seed, brought, setting((), Rules()), _warn) for one in config.relays]
+
+    def addresses() -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*config.announce, *(text for one in relays for text in one.addresses))))
+
     joined = enrolled.joined(config.state)
     introducers = (*config.introducers, *(enrolled.introducers(joined) if joined else ()))
-    beside: list[Beside] = []
+    beside: list[Beside] = [*relays]
     with contextlib.ExitStack() as stack:
         if joined is not None:
-            enrolment = enrolled.Enrolled(joined, seed, config.announce, heard.take)
+            enrolment = enrolled.Enrolled(joined, seed, addresses, heard.take)
             stack.callback(enrolment.close)
             beside.append(enrolment)
         if introducers:
-            profile = Profile(seed, config.grid, STORAGE, config.announce, config.name)
+            profile = Profile(seed, config.grid, STORAGE, addresses, config.name)
             asks = asked(config.grid, BLESSER, config.blessers)
             beside.append(Presence(profile, config.state, dict.fromkeys(introducers), asks, heard.learned))
         yield beside
@@ -122,14 +132,14 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 async def _until_told(
-    service: Service, keeper: Keeper, others: list[Beside], seed: Seed, config: Config,
+    service: Service, keeper: Keeper, others: list[Beside], brought: Brought, seed: Seed, config: Config,
     environment: Mapping[str, str],
 ) -> None:  # fmt: skip
     listening = foreground.sockets(config.listen)
     try:
         async with foreground.until_told(listening, environment) as stop, asyncio.TaskGroup() as group:
             beside = [group.create_task(_sweep(keeper)), *(group.create_task(one.run()) for one in others)]
-            await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop)
+            await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop, brought)
             for task in beside:
                 task.cancel()
     finally:
