@@ -36,6 +36,7 @@ from commonhold.storage.places import UNBOUNDED
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen
+from commonhold.transport.brought import Brought
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 from commonhold.transport.rules import Rules
@@ -99,8 +100,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | None = None) -> AsyncIterator[Server]:
-    """A storage server at a free port of loopback."""
+async def server(
+    state: Path, threads: ThreadPoolExecutor, visitors: Visitors | None = None, brought: Brought | None = None
+) -> AsyncIterator[Server]:
+    """A storage server at a free port of loopback; or, if there are `brought` connections, by those alone."""
     state.mkdir(exist_ok=True)
     seed = Seed(hashlib.sha256(str(state).encode()).digest())
     pin = pin_of(sign.public_key(seed))
@@ -116,7 +119,11 @@ async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | 
         where = listen.address(sock)
         assert isinstance(where, TcpHint)
         stop = asyncio.Event()
-        serving = asyncio.create_task(listen.serve(service.app(), seed, [sock], visitors or Visitors(Limits()), stop))
+        listening = [sock] if brought is None else []
+        if brought is not None:
+            sock.close()
+        app, bearable = service.app(), visitors or Visitors(Limits())
+        serving = asyncio.create_task(listen.serve(app, seed, listening, bearable, stop, brought))
         try:
             yield Server(seed, state, gate, book, keeper, where, clock)
         finally:

@@ -40,7 +40,8 @@ class Joined:
             self.end()
             raise
         for side in sides:
-            side.go_on()
+            side.begin()
+        self.finished()
 
     def end(self) -> None:
         """End it at once."""
@@ -77,7 +78,7 @@ class Joined:
 
 
 class _Side(asyncio.BufferedProtocol):
-    """One end of a stream, to which nothing is given to read before both are there."""
+    """One end of a stream. What comes before the other is there (a loop may read before it can be told not to) waits."""
 
     other: "_Side"
 
@@ -86,16 +87,38 @@ class _Side(asyncio.BufferedProtocol):
         self.ended = False  # nothing more comes from it
         self.gone = False
         self._stream = stream
+        self._early = b""
+        self._begun = False
+        self._full = False  # so much waits to be sent that it takes no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the other."""
+        """It is there."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=BUFFER)
-        self.transport.pause_reading()
+
+    def begin(self) -> None:
+        """Both are there."""
+        early, self._early, self._begun = self._early, b"", True
+        if early:
+            self.other.take(early)
+        if self.ended:
+            self.other.end()
+        else:
+            self.go_on()
+
+    def take(self, data: bytes) -> None:
+        """Send what the other end says."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def end(self) -> None:
+        """Say that the other end has nothing more to say."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
 
     def go_on(self) -> None:
-        """Take more."""
-        if self.transport is not None and not self.transport.is_closing():
+        """Read more, if the other takes it."""
+        if self.transport is not None and not self.transport.is_closing() and not self.other._full:
             self.transport.resume_reading()
 
     def get_buffer(self, sizehint: int) -> bytearray:
@@ -105,24 +128,30 @@ class _Side(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Pass it on."""
         self._stream.moved += nbytes
-        if self.other.transport is not None and not self.other.transport.is_closing():
-            self.other.transport.write(bytes(memoryview(self._stream.into)[:nbytes]))
+        data = bytes(memoryview(self._stream.into)[:nbytes])
+        if self._begun:
+            self.other.take(data)
+        elif self.transport is not None:
+            self._early += data
+            self.transport.pause_reading()
 
     def eof_received(self) -> bool:
         """Pass on that nothing more comes; the other direction goes on."""
         self.ended = True
-        if self.other.transport is not None and not self.other.transport.is_closing():
-            self.other.transport.write_eof()
-        self._stream.finished()
+        if self._begun:
+            self.other.end()
+            self._stream.finished()
         return True
 
     def pause_writing(self) -> None:
         """This end takes nothing: take nothing from the other."""
+        self._full = True
         if self.other.transport is not None and not self.other.transport.is_closing():
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It does again."""
+        self._full = False
         self.other.go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
