@@ -12,7 +12,7 @@ from aiohttp import web
 
 from commonhold.crypto.statements import signed
 from commonhold.errors import HoldError, Kind
-from commonhold.formats import relaywords
+from commonhold.formats import fields, relaywords
 from commonhold.formats.address import Address
 from commonhold.formats.keys import Seed
 from commonhold.formats.relaywords import MAX_SAID, Call, Granted, Knock, Refused, Token
@@ -54,8 +54,8 @@ class Caller:
 
     def call(self, seed: Seed, **other: object) -> None:
         """Say what a server says; `other` fields take the place of its own."""
-        fields = {"relay": pin(RELAY), "connection": self.connection.own, "time": int(time.time())} | other
-        self.say(signed(Said.CALL, Call(**fields).body, seed).encoded)  # type: ignore[arg-type]
+        said = {"relay": pin(RELAY), "connection": self.connection.own, "time": int(time.time())} | other
+        self.say(signed(Said.CALL, Call(**said).body, seed).encoded)  # type: ignore[arg-type]
 
     async def run(self) -> None:
         frames = Frames()
@@ -120,8 +120,7 @@ def test_what_is_signed_as_something_else_is_no_call() -> None:
 def test_who_says_nothing_or_nonsense_is_hung_up_on(first: bytes | None) -> None:
     async def work() -> None:
         async with relay([pin(ONE)], Limits(call_seconds=0.05)) as there, caller(there) as one:
-            if first is not None:
-                one.say(first)
+            one.say_raw(ALIVE if first is None else framed(first))
             await soon(lambda: one.over)
             assert not any(isinstance(said, Granted) for said in one.heard)
 
@@ -194,9 +193,10 @@ def test_a_token_joins_once_and_a_guessed_one_never() -> None:
 @pytest.mark.parametrize("preface", [b"GET / HTTP/1.1\r\n" + bytes(64), b"\x16\x03\x01" + bytes(64), b"hold"])
 def test_who_answers_with_something_else_is_hung_up_on(preface: bytes) -> None:
     async def work() -> None:
-        async with knocked(Limits(preface_seconds=0.1)) as (there, _, _client, token):
+        async with knocked(Limits(preface_seconds=0.1)) as (there, _, client, token):
             assert await ended(await answering(there, preface))
-            (await answering(there, relaywords.preface(token))).close()
+            (await answering(there, relaywords.preface(token))).close()  # which is good all the same
+            assert await ended(client)
             await soon(lambda: not len(there.gate.streams))
 
     run(work())
@@ -279,12 +279,13 @@ async def _is_over(sock: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_slow_readers_do_not_make_the_relay_grow() -> None:
-    """Thirty clients ask for a megabyte each time they can, and read nothing."""
+    """Clients send without end, and read nothing of what comes back."""
 
     async def work() -> None:
         async with relay([pin(ONE)]) as there, behind(there.address, ONE) as server, AsyncExitStack() as stack:
-            for _ in range(30):
+            for _ in range(10):
                 connection = await stack.enter_async_context(dialled(there.door(server.pin), server=server.pin))
                 await stack.enter_async_context(connection.request("POST", "/echo", body=_endless()))
             moved = -1
@@ -295,7 +296,7 @@ def test_slow_readers_do_not_make_the_relay_grow() -> None:
                 side.transport.get_write_buffer_size()
                 for stream in there.gate.streams.all() for side in stream._sides if side.transport
             ]  # fmt: skip
-            assert len(held) == 60 and max(held) <= 2 * BUFFER and any(held)
+            assert len(held) == 20 and max(held) <= 2 * BUFFER and any(held)
 
     run(work(), 60)
 
@@ -392,18 +393,16 @@ def test_a_relay_that_speaks_otherwise_is_hung_up_on_and_called_again_later(word
 
 
 def test_a_relay_that_refuses_is_announced_no_more() -> None:
-    granted = [framed(Granted(1234, 2).encoded), framed(b"x")]
-
     async def work() -> None:
-        async with liar(lambda port: [granted[0]]) as (lies, where), behind(where, ONE) as server:
-            assert server.relayed.addresses == ("tcp:127.0.0.1:1234",)
-        async with liar(lambda port: granted if lies.calls == 1 else [framed(Refused("away with you").encoded)]) as (
-            lies,
-            where,
+        granted, refused = Granted(1234, 1), Refused("away with you")
+        says = iter([[framed(granted.encoded), framed(b"nonsense")]])
+        async with (
+            liar(lambda port: next(says, [framed(refused.encoded)])) as (_, where),
+            behind(where, ONE, wait=False) as server,
         ):
-            async with behind(where, ONE) as server:
-                await soon(lambda: not server.relayed.addresses)
-                assert any("away with you" in said for said in server.said)
+            await soon(lambda: "reached at tcp:127.0.0.1:1234, by a relay" in server.said)
+            await soon(lambda: not server.relayed.addresses)
+            assert any("away with you" in said for said in server.said)
 
     run(work())
 
@@ -426,7 +425,7 @@ def test_a_relay_that_knocks_without_end_is_answered_so_often_at_a_time() -> Non
 
 def test_what_a_relay_names_as_a_host_is_nothing_to_anybody() -> None:
     async def work() -> None:
-        word = relaywords.fields.made(port=1234, answers=1, host="evil.example", addresses=["tcp:evil.example:1"])
+        word = fields.made(port=1234, answers=1, host="evil.example", addresses=["tcp:evil.example:1"])
         async with liar(lambda port: [framed(word)]) as (_, where), behind(where, ONE) as server:
             assert server.relayed.addresses == ("tcp:127.0.0.1:1234",)
 

@@ -1,8 +1,11 @@
 """D17: a server that listens on nothing serves whoever dials its port at a relay, and the relay reads none of it."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
+
+import pytest
 
 from commonhold.exchange.book import Book
 from commonhold.transport.brought import Brought
@@ -51,15 +54,18 @@ def test_each_server_has_a_port_of_its_own_and_many_clients() -> None:
 def test_the_relay_sees_tls_records_and_nothing_that_is_said() -> None:
     async def work() -> None:
         async with relay([pin(ONE)]) as there, behind(there.address, ONE) as server:
-            async with wire(there.door(server.pin)) as (at, seen), dialled(at, server=server.pin) as connection:
-                async with connection.request("POST", "/echo", body=b"a secret of alice's") as answer:
-                    assert await answer.read(100) == b"a secret of alice's"
+            async with (
+                wire(there.door(server.pin)) as (at, seen), dialled(at, server=server.pin) as connection,
+                connection.request("POST", "/echo", body=b"a secret of alice's") as answer,
+            ):  # fmt: skip
+                assert await answer.read(100) == b"a secret of alice's"
             for way in (seen[0].up, seen[0].down):
                 assert b"secret" not in way and b"/echo" not in way and bytes(server.pin) not in way
 
     run(work())
 
 
+@pytest.mark.slow
 def test_a_relay_that_was_killed_comes_back_and_the_server_by_itself() -> None:
     async def work() -> None:
         async with AsyncExitStack() as life:
@@ -97,12 +103,14 @@ def test_a_server_that_calls_again_takes_the_place_of_its_call_before() -> None:
 
 def test_a_tree_is_put_and_got_by_way_of_a_relay(tmp_path: Path) -> None:
     """D17: the ordinary client and its pinned TLS, with a share at a server that nobody can dial."""
-    have = blocks(1, 3_000_000, 1, 70_000)
+    have = blocks(1, 2_000_000, 1, 70_000)
 
     async def work() -> None:
         brought = Brought()
         async with grid(tmp_path, 4) as others, AsyncExitStack() as stack:
-            hidden = await stack.enter_async_context(server(tmp_path / "hidden", others.tools.threads, brought=brought))
+            hidden = await stack.enter_async_context(
+                server(tmp_path / "hidden", stack.enter_context(ThreadPoolExecutor(4)), brought=brought)
+            )
             there = await stack.enter_async_context(relay([hidden.pin]))
             await stack.enter_async_context(calling(there.address, hidden.seed, brought))
             await soon(lambda: hidden.pin in there.calls)

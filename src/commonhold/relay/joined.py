@@ -78,7 +78,7 @@ class Joined:
 
 
 class _Side(asyncio.BufferedProtocol):
-    """One end of a stream. What comes before the other is there (a loop may read before it can be told not to) waits."""
+    """One end of a stream. What comes before the other is there waits: a loop may read before it can be told not to."""
 
     other: "_Side"
 
