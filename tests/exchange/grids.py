@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from commonhold.authority.blessed import Verdict
 from commonhold.authority.derived import Secret, account_number, client_seed
@@ -132,10 +133,20 @@ async def server(
             keeper.close()
 
 
+class Reached(Protocol):
+    """A server as its clients know it."""
+
+    @property
+    def pin(self) -> SpkiPin: ...
+
+    @property
+    def hint(self) -> TcpHint: ...
+
+
 class Client:
     """An account with a credential at each server: `exchange.packing.Servers`."""
 
-    def __init__(self, servers: Sequence[Server], account: str = "alice") -> None:
+    def __init__(self, servers: Sequence[Reached], account: str = "alice") -> None:
         self.account = account
         self.secret = Secret(hashlib.sha256(account.encode()).digest())
         self.known = {one.pin: one.hint for one in servers}

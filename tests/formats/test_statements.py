@@ -33,6 +33,7 @@ from commonhold.formats.entry import Entry, Nonce
 from commonhold.formats.keys import PublicKey, Seed
 from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.pin import GridId, SpkiPin, parse_grid, parse_pin, pin_of
+from commonhold.formats.relaywords import Call
 from commonhold.formats.request import AccountRequest, Seat, ServerRequest, Ticket
 from commonhold.formats.revocations import Revocations
 from commonhold.formats.statement import Kind, Statement
@@ -235,6 +236,7 @@ SAID: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.REQUEST: st.builds(
         ServerRequest, GRIDS, PUBLIC, NUMBERS, st.just(SERVER), SEVERAL_PURPOSES, TEXTS, TICKETS,
     ) | st.builds(AccountRequest, GRIDS, PUBLIC, NUMBERS, PRINTED, SEATS, TICKETS),
+    Kind.CALL: st.builds(Call, PINS, PINS, NUMBERS),
 }  # fmt: skip
 
 

@@ -237,6 +237,7 @@ def test_a_stream_on_which_nothing_moves_ends() -> None:
 # ── who opens streams ──
 
 
+@pytest.mark.slow
 def test_thousands_of_streams_are_no_more_than_the_limit_and_others_are_served_by_it() -> None:
     limits = Limits(of_server=40, of_address=30)
 
@@ -412,13 +413,17 @@ def test_a_relay_that_knocks_without_end_is_answered_so_often_at_a_time() -> Non
     token = numbers()
 
     def says(port: int) -> list[bytes]:
-        return [framed(Granted(1234, port).encoded), *(framed(Knock(Token(token(32))).encoded) for _ in range(1000))]
+        knocks = b"".join(framed(Knock(Token(token(32))).encoded) for _ in range(1000))
+        return [framed(Granted(1234, port).encoded), knocks]
 
     async def work() -> None:
         async with liar(says) as (lies, where), behind(where, ONE) as server:
             await soon(lambda: len(server.visitors) > 0)
-            assert 0 < lies.came <= 1000 and len(server.visitors) <= server.visitors.limits.connections
-            assert server.visitors.limits.connections > ANSWERS
+            before = -1
+            while before != lies.came:
+                before = lies.came
+                await asyncio.sleep(0.1)
+            assert 0 < lies.came <= 4 * ANSWERS and len(server.visitors) <= lies.came
 
     run(work())
 
