@@ -17,6 +17,7 @@ from commonhold.mesh.conversation import Conversation, Turns, Write
 from commonhold.mesh.outbox import Room
 from commonhold.mesh.setting import Setting
 
+_READ_SECONDS: Final = 1.0  # in which who is refused reads that
 _UNTAKEN: Final = 64 << 10  # bytes that wait for a server to take them
 
 
@@ -104,8 +105,9 @@ class _Caller:
         self._said = True
         try:
             self.server = self._calls.admit(self._pin, data, self.conversation)
-        except Malformed as error:  # it has the rest of its time to read that
+        except Malformed as error:
             self.conversation.send(Refused(error.why).encoded)
+            asyncio.get_running_loop().call_later(_READ_SECONDS, self.conversation.end, "it is refused")
 
     def late(self) -> None:
         """It has had time enough to say who it is."""
