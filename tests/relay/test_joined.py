@@ -99,6 +99,26 @@ def test_one_direction_ends_alone_and_with_the_other_the_stream_does(on_line: Ca
     on_line(work)
 
 
+def test_what_was_sent_before_both_ends_arrives_though_it_is_taken_late(on_line: Callable[[Work], None]) -> None:
+    async def work(line: Line) -> None:
+        await line.join()
+        data = bytes(range(256)) * (4 * BUFFER // 256)
+        sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(line.server, data))
+        line.client.shutdown(socket.SHUT_WR)
+        assert await line.hears(line.server) == b""
+        heard = bytearray()
+        while not sending.done():
+            heard += await line.hears(line.client, 4096)
+        line.server.shutdown(socket.SHUT_WR)
+        for _ in range(100):  # the relay sees that both have ended, while some still waits to be taken
+            await asyncio.sleep(0)
+        while more := await line.hears(line.client):
+            heard += more
+        assert heard == data
+
+    on_line(work)
+
+
 def test_with_one_side_that_has_gone_the_other_is_hung_up_on(on_line: Callable[[Work], None]) -> None:
     async def work(line: Line) -> None:
         await line.join()

@@ -72,7 +72,9 @@ def test_a_relay_that_was_killed_comes_back_and_the_server_by_itself() -> None:
             there = await life.enter_async_context(relay([pin(ONE)]))
             async with behind(there.address, ONE) as server:
                 before = server.relayed.addresses
-                await life.aclose()
+                async with dialled(there.door(server.pin), server=server.pin) as connection:
+                    await life.aclose()
+                    await connection.lost()
                 await soon(lambda: len(server.said) == 2)
                 assert "is of no use now" in server.said[1]
                 assert server.relayed.addresses == before  # it goes on saying where it will be again
@@ -97,6 +99,7 @@ def test_a_server_that_calls_again_takes_the_place_of_its_call_before() -> None:
         ):  # fmt: skip
             await connection.ping()
             assert len(second.visitors) == 1 and not len(first.visitors)
+            await soon(lambda: len(there.visitors) == 1)  # the call before is hung up on
 
     run(work())
 
