@@ -63,6 +63,11 @@ class Calls:
             if caller.server is not None and self._open.get(caller.server) is conversation:
                 del self._open[caller.server]
 
+    def end(self) -> None:
+        """Hang up on all servers."""
+        for conversation in self._open.values():
+            conversation.end("this end stops")
+
     def admit(self, pin: SpkiPin, data: bytes, conversation: Conversation) -> SpkiPin:
         """Return who calls, from now on by this conversation. Malformed."""
         server = self._judged(pin, data)

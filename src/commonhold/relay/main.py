@@ -89,5 +89,7 @@ async def _until_told(
 ) -> None:
     async with foreground.until_told(listening, environment) as stop, asyncio.TaskGroup() as group:
         handing = group.create_task(gate.run())
-        await listen.serve(app(calls), seed, listening, Visitors(Bearable()), stop)
+        group.create_task(listen.serve(app(calls), seed, listening, Visitors(Bearable()), stop))
+        await stop.wait()
         handing.cancel()
+        calls.end()
