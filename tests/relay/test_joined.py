@@ -130,6 +130,17 @@ def test_with_one_side_that_has_gone_the_other_is_hung_up_on(on_line: Callable[[
     on_line(work)
 
 
+def test_a_client_that_has_gone_before_they_were_joined_ends_the_stream(on_line: Callable[[Work], None]) -> None:
+    async def work(line: Line) -> None:
+        line.client.close()
+        await line.join()
+        assert await line.hears(line.server) == b""
+        line.server.close()
+        await soon(lambda: line.over == [line.stream])
+
+    on_line(work)
+
+
 def test_nothing_more_is_read_than_the_other_side_takes(on_line: Callable[[Work], None]) -> None:
     """A reader that is slow costs the relay two buffers, however much is sent to it."""
 

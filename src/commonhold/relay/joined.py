@@ -41,6 +41,8 @@ class Joined:
             raise
         for side in sides:
             side.begin()
+        if any(side.gone for side in sides):  # before the other was there
+            self.end()
         self.finished()
 
     def end(self) -> None:
