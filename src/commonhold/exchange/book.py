@@ -68,6 +68,11 @@ class Book:
             ).fetchone()
             return Packed(*found) if found else None
 
+    def forget(self, packed: Packed) -> None:
+        """A pack is not to be counted on any more: what is in it is nowhere, until another pack has it."""
+        with self._db.writing("forget pack") as db:
+            db.execute("delete from blocks where pack = (select id from packs where seed = ?)", (packed.seed,))
+
     def put_set(self, kept: KeptSet, packs: Sequence[Packed]) -> None:
         """Note a set that is kept, in place of the one of that name."""
         with self._db.writing("note set") as db:

@@ -12,7 +12,9 @@ from typing import Final, TypeVar
 from commonhold.crypto.derive import derive
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.exchange.book import Book, KeptSet
-from commonhold.exchange.packing import Opened, Putting, Servers, Tools
+from commonhold.exchange.checking import look, mend
+from commonhold.exchange.packing import Opened, Putting, Servers, Tools, opened
+from commonhold.exchange.renewing import renew
 from commonhold.formats import inventory, pack
 from commonhold.formats.capability import Capability
 from commonhold.formats.inventory import Inventory, Packed
@@ -63,6 +65,8 @@ class Keeping:
         """Have a set kept: on return every share of it is on the disk of a server of its own. NotKept."""
         until = self._now() + LEASE
         old, new = self._cut(wanted)
+        if await self._lost(old, until):
+            old, new = self._cut(wanted)
         total = sum(entry.length for entry in wanted.entries)
         sent = total - sum(entry.length for entries in new for entry in entries)
         told(sent, total)
@@ -105,6 +109,21 @@ class Keeping:
             else:
                 old[packed.seed] = packed
         return list(old.values()), list(pack.plan(missing.values()))
+
+    async def _lost(self, old: Sequence[Packed], until: int) -> bool:
+        """Have packs that were sent before kept as long as the others, whole; whether any could not be read any more.
+        Those are forgotten, so that their blocks are sent again."""
+        found = await renew(old, self._servers, list(self._servers.verdicts()), until, self._tools) if old else None
+        lost = False
+        for one in found.short(old) if found is not None else ():
+            servers = await opened(self._servers)
+            health = await look(one, servers, deep=False, tools=self._tools)
+            if health.readable:
+                await mend(one, health, self._servers, until, self._tools)
+            else:
+                await self._run(self._book.forget, one)
+                lost = True
+        return lost
 
     async def _put(self, packed: Packed, entries: Sequence[Entry], read: Read, until: int) -> None:
         parts = await self._run(lambda: [memoryview(packed.table), *(memoryview(read(one.key)) for one in entries)])
