@@ -451,6 +451,17 @@ class ServerUse(NamedTuple):
     why: str | None
 
 
+class EndedTree(NamedTuple):
+    """What is not kept any more: how many servers were told; who was not, by pin and name, and why; and when what
+    those have goes by itself, in seconds since 1970."""
+
+    grid: str
+    name: str
+    told: int
+    untold: list[tuple[str, str, str]]
+    gone: int
+
+
 class Grids(Protocol):
     """What is kept on the grids that this user has joined. `grid` None is the only one. `what` is a capability, or the
     name under which something is kept."""
@@ -465,6 +476,10 @@ class Grids(Protocol):
 
     def all(self) -> list[KeptTree]:
         """What is kept."""
+        ...
+
+    def end(self, what: str, grid: str | None) -> EndedTree:
+        """Have a grid keep something no longer, but for what it has in common with other things kept there."""
         ...
 
     def check(self, what: str, grid: str | None, deep: bool) -> TreeHealth:

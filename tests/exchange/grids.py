@@ -133,6 +133,7 @@ class Client:
         self.secret = Secret(hashlib.sha256(account.encode()).digest())
         self.known = {one.pin: one.hint for one in servers}
         self.refused: dict[SpkiPin, str] = {}
+        self.barred: set[SpkiPin] = set()  # where there is no credential
         self._connections: dict[SpkiPin, Connection] = {}
 
     def verdicts(self) -> Mapping[SpkiPin, Verdict]:
@@ -143,7 +144,7 @@ class Client:
         return Badge(GRID, (credential(pin, key, self.account, quota),), key)
 
     async def open(self, server: SpkiPin) -> StorageServer:
-        return StorageServer(await self.connection(server), self.badge(server), now)
+        return StorageServer(await self.connection(server), None if server in self.barred else self.badge(server), now)
 
     async def connection(self, server: SpkiPin) -> Connection:
         """The one that is open, or a new one."""

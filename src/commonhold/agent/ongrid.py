@@ -21,10 +21,11 @@ from commonhold.erasure.values import PackSeed, Shape
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.book import Book, KeptSet
 from commonhold.exchange.checking import Health, look, mend, packs_of
+from commonhold.exchange.ending import Ended, end
 from commonhold.exchange.finding import SetReader, find_inventory
 from commonhold.exchange.keeping import LEASE, Keeping, Wanted, set_seed
 from commonhold.exchange.locating import by_layout, locate
-from commonhold.exchange.packing import Tools
+from commonhold.exchange.packing import LONGER, Opened, Tools
 from commonhold.exchange.server import StorageServer
 from commonhold.formats.capability import VerifyCapability
 from commonhold.formats.inventory import Inventory, Packed
@@ -36,11 +37,15 @@ from commonhold.grids.client import GridClient
 from commonhold.grids.known import KnownServer
 from commonhold.grids.member import Member
 from commonhold.grids.membership import Membership
+from commonhold.host import sidebyside
 from commonhold.host.looping import LoopThread
 
 BOOK: Final = "kept.sqlite"
+TURNS: Final = "kept.lock"  # what is kept or mended goes side by side; what ends, alone
+GONE: Final = LONGER + 7 * 86_400  # seconds after the end of its lease within which a share goes: what was drawn, grace
 _PACKS: Final = b"commonhold packs of an account v1\0"
 _THREADS: Final = 4
+_TURN: Final = 60.0  # seconds that one waits for another
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class OnGrid:
         self._tools = Tools(quickest(), self._threads, os.urandom)
         self._client = GridClient(self._member, owner, _now, os.urandom)
         self._book = Book(membership.directory / BOOK)
+        self._turns = membership.directory / TURNS
 
     @staticmethod
     def load(directory: Path) -> Membership:
@@ -122,7 +128,22 @@ class OnGrid:
         secret = derive(self._member.secret.raw, _PACKS)
         keeping = Keeping(self._client, self._book, self._tools, secret, _now)
         wanted = Wanted(name, set_seed(capability.key, capability), shape, entries)
-        return self._loop.run(keeping.keep(wanted, self._store.get, told))
+        with sidebyside.beside(self._turns, _TURN):
+            return self._loop.run(keeping.keep(wanted, self._store.get, told))
+
+    def end(self, name: str) -> Ended:
+        """Have servers let a set go, but for what others have of it, and forget it. BUSY while one is being kept."""
+        self._enrol()
+        pins = [one.pin for one in self._client.known() if one.read.allowed]
+        with sidebyside.alone(self._turns, _TURN):
+            seeds = [PackSeed(seed) for seed in self._book.alone(name)]
+            found = self._loop.run(end(seeds, Opened(self._client), pins))
+            self._book.end_set(name)
+        return found
+
+    def known(self) -> tuple[KnownServer, ...]:
+        """Its servers."""
+        return self._client.known()
 
     def _entries(self, capability: VerifyCapability) -> Iterator[Entry]:
         """The tree's blocks, each once, parents first."""
@@ -178,7 +199,8 @@ class OnGrid:
         """Have what is missing or damaged made again, and leases renewed; how it is then."""
         self._enrol()
         servers = self._reachable()
-        return self._loop.run(self._repair(seed, servers, told))
+        with sidebyside.beside(self._turns, _TURN):
+            return self._loop.run(self._repair(seed, servers, told))
 
     async def _repair(self, seed: bytes, servers: Sequence[StorageServer], told: Callable[[int], None]) -> SetHealth:
         until = _now() + LEASE

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from commonhold.errors import HoldError, Kind
 from commonhold.formats.inventory import Packed
 from commonhold.formats.multihash import Multihash
 from commonhold.host.sqlite import Database
@@ -24,6 +25,9 @@ create table sets (
 create table set_packs (name text not null, place integer not null, pack integer not null, primary key (name, place))
   without rowid;
 """
+_ALONE = (
+    "select pack from set_packs where name = :name and pack not in (select pack from set_packs where name != :name)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Book:
             db.execute("delete from blocks where pack = (select id from packs where seed = ?)", (packed.seed,))
 
     def put_set(self, kept: KeptSet, packs: Sequence[Packed]) -> None:
-        """Note a set that is kept, in place of the one of that name."""
+        """Note a set that is kept, in place of the one of that name. CHANGED if one of its packs is none any more."""
         with self._db.writing("note set") as db:
             db.execute("delete from set_packs where name = ?", (kept.name,))
             db.execute(
@@ -82,9 +86,31 @@ class Book:
                 (kept.name, kept.seed, kept.k, kept.n, kept.made, kept.until),
             )
             for place, packed in enumerate(packs):
-                db.execute(
+                noted = db.execute(
                     "insert into set_packs select ?, ?, id from packs where seed = ?", (kept.name, place, packed.seed)
                 )
+                if not noted.rowcount:
+                    why = "what it shares with another set was let go meanwhile"
+                    raise HoldError("keep", Kind.CHANGED, kept.name, why, hint="keep it again")
+
+    def alone(self, name: str) -> list[bytes]:
+        """The seeds of what no set but this one has: its packs, and its own, under which its inventory is."""
+        with self._db.reading("list packs") as db:
+            rows = db.execute(
+                "select seed from sets where name = :name and (select count(*) from sets as others "
+                "where others.seed = sets.seed) = 1 union all "
+                f"select seed from packs where id in ({_ALONE})",
+                {"name": name},
+            ).fetchall()
+            return [bytes(row[0]) for row in rows]
+
+    def end_set(self, name: str) -> None:
+        """Forget a set, and the packs that no other one has."""
+        with self._db.writing("end set") as db:
+            db.execute(f"delete from blocks where pack in ({_ALONE})", {"name": name})
+            db.execute(f"delete from packs where id in ({_ALONE})", {"name": name})
+            db.execute("delete from set_packs where name = ?", (name,))
+            db.execute("delete from sets where name = ?", (name,))
 
     def sets(self) -> list[KeptSet]:
         """All sets, by name."""
