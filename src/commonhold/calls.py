@@ -406,7 +406,11 @@ class History(Protocol):
 
 
 class KeptTree(NamedTuple):
-    """A sealed tree that is kept on a grid, k-of-n; `until` in seconds since 1970, when its leases end."""
+    """A sealed tree that is kept on a grid, k-of-n; `until` in seconds since 1970, when its leases end.
+
+    `looked`: when it was last looked at, None before that has happened; it was `whole`, `readable` or `missing` then,
+    and `said` is what is wrong; `next`: when that is due again.
+    """
 
     grid: str
     name: str
@@ -414,11 +418,16 @@ class KeptTree(NamedTuple):
     packs: int
     made: int
     until: int
+    state: str | None
+    looked: int | None
+    next: int | None
+    said: str
 
 
 class PackHealth(NamedTuple):
     """How one pack of a kept tree is: which share is at which servers (their pins), whose are damaged, and why; and who
-    did not say."""
+    did not say. Shares at servers that are `leaving` do not count.
+    """
 
     bytes: int
     whole: bool
@@ -426,6 +435,7 @@ class PackHealth(NamedTuple):
     shares: list[tuple[int, list[str]]]
     damaged: list[tuple[str, str]]
     failed: list[tuple[str, str]]
+    leaving: list[tuple[str, int]]
 
 
 class TreeHealth(NamedTuple):

@@ -7,8 +7,9 @@ from pathlib import Path
 from commonhold.erasure.values import PackSeed
 from commonhold.exchange.book import Book
 from commonhold.exchange.checking import look
-from commonhold.exchange.keeping import LEASE, Keeping
+from commonhold.exchange.keeping import Keeping
 from commonhold.exchange.packing import LONGER
+from commonhold.exchange.tending import LEASE
 from commonhold.formats.multihash import Multihash
 from commonhold.storage.keeping import GRACE
 from tests.exchange.grids import DAY, Client, Grid, Server, now

@@ -130,8 +130,14 @@ class LocalGrids:
         return [one for name in grids.names() for one in self._all(grids.one(name))]
 
     def _all(self, on: "OnGrid") -> Iterator[KeptTree]:
+        cares = on.cares()
         for kept in on.sets():
-            yield KeptTree(on.name, kept.name, f"{kept.k}-of-{kept.n}", on.packs(kept.name), kept.made, kept.until)
+            care = cares.get(kept.name)
+            state = care.state.value if care and care.state else None
+            yield KeptTree(
+                on.name, kept.name, f"{kept.k}-of-{kept.n}", on.packs(kept.name), kept.made, kept.until,
+                state, care.looked if care else None, care.next if care else None, care.said if care else "",
+            )  # fmt: skip
 
     def end(self, what: str, grid: str | None) -> EndedTree:
         """See `calls.Grids`."""
@@ -208,4 +214,5 @@ def _pack(health: "Health") -> PackHealth:
         [(number, [str(pin) for pin in pins]) for number, pins in health.shares.items()],
         [(str(pin), why) for pin, why in health.damaged.items()],
         [(str(pin), why) for pin, why in health.failed.items()],
+        [(str(pin), number) for pin, number in health.leaving.items()],
     )

@@ -20,13 +20,15 @@ from commonhold.erasure.choosing import quickest
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.book import Book, KeptSet
-from commonhold.exchange.checking import Health, look, mend, packs_of
+from commonhold.exchange.checking import Health, clear, leaving_of, look, mend, packs_of
 from commonhold.exchange.ending import Ended, end
 from commonhold.exchange.finding import SetReader, find_inventory
-from commonhold.exchange.keeping import LEASE, Keeping, Wanted, set_seed
+from commonhold.exchange.keeping import Keeping, Wanted, set_seed
 from commonhold.exchange.locating import by_layout, locate
 from commonhold.exchange.packing import LONGER, Opened, Tools
+from commonhold.exchange.renewing import renew
 from commonhold.exchange.server import StorageServer
+from commonhold.exchange.tending import LEASE, Care, begun, looked, state_of
 from commonhold.formats.capability import VerifyCapability
 from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.multihash import Multihash
@@ -158,6 +160,10 @@ class OnGrid:
         """What this user keeps here."""
         return self._book.sets()
 
+    def cares(self) -> dict[str, Care]:
+        """How they are looked after, and how they were."""
+        return self._book.cares()
+
     def packs(self, name: str) -> int:
         """How many packs a set has."""
         return len(list(self._book.packs(name)))
@@ -182,12 +188,24 @@ class OnGrid:
 
     def check(self, seed: bytes, *, deep: bool) -> SetHealth:
         """Look where the shares of a kept set are. `deep`: read all of them. NOT_FOUND if it is not kept."""
-        return self._loop.run(self._check(seed, self._reachable(), deep))
+        found = self._loop.run(self._check(seed, self._reachable(), deep))
+        self._note(seed, found, deep=deep)
+        return found
 
     async def _check(self, seed: bytes, servers: Sequence[StorageServer], deep: bool) -> SetHealth:
         packs = await self._packs(seed, servers)
-        looked = [await look(one, servers, deep=deep, tools=self._tools) for one in packs]
+        leaving = leaving_of(self._client)
+        looked = [await look(one, servers, deep=deep, tools=self._tools, leaving=leaving) for one in packs]
         return SetHealth(looked[0].shape, tuple(looked))
+
+    def _note(self, seed: bytes, found: SetHealth, *, deep: bool, until: int | None = None) -> None:
+        """Write down how a set is, if it is one of ours."""
+        cares, now = self._book.cares(), _now()
+        for kept in self._book.sets():
+            if kept.seed == seed:
+                care = cares.get(kept.name) or begun(now, _draw)
+                said = (state_of(found.packs), "")
+                self._book.put_care(kept, looked(care, said, deep, now, _draw), until)
 
     async def _packs(self, seed: bytes, servers: Sequence[StorageServer]) -> list[Packed]:
         """All packs of a set, the inventory first."""
@@ -200,15 +218,24 @@ class OnGrid:
         self._enrol()
         servers = self._reachable()
         with sidebyside.beside(self._turns, _TURN):
-            return self._loop.run(self._repair(seed, servers, told))
+            found, until = self._loop.run(self._repair(seed, servers, told))
+        self._note(seed, found, deep=False, until=until if found.whole else None)
+        return found
 
-    async def _repair(self, seed: bytes, servers: Sequence[StorageServer], told: Callable[[int], None]) -> SetHealth:
-        until = _now() + LEASE
-        for packed in await self._packs(seed, servers):
-            health = await look(packed, servers, deep=True, tools=self._tools)
-            await mend(packed, health, self._client, until, self._tools)
+    async def _repair(
+        self, seed: bytes, servers: Sequence[StorageServer], told: Callable[[int], None]
+    ) -> tuple[SetHealth, int]:
+        until, grid = _now() + LEASE, Opened(self._client)
+        leaving = leaving_of(grid)
+        packs = await self._packs(seed, servers)
+        await renew(packs, grid, [one.pin for one in servers], until, self._tools)
+        for packed in packs:
+            health = await look(packed, servers, deep=True, tools=self._tools, leaving=leaving)
+            if not health.whole or health.damaged:
+                await mend(packed, health, grid, until, self._tools)
+            await clear(packed, health, grid)
             told(packed.length)
-        return await self._check(seed, servers, deep=False)
+        return await self._check(seed, servers, deep=False), until
 
     def use(self) -> list[tuple[KnownServer, Use | HoldError]]:
         """What the account uses and may use, server by server; or why that is not known."""
@@ -238,6 +265,10 @@ class Reading:
     def read(self, keys: Sequence[Multihash]) -> dict[Multihash, memoryview]:
         """See `beyond.Beyond`."""
         return self._loop.run(self._reader.read(keys))
+
+
+def _draw() -> float:
+    return int.from_bytes(os.urandom(4)) / 2**32
 
 
 def _now() -> int:

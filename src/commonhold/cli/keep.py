@@ -3,6 +3,9 @@
 What servers get is sealed before, and looks different at each. `hold get` and `hold ls` take the read capability on any
 machine that has joined the grid, whether or not the blocks are there.
 
+Your agent looks at what is kept about once a day, has leases renewed and missing shares made anew. The list says when
+it last did and how it was then, and until when servers keep it without hearing of you.
+
 --end lets something go again: servers drop its shares, but for those that something else you keep needs. What is here
 of it stays here.
 """
@@ -58,15 +61,24 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _tell(kept: "KeptTree", out: Output) -> None:
-    text = f"{shown(kept.name)}: kept {kept.shape} on {kept.grid}, {counted(kept.packs, 'pack', 'packs')}"
-    out.result(kept._asdict(), text)
+    text = f"{shown(kept.name)}: kept {kept.shape} on {kept.grid}, {counted(kept.packs, 'pack', 'packs')}; "
+    if kept.state is not None and kept.looked is not None:
+        text += f"{kept.state} when looked at on {_time(kept.looked)}; "
+    out.result(kept._asdict(), f"{text}leases until {_day(kept.until)}" + (f"\n  {kept.said}" if kept.said else ""))
+
+
+def _time(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _day(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(seconds))
 
 
 def _tell_end(ended: "EndedTree", out: Output) -> None:
     lines = [f"{shown(ended.name)}: no longer kept on {ended.grid}; {counted(ended.told, 'server', 'servers')} told"]
-    day = time.strftime("%Y-%m-%d", time.gmtime(ended.gone))
     lines += [
-        f"  {shown(name) or pin[:12]} was not told: {why}; what it has of it goes by itself by {day}"
+        f"  {shown(name) or pin[:12]} was not told: {why}; what it has of it goes by itself by {_day(ended.gone)}"
         for pin, name, why in ended.untold
     ]
     untold = [{"server": pin, "name": name, "why": why} for pin, name, why in ended.untold]

@@ -110,9 +110,11 @@ class Putting:
     async def put(self, servers: Servers, until: int, without: Collection[SpkiPin] = ()) -> Mapping[int, SpkiPin]:
         """Have every share kept until a time in seconds since 1970 at least; where each is then. NotKept.
 
-        What servers `without` have does not count.
+        What servers `without` have does not count, nor what those have that are leaving.
         """
-        self._verdicts = {pin: said for pin, said in servers.verdicts().items() if pin not in without}
+        self._verdicts = {
+            pin: said for pin, said in servers.verdicts().items() if pin not in without and not said.leaving
+        }
         await self._look(servers)
         while True:
             placed = placing.place(Secret(self._seed.raw), self._shape.n, self._shape.n, self._verdicts, self._there)
