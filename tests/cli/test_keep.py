@@ -59,3 +59,35 @@ def test_what_is_kept_no_longer_is_charged_no_longer_and_who_was_not_told_is_nam
         assert sorted(str(row["used"]) for row in used) == ["0", "0", "None"]
 
     on_grid(tmp_path, work)
+
+
+@pytest.mark.slow
+def test_the_list_the_status_and_the_doctor_say_how_what_is_kept_was_when_it_was_looked_at(
+    hold: Hold, tmp_path: Path
+) -> None:
+    async def work(there: Grid) -> None:
+        def whole() -> None:
+            hold("keep", sealed(hold, tmp_path, "one", b"one" * 5000), "--name", "one")
+            (row,) = rows(hold, "keep")
+            assert (row["state"], row["looked"]) == (None, None) and row["until"] > row["made"] + 89 * 86_400
+            hold("check", "one")
+            (row,) = rows(hold, "keep")
+            assert row["state"] == "whole" and row["looked"] >= row["made"] and row["next"] > row["looked"]
+            said = hold("keep").stdout.decode()
+            assert (
+                "one: kept 1-of-3 on family, 1 pack; whole when looked at on 20" in said and "; leases until 2" in said
+            )
+            assert rows(hold, "status")[0]["kept"] == []
+
+        def damaged() -> None:
+            hold("check", "one", code=16)
+            assert rows(hold, "keep")[0]["state"] == "readable"
+            assert "kept:       one on family: shares of it are missing" in hold("status").stdout.decode()
+            kept = [row for row in rows(hold, "doctor", code=0) if row["check"] == "family/kept"]
+            assert [(row["status"], row["try"]) for row in kept] == [("WARN", "hold repair one")]
+
+        await asyncio.to_thread(whole)
+        await there.kill(0)
+        await asyncio.to_thread(damaged)
+
+    on_grid(tmp_path, work)
