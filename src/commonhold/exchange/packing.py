@@ -112,9 +112,7 @@ class Putting:
 
         What servers `without` have does not count, nor what those have that are leaving.
         """
-        self._verdicts = {
-            pin: said for pin, said in servers.verdicts().items() if pin not in without and not said.leaving
-        }
+        self._verdicts = {pin: said for pin, said in servers.verdicts().items() if pin not in without}
         await self._look(servers)
         while True:
             placed = placing.place(Secret(self._seed.raw), self._shape.n, self._shape.n, self._verdicts, self._there)
@@ -127,7 +125,8 @@ class Putting:
 
     async def _look(self, servers: Servers) -> None:
         """See which shares are there."""
-        await asyncio.gather(*(self._open(server, servers) for server in self._verdicts))
+        staying = [server for server, said in self._verdicts.items() if not said.leaving]
+        await asyncio.gather(*(self._open(server, servers) for server in staying))
         found = await locate(self._seed, list(self._opened.values()))
         for server, error in found.others:
             if error is not None:
