@@ -1,15 +1,19 @@
 """Visits to real servers over real connections: what is missing is mended, leases last, and who leaves is left."""
 
 import contextlib
-from collections.abc import Callable
+import itertools
+import random
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from commonhold.authority.blessed import Verdict
 from commonhold.erasure.values import PackSeed
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.book import Book
 from commonhold.exchange.packing import LONGER
+from commonhold.exchange.server import StorageServer
 from commonhold.exchange.tending import LEASE, State, Visit
 from commonhold.exchange.visiting import Kept, Mending, Survey, Visited, survey
 from commonhold.formats.inventory import Packed
@@ -50,6 +54,41 @@ async def visited(
 
 def holding(there: Grid) -> list[int]:
     return [number for number, server in enumerate(there.servers) if server.files]
+
+
+class Noted:
+    """Servers, and a list of who was asked for."""
+
+    def __init__(self, client: Client, asked: list[SpkiPin | None]) -> None:
+        self._client = client
+        self._asked = asked
+
+    def verdicts(self) -> Mapping[SpkiPin, Verdict]:
+        return self._client.verdicts()
+
+    async def open(self, server: SpkiPin) -> StorageServer:
+        self._asked.append(server)
+        return await self._client.open(server)
+
+
+def test_servers_are_asked_one_after_the_other_with_a_pause_after_each(tmp_path: Path) -> None:
+    """D20: no two of them are called in one moment, however many packs there are."""
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        await kept(there, client, book, HAVE)
+        asked: list[SpkiPin | None] = []
+
+        async def pause() -> None:
+            asked.append(None)
+
+        order = list(client.known)
+        random.Random(1).shuffle(order)
+        found = await survey(all_of(book).all, Noted(client, asked), order, LOOK, there.tools, pause)
+        assert all(one.whole for one in found.healths())
+        runs = [set(run) for pausing, run in itertools.groupby(asked, lambda one: one is None) if not pausing]
+        assert runs == [{pin} for pin in order] and asked.count(None) == len(order) - 1
+
+    on_grid(tmp_path, 5, work)
 
 
 def test_nothing_is_done_to_what_is_whole(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -199,13 +199,13 @@ class OnGrid:
         return SetHealth(looked[0].shape, tuple(looked))
 
     def _note(self, seed: bytes, found: SetHealth, *, deep: bool, until: int | None = None) -> None:
-        """Write down how a set is, if it is one of ours."""
+        """Write down how a set is, if it is one of ours. The next visit, which mends, is when it was to be."""
         cares, now = self._book.cares(), _now()
         for kept in self._book.sets():
             if kept.seed == seed:
                 care = cares.get(kept.name) or begun(now, _draw)
                 said = (state_of(found.packs), "")
-                self._book.put_care(kept, looked(care, said, deep, now, _draw), until)
+                self._book.put_care(kept, replace(looked(care, said, deep, now, _draw), next=care.next), until)
 
     async def _packs(self, seed: bytes, servers: Sequence[StorageServer]) -> list[Packed]:
         """All packs of a set, the inventory first."""

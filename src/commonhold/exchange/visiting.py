@@ -19,6 +19,7 @@ from commonhold.exchange.tending import State, Visit
 from commonhold.formats.inventory import Packed
 from commonhold.formats.pin import SpkiPin
 
+_FAILURES: Final = 3  # to mend, after which the rest waits for the next visit
 _NAMED: Final = 3  # servers, in what is said of a set
 
 Pause = Callable[[], Awaitable[None]]  # between two servers
@@ -130,13 +131,15 @@ class Mending:
             raise HoldError("look", Kind.UNREACHABLE, "servers", _named("no server can be reached", found.away))
         healths = found.healths()
         away = sum(map(waits, found.away))
-        why = ""
+        why, left = "", _FAILURES
         for number in sorted(range(len(healths)), key=lambda one: healths[one].placed):
-            if not why and self._due(found.packs[number], healths[number], away):
+            if left > 0 and self._due(found.packs[number], healths[number], away):
                 try:
                     healths[number] = await self._mend(found.packs[number], healths[number])
-                except HoldError as error:  # whatever it is, the next pack's turn would end as this one's
-                    why = "; ".join(error.lines) if isinstance(error, NotKept) else str(error)
+                except HoldError as error:
+                    # Where servers are too few, or the set was ended, the next pack's turn would end as this one's.
+                    left -= _FAILURES if isinstance(error, NotKept) or error.kind is Kind.CHANGED else 1
+                    why = why or ("; ".join(error.lines) if isinstance(error, NotKept) else str(error))
             if healths[number].whole:
                 await clear(found.packs[number], healths[number], self._servers)
         renewed = found.until if all(one.without(found.unrenewed).whole for one in healths) else None
