@@ -38,6 +38,10 @@ class Kept:
         """The inventory first."""
         return ((self.inventory[0],) if self.inventory else ()) + self.packs
 
+    def bytes_of(self, packed: Packed) -> bytes | None:
+        """A pack that needs not be read from servers."""
+        return self.inventory[1] if self.inventory is not None and self.inventory[0] == packed else None
+
 
 @dataclass
 class Survey:
@@ -147,17 +151,12 @@ class Mending:
         return Visited(tending.state_of(healths), said, renewed, frozenset(found.reached), found.away)
 
     def _due(self, packed: Packed, health: Health, away: int) -> bool:
-        return tending.to_mend(health, away) or (not health.readable and self._here(packed) is not None)
-
-    def _here(self, packed: Packed) -> bytes | None:
-        """A pack that needs not be read."""
-        inventory = self._kept.inventory
-        return inventory[1] if inventory is not None and inventory[0] == packed else None
+        return tending.to_mend(health, away) or (not health.readable and self._kept.bytes_of(packed) is not None)
 
     async def _mend(self, packed: Packed, health: Health) -> Health:
         """How a pack is after it was mended. HoldError."""
         with self._turn(packed):
-            await mend(packed, health, self._servers, self._until, self._tools, self._here(packed))
+            await mend(packed, health, self._servers, self._until, self._tools, self._kept.bytes_of(packed))
         there: list[StorageServer] = []
         for pin in self._servers.verdicts():
             with contextlib.suppress(HoldError):
