@@ -89,7 +89,7 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def server(state: Path, threads: ThreadPoolExecutor) -> AsyncIterator[Server]:
+async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | None = None) -> AsyncIterator[Server]:
     """A storage server at a free port of loopback."""
     state.mkdir(exist_ok=True)
     seed = Seed(hashlib.sha256(str(state).encode()).digest())
@@ -104,8 +104,10 @@ async def server(state: Path, threads: ThreadPoolExecutor) -> AsyncIterator[Serv
         sock = listen.bind("127.0.0.1", 0)
         where = listen.address(sock)
         assert isinstance(where, TcpHint)
-        stop, visitors = asyncio.Event(), Visitors(Limits())
-        serving = asyncio.create_task(listen.serve(service.app(), seed, [sock], visitors, stop))
+        stop = asyncio.Event()
+        serving = asyncio.create_task(
+            listen.serve(service.app(), seed, [sock], Visitors(Limits()) if visitors is None else visitors, stop)
+        )
         try:
             yield Server(seed, state, gate, book, keeper, where)
         finally:
