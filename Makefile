@@ -19,9 +19,10 @@ $(DEV): pyproject.toml packaging/bootstrap
 	@packaging/bootstrap $(VENV) '.[dev]'
 	@touch $@ $(RUN)
 
-demo: $(RUN) ## add a real directory (DIR=…), read it back, compare, break a block; as root, two users of one node and one mount
+demo: $(RUN) ## add a real directory (DIR=…), read it back, break a block; as root, two users of one node and one mount; a grid
 	@packaging/demo $(BIN)/hold $(DIR)
 	@packaging/demo-users $(BIN)/hold
+	@packaging/demo-grid $(BIN)/hold $(DIR)
 
 check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 	@$(BIN)/ruff format --check .

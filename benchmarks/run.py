@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import agent_rows
 import file_rows
+import grid_rows
 import machine
 import memory_rows
 import node_rows
@@ -33,7 +34,7 @@ from report import Line
 from stage import SCALES, Stage
 
 _HERE = Path(__file__).resolve().parent
-_ALL = frozenset(range(1, 26))
+_ALL = frozenset(range(1, 28))
 _MOUNT = frozenset(range(14, 22))
 
 
@@ -41,7 +42,7 @@ def _rows(text: str) -> frozenset[int]:
     """Parse `1,3,7`."""
     rows = frozenset(int(word) for word in text.split(","))
     if not rows <= _ALL:
-        raise argparse.ArgumentTypeError("rows are 1 to 25")
+        raise argparse.ArgumentTypeError("rows are 1 to 27")
     return rows
 
 
@@ -86,6 +87,8 @@ def _measure(stage: Stage, rows: frozenset[int]) -> list[Line]:
         lines += memory_rows.measure(stage)
     if storage_rows.ROWS & rows:
         lines += storage_rows.measure(stage)
+    if grid_rows.ROWS & rows:
+        lines += grid_rows.measure(stage, rows)
     if _MOUNT & rows:
         lines += _measure_mount(stage, rows)
     if transport_rows.ROWS & rows:

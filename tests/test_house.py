@@ -33,13 +33,14 @@ def test_the_exit_codes_of_the_help_are_those_of_the_table() -> None:
     assert listed == {0} | {kind.value.exit for kind in Kind}
 
 
-# Who opens a connection, and in which files: one way out, one way in.
+# Who opens a connection, and in which files: one way out, one way in. A lab's wires lead from loopback to loopback.
 NETWORK = {
     r"\b(create_connection|open_connection|sock_connect|getaddrinfo|gethostby\w+|aiohappyeyeballs)\b": {
-        "transport/dial.py"
+        "transport/dial.py",
+        "lab/wire.py",
     },
     r"\b(ClientSession|BaseConnector|_create_connection)\b": {"transport/connection.py"},
-    r"\b(AF_INET6?|create_server|start_server|TCPSite|run_app)\b": {"transport/listen.py"},
+    r"\b(AF_INET6?|create_server|start_server|TCPSite|run_app)\b": {"transport/listen.py", "lab/wire.py"},
     r"\b(import ssl|from ssl)\b": {"transport/tls.py"},
     r"aiohttp_socks|python_socks|urllib\.request|import requests|import httpx|HTTPSConnection|TCPConnector": set(),
     r"create_default_context": set(),

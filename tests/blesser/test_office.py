@@ -169,6 +169,7 @@ def test_a_home_is_its_owners_alone_and_is_made_once(family: Path, tmp_path: Pat
 
 
 def test_a_home_that_was_broken_off_keeps_its_keys(family: Path) -> None:
+    """D3."""
     keys = home.keys(family)
     (family / "blesser.toml").unlink()
     make_home(family, "tcp:192.0.2.7:4653")

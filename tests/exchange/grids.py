@@ -61,10 +61,19 @@ def credential(server: SpkiPin, key: Seed, account: str, quota: int = QUOTA) -> 
     return signed(StatementKind.CREDENTIAL, said.body, BLESSER).encoded
 
 
-def revocations(*serials: int) -> bytes:
+def revocations(*serials: int, sequence: int = 1) -> bytes:
     """The blesser's list."""
-    said = Revocations(GRID, 1, now() - DAY, now() + DAY, serials)
+    said = Revocations(GRID, sequence, now() - DAY, now() + DAY, serials)
     return signed(StatementKind.REVOCATIONS, said.body, BLESSER).encoded
+
+
+class Clock:
+    """A server's: seconds since 1970, and as many more as a test says."""
+
+    ahead = 0
+
+    def __call__(self) -> int:
+        return now() + self.ahead
 
 
 @dataclass
@@ -77,6 +86,7 @@ class Server:
     ledger: Ledger
     keeper: Keeper
     hint: TcpHint
+    clock: Clock
     pin: SpkiPin = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,23 +106,23 @@ async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | 
     pin = pin_of(sign.public_key(seed))
     with contextlib.closing(Ledger(state / ledger.FILE)) as book:
         shelf = book.put_shelf(state / "shares", UNBOUNDED)
-        keeper = Keeper(book, Shelves([shelf], 0), now, os.urandom)
+        clock = Clock()
+        keeper = Keeper(book, Shelves([shelf], 0), clock, os.urandom)
         door = Door(pin, GRID, Rule(frozenset((GRID.blesser,))))
-        gate = Gate(door, Lists(door.watched), book, now, os.urandom)
+        gate = Gate(door, Lists(door.watched), book, clock, os.urandom)
         gate.hear(revocations())
         service = Service(keeper, book, gate, listen.peer, threads)
         sock = listen.bind("127.0.0.1", 0)
         where = listen.address(sock)
         assert isinstance(where, TcpHint)
         stop = asyncio.Event()
-        serving = asyncio.create_task(
-            listen.serve(service.app(), seed, [sock], Visitors(Limits()) if visitors is None else visitors, stop)
-        )
+        serving = asyncio.create_task(listen.serve(service.app(), seed, [sock], visitors or Visitors(Limits()), stop))
         try:
-            yield Server(seed, state, gate, book, keeper, where)
+            yield Server(seed, state, gate, book, keeper, where, clock)
         finally:
             stop.set()
             await serving
+            keeper.close()
 
 
 class Client:
@@ -139,6 +149,8 @@ class Client:
         """The one that is open, or a new one."""
         there = self._connections.get(server)
         if there is None or there.is_lost:
+            if there is not None:
+                await there.close()
             there = self._connections[server] = await dial(server, [self.known[server]], Rules(), os.urandom)
         return there
 
@@ -155,6 +167,7 @@ class Client:
     async def close(self) -> None:
         for connection in self._connections.values():
             await connection.close()
+        self._connections.clear()
 
 
 @dataclass

@@ -3,21 +3,25 @@
 import asyncio
 import hashlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from commonhold.authority import facets
+from commonhold.authority.blessed import Verdict
 from commonhold.erasure.values import DEFAULT, Shape
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.book import Book
 from commonhold.exchange.checking import Health, look, mend, packs_of
 from commonhold.exchange.finding import SetReader, find_inventory
 from commonhold.exchange.keeping import Keeping, Wanted
-from commonhold.exchange.packing import NotKept
+from commonhold.exchange.packing import NotKept, Servers
+from commonhold.exchange.server import StorageServer
 from commonhold.formats import multihash
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.pack import Entry
+from commonhold.formats.pin import SpkiPin
 from tests.exchange.grids import Client, Grid, grid, now
 
 SEED = b"s" * 32
@@ -154,6 +158,75 @@ def test_a_damaged_share_costs_nothing_but_another_server_s_answer(tmp_path: Pat
             data[len(data) // 2] ^= 1
             path.write_bytes(data)
         await read(there, client, have)
+
+    on_grid(tmp_path, 5, work)
+
+
+class Counted:
+    """Servers that are as they are when a moment has come for each: opened, and counted."""
+
+    def __init__(self, client: Client, opened: Callable[[StorageServer], Awaitable[None]]) -> None:
+        self._client = client
+        self._opened = opened
+        self.count = 0
+
+    def verdicts(self) -> Mapping[SpkiPin, Verdict]:
+        return self._client.verdicts()
+
+    async def open(self, server: SpkiPin) -> StorageServer:
+        self.count += 1
+        there = await self._client.open(server)
+        await self._opened(there)
+        return there
+
+
+async def _keep(there: Grid, servers: Servers, book: Book, have: dict[Multihash, bytes]) -> None:
+    await Keeping(servers, book, there.tools, SECRET, now).keep(wanted(have), have.__getitem__, nothing_told)
+
+
+def test_one_entry_at_each_door_does_for_all_packs_of_a_set(tmp_path: Path) -> None:
+    """A pack and the inventory, which is one, too."""
+
+    async def nothing(server: StorageServer) -> None:
+        pass
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        servers = Counted(client, nothing)
+        await _keep(there, servers, book, blocks(13, 1000))
+        assert servers.count == 5
+        assert [len(server.gate._facets) for server in there.servers] == [1] * 5
+
+    on_grid(tmp_path, 5, work)
+
+
+def test_whose_facet_had_to_go_for_others_of_the_account_enters_again(tmp_path: Path) -> None:
+    have = blocks(14, 100_000)
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        async def pushed_out(server: StorageServer) -> None:
+            await server.use()
+            for _ in range(facets.OF_ACCOUNT):
+                await (await client.open(server.pin)).use()
+
+        await _keep(there, Counted(client, pushed_out), book, have)
+        await read(there, client, have)
+
+    on_grid(tmp_path, 5, work)
+
+
+def test_what_too_few_have_is_one_error_however_many_packs_are_read_at_once(tmp_path: Path) -> None:
+    first, more = blocks(15, *[1000] * 3), blocks(16, *[2000] * 3)
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        await kept(there, client, book, first)
+        await kept(there, client, book, {**first, **more}, name="next", seed=b"u" * 32)
+        servers = await client.all()
+        reader = SetReader(await find_inventory(b"u" * 32, servers, there.tools), servers, there.tools)
+        for number in range(3):
+            await there.kill(number)
+        with pytest.raises(HoldError) as caught:
+            await reader.read([*first, *more])
+        assert caught.value.kind is Kind.NOT_FOUND
 
     on_grid(tmp_path, 5, work)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from commonhold.formats import hint as hints
 from commonhold.formats.hint import I2pHint, Reach, TcpHint, TorHint, UnixHint, UnknownHint
+from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed, Unsupported
 from tests import vectors
 
@@ -28,6 +29,12 @@ def test_from_where_an_address_means_the_same_is_known(case: dict[str, Any]) -> 
     found = hints.parse(case["text"])
     assert hints.reach(found) is Reach(case["reach"])
     assert hints.may_be_announced(found) == (case["reach"] != "this machine")
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(1, 65535))
+def test_the_address_of_a_keys_onion_service_is_a_hint(key: bytes, port: int) -> None:
+    found = hints.onion(PublicKey(key), port)
+    assert hints.parse(str(found)) == found and found.port == port
 
 
 @pytest.mark.parametrize("text", FILE["bad"], ids=lambda text: ascii(text)[:40])

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from commonhold.formats import dagcbor
+from commonhold.formats import dagcbor, invitation
 from commonhold.formats.keys import Seed, encode_pem
 from commonhold.ipc.treewords import encode
+from commonhold.mesh.framing import framed
 from commonhold.transport import certificates
 from tests import vectors
 from tests.fuzz.targets import TARGETS
@@ -60,10 +61,15 @@ def seeds() -> list[bytes]:
     found += [path.read_bytes() for path in sorted(KNOWN_SERVERS.iterdir())]
     for key in json.loads((vectors.ROOT / "statements.json").read_text())["keys"]:
         found += [key["pin"].encode(), key["grid"].encode()]
-    found += [case["text"].encode("latin-1") for case in vectors.cases("hints")]
+    found += [case["text"].encode("latin-1") for name in ("hints", "addresses") for case in vectors.cases(name)]
     found += [b"\x05\x02\x01\x00\x05\x00\x00\x03\x09" + bytes(11), b"\x05\x00\x05\x00\x00\x01" + bytes(6)]
     found += [ssl.PEM_cert_to_DER_cert(certificates.server(Seed(bytes(32))).certificate.decode())]
     found += [bytes.fromhex(case["hex"]) for case in vectors.cases("gossip")]
+    codes = json.loads((vectors.ROOT / "invitations.json").read_text())
+    found += [case["text"].encode() for kind in ("long", "short") for case in codes[kind] if "why" not in case]
+    found += [invitation.parse(case["text"]).encoded for case in codes["long"] if "why" not in case]
+    messages = [bytes.fromhex(case["hex"]) for case in vectors.cases("gossip")]
+    found += [*messages, b"".join(map(framed, (*messages, b"")))]
     sealed = vectors.cases("sealing")
     found += [case[kind].encode() for case in sealed for kind in ("read", "verify")]
     found += [bytes.fromhex(block["sealed"]) for case in sealed for block in case["blocks"] if "sealed" in block]

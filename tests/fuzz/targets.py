@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import struct
+import tomllib
 from collections.abc import Callable, Sequence
 from itertools import count as counting
 from typing import Any
@@ -25,18 +26,22 @@ from commonhold.erasure.share import Share, verify
 from commonhold.erasure.values import PackSeed, Place, Salt
 from commonhold.errors import HoldError
 from commonhold.formats import (
+    address,
     announcement,
     blessing,
     capability,
     car,
+    chartertext,
     credential,
     dagcbor,
     dagpb,
+    enrolwords,
     entry,
     fuse,
     gossip,
     hint,
     instant,
+    invitation,
     ipns,
     journal,
     keylist,
@@ -47,6 +52,7 @@ from commonhold.formats import (
     request,
     revocations,
     shareindex,
+    shortcode,
     spots,
     storagewords,
     supplement,
@@ -64,11 +70,12 @@ from commonhold.gossip.machine import Machine
 from commonhold.gossip.values import Config, Connected, Peer, Received, Tick
 from commonhold.grids import editing, reading
 from commonhold.ipc.treeframes import Broken, Incoming
+from commonhold.mesh.framing import Frames
 from commonhold.mount.replies import Lied
 from commonhold.sealing import links, opening
 from commonhold.sealing.block import Outer, sealed_size
 from commonhold.sealing.seal import verify_key
-from commonhold.transport import certificates, socks
+from commonhold.transport import certificates, socks, torcontrol
 from commonhold.unixfs import chunk, read
 from commonhold.unixfs.nodes import children
 from commonhold.unixfs.run import items, run
@@ -349,6 +356,26 @@ def _hint(data: bytes) -> None:
     hint.reach(found)
 
 
+def _address(data: bytes) -> None:
+    """An address that is read has one text."""
+    found = address.parse(data.decode("latin-1"))
+    assert address.parse(str(found)) == found
+
+
+def _gossip_stream(data: bytes) -> None:
+    """A stream gives the same messages however it is cut, and is refused at the same place."""
+    found = []
+    for step in (len(data) or 1, 3):
+        frames, messages = Frames(), list[bytes | None]()
+        try:
+            for at in range(0, len(data), step):
+                messages += frames.feed(data[at : at + step])
+        except Malformed:
+            messages.append(None)
+        found.append(messages)
+    assert found[0] == found[1]
+
+
 def _socks(data: bytes) -> None:
     """Whatever a proxy says, as many bytes of it as are asked for."""
     for login in (None, socks.Login("user", "password")):
@@ -358,6 +385,16 @@ def _socks(data: bytes) -> None:
             while len(left) >= count:
                 said, left = left[:count], left[count:]
                 _, count = talk.send(said)
+
+
+def _torcontrol(data: bytes) -> None:
+    """Whatever answers in the place of Tor's control port; who does not know the cookie gets no further."""
+    talk = torcontrol.publish(bytes(32), bytes(32), torcontrol.Service(keys.Seed(bytes(32)), 80, hint.UnixHint("/x")))
+    next(talk)
+    with contextlib.suppress(Malformed, torcontrol.Refused):
+        for reply in torcontrol.Replies().feed(data):
+            talk.send(reply)
+            raise AssertionError("it has guessed the proof")
 
 
 def _storagewords(data: bytes) -> None:
@@ -395,7 +432,35 @@ def _gossip(data: bytes) -> None:
         machine.step(Tick(), EPOCH + 30)
 
 
+def _invitation(data: bytes) -> None:
+    """An invitation that is read is written and read the same, and so is its charter as a text."""
+    found = invitation.decode(data)
+    assert invitation.decode(found.encoded) == invitation.parse(found.text) == found
+    table = tomllib.loads(chartertext.text(found.charter))
+    assert chartertext.parse(found.charter.name, table) == found.charter
+
+
+def _codes(data: bytes) -> None:
+    """Codes of either kind, and what a blesser and a joiner say to each other."""
+    text = data.decode("latin-1")
+    for parse in (invitation.parse, shortcode.parse):
+        with contextlib.suppress(Malformed):
+            parse(text)
+            assert shortcode.parse(f"7-quiet-harbour-lantern@{text}").plate == 7
+    for take in (
+        enrolwords.decode_answer,
+        enrolwords.decode_opening,
+        enrolwords.decode_reply,
+        enrolwords.decode_proof,
+        enrolwords.decode_sealed,
+    ):
+        with contextlib.suppress(Malformed):
+            take(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "invitation": _decoder(_invitation),
+    "codes": _codes,
     "gossip": _gossip,
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
@@ -429,7 +494,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "ipns-name": _decoder(lambda data: str(ipns.parse_name(data.decode("latin-1")))),
     "instant": _decoder(lambda data: instant.parse_rfc3339(data.decode("latin-1"))),
     "hint": _decoder(_hint),
+    "address": _decoder(_address),
+    "gossip-stream": _gossip_stream,
     "socks": _socks,
+    "torcontrol": _torcontrol,
     "certificate": lambda data: (certificates.public_key(data), None)[1],
     "public-key": _decoder(keys.decode_public),
     "private-key": _decoder(keys.decode_private),

@@ -201,7 +201,7 @@ def hiding(seed: int, size: int) -> Day:
         time_to_all(world, found)
         if not number:
             hidden = world.reader.read(Kind.ANNOUNCEMENT, announced("server", until=int(world.now) + 7 * DAY)).slot
-    hide(liar, hidden)
+    hide(liar.gossip, hidden)
     client = world.subscriber("client", known=("i0",), asks=ASKS)
     world.run(60)
     assert len([record for record in client.gossip.matching() if record.purpose == STORAGE]) == 5

@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Callable, Iterable
 
 from commonhold.formats import gossip as wire
-from commonhold.formats.gossip import FIRST, LAST, Digest, Have, Hello, Id, Records, Slot, Want
+from commonhold.formats.gossip import Digest, Have, Hello, Id, Message, Records, Slot, Want
 from commonhold.formats.statement import Kind
+from commonhold.gossip.machine import Machine
 from commonhold.gossip.peers import Link
 from commonhold.gossip.reading import Reader
 from commonhold.gossip.reconcile import Ids
 from commonhold.gossip.values import Closed, Connected, Contact, Dial, Effect, Event, Peer, Received, Send, Tick
 from tests.gossip.statements import GRID, pin
-from tests.gossip.world import Host
 
 
 class Talker:
@@ -85,21 +85,20 @@ def forged(reader: Reader, data: bytes) -> dict[Id, bytes]:
     return {wire.id_of(record.slot, record.id.sequence + 1, Digest(hashlib.sha256(broken).digest()[:16])): broken}
 
 
-def hide(host: Host, slot: Slot) -> None:
+def hide(machine: Machine, slot: Slot) -> None:
     """Have an introducer keep one slot from all others: in comparisons it is not there, and nobody is told of it."""
-    ground = host.gossip._ground
-    truth = ground.ids_for
+    ground = machine._ground
+    truth, send = ground.ids_for, ground.send
 
     def without(link: Link) -> Ids:
-        ids = truth(link)
-        return Ids(one for one in ids.between(FIRST, LAST) if one.slot != slot)
+        return Ids(one for one in truth(link) if one.slot != slot)
 
-    def silent(data: bytes) -> bytes | None:
-        message = wire.decode(data)
-        if not isinstance(message, Have):
-            return data
-        offers = tuple(one for one in message.offers if one[0].slot != slot)
-        return wire.encode(Have(offers)) if offers else None
+    def silent(link: Link, message: Message) -> int:
+        if isinstance(message, Have):
+            message = Have(tuple(one for one in message.offers if one[0].slot != slot))
+            if not message.offers:
+                return 0
+        return send(link, message)
 
     ground.ids_for = without  # type: ignore[method-assign]
-    host.says = silent
+    ground.send = silent  # type: ignore[method-assign]

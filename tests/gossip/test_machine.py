@@ -158,6 +158,7 @@ def test_who_tells_of_something_meanwhile_is_not_told_of_it() -> None:
 
 
 def test_a_flood_ends_after_so_many_hops_but_who_asked_for_it_is_told() -> None:
+    """B15."""
     me = Played()
     a, b, client = me.peer(), me.peer(), me.subscriber(ASKS)
     me.offer(a, ONE, hops=MAX_HOPS)
@@ -169,6 +170,7 @@ def test_a_flood_ends_after_so_many_hops_but_who_asked_for_it_is_told() -> None:
 
 
 def test_a_subscriber_is_told_of_matches_alone() -> None:
+    """B10."""
     me = Played()
     source, client = me.peer(), me.subscriber(ASKS)
     right = [announced("a"), announced("b", blessers=("other", "blesser"))]
@@ -527,6 +529,7 @@ def test_where_there_is_no_room_one_may_look_in() -> None:
 
 
 def test_a_subscriber_takes_nobody_in() -> None:
+    """B2."""
     me = Played(introducer=False)
     peer = me.connect()
     assert [end.peer for end in hung_up(me.effects)] == [peer]
@@ -540,6 +543,7 @@ def introducer(name: str, number: int, blessers: tuple[str, ...] = ()) -> bytes:
 
 
 def test_one_address_is_enough_to_find_the_others() -> None:
+    """B12, B14: introducers are announced like any server."""
     me = Played(configured=(Contact(pin("first"), ("tcp:192.0.2.1:1",)),), draw=_Draws())
     assert dialled(me.wait(1)) == [pin("first")]
     peer = me.peer(dialled=True, server=pin("first"))

@@ -50,6 +50,7 @@ def test_the_greatest_sequence_of_a_slot_counts_in_whatever_order_they_come() ->
 
 
 def test_purposes_kinds_and_keys_do_not_replace_each_other() -> None:
+    """B6, B7."""
     found = store()
     statements = [announced("a"), announced("a", purpose=Purpose("other")), announced("b")]
     for data in statements:
@@ -163,6 +164,7 @@ def test_a_key_changes_something_so_often() -> None:
 
 
 def test_strangers_come_in_so_often_and_those_who_are_blessed_all_the_same() -> None:
+    """B13."""
     found = store(replace(BOUNDS, newcomers=3))
     said = [offer(found, announced(f"s{number}", blessers=())).verdict for number in range(5)]
     assert said == [Verdict.KEPT] * 3 + [Verdict.TOO_FAST] * 2
@@ -203,6 +205,7 @@ def test_strangers_make_room_for_the_blessed_and_never_push_them_out() -> None:
 
 
 def test_who_only_names_a_blesser_is_a_stranger() -> None:
+    """B5: who may publish is everybody; who counts is by signature."""
     found = store()
     real = read(announced("honest"))
     assert found.standing(real, NOW).level == 2

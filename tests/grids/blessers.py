@@ -57,6 +57,25 @@ class Clock:
         return Surroundings(lambda: self.now, self.sleep, lambda: next(chances), os.urandom)
 
 
+class Together(Clock):
+    """Time goes on when all of so many sleep, to when the first of them wakes."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+        self._asleep: list[tuple[int, asyncio.Future[None]]] = []
+
+    async def sleep(self, seconds: float) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asleep.append((self.now + max(1, int(seconds)), done))
+        if len(self._asleep) == self._count:
+            first = min(self._asleep, key=lambda one: one[0])
+            self._asleep.remove(first)
+            self.now = max(self.now, first[0])
+            first[1].set_result(None)
+        await done
+
+
 def make_home(
     path: Path, address: str, of: GridId | None = None, list_hours: int = 24, accounts: Secret | None = None
 ) -> Keys:

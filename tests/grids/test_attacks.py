@@ -21,6 +21,7 @@ from commonhold.crypto.statements import signed
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import credential, enrolwords, storagewords
 from commonhold.formats.blessing import STORAGE, Blessing
+from commonhold.formats.charter import Charter, Quorum
 from commonhold.formats.credential import AccountId, Credential
 from commonhold.formats.pin import GridId, SpkiPin, pin_of
 from commonhold.formats.request import AccountRequest, Seat, ServerRequest, Ticket
@@ -198,7 +199,7 @@ def test_who_is_revoked_is_not_renewed_and_is_on_the_list_at_once(tmp_path: Path
             await alice.once()
             await attic.once()
             serials = there.office.revoke_account("alice") | there.office.revoke_server(pin(1))
-            clock.now += 20 * DAY
+            clock.now += 23 * DAY  # both are due
             await alice.once()
             await attic.once()
             for one in (alice, attic):
@@ -510,6 +511,48 @@ def test_what_ends_at_once_is_not_asked_for_in_a_circle(tmp_path: Path) -> None:
 
 
 # ── secrets ──
+
+
+def test_a_ticket_is_shown_to_the_blesser_whose_it_is_and_to_no_other(tmp_path: Path) -> None:
+    async def work() -> None:
+        clock = Clock()
+        async with blessing(tmp_path / "one", clock) as one, blessing(tmp_path / "two", clock) as two:
+            both = Quorum((two.blesser.key, one.blesser.key), needed=2)  # the other is asked first
+            charter = Charter(one.charter.grid, "one", (two.blesser, one.blesser), ((STORAGE, both),), both)
+            one.office.config = dataclasses.replace(one.office.config, charter=charter)
+            account, server = (
+                one.office.invite_account("alice", GIB, DAY),
+                one.office.invite_server((STORAGE,), (), DAY),
+            )
+            alice = joined(account, tmp_path / "alice", clock, [pin(1)])
+            attic = server_joined(server, tmp_path / "attic", clock, seed(1))
+            await alice.once()
+            await attic.once()
+            assert sum(said.startswith(b"/v1/enrol") for said in two.said) == 2
+            for ticket in (account.ticket, server.ticket):
+                assert bytes(ticket) in b"".join(one.said) and bytes(ticket) not in b"".join(two.said)
+            alice.close()
+            attic.close()
+
+    run(work())
+
+
+def test_a_ticket_is_not_shown_to_another_while_its_blesser_is_away(tmp_path: Path) -> None:
+    async def work() -> None:
+        clock = Clock()
+        async with blessing(tmp_path / "one", clock) as one, blessing(tmp_path / "two", clock) as two:
+            away = dataclasses.replace(one.blesser, addresses=())
+            both = Quorum((away.key, two.blesser.key))
+            charter = Charter(one.charter.grid, "one", (away, two.blesser), ((STORAGE, both),), both)
+            one.office.config = dataclasses.replace(one.office.config, charter=charter)
+            account = one.office.invite_account("alice", GIB, DAY)
+            alice = joined(account, tmp_path / "alice", clock, [pin(1)])
+            await alice.once()
+            assert any(said.startswith(b"/v1/enrol") for said in two.said)
+            assert bytes(account.ticket) not in b"".join(two.said)
+            alice.close()
+
+    run(work())
 
 
 def test_no_secret_of_anybody_is_in_any_byte_that_is_sent(tmp_path: Path) -> None:

@@ -79,6 +79,15 @@ def test_d25_what_each_introducer_shows_is_kept_beside() -> None:
     assert places[pin("hides")] is None and places[pin("old")] == caches[2].clauses[ATTIC].copies[0].place
 
 
+def test_of_two_of_one_sequence_the_same_counts_whoever_shows_which() -> None:
+    twins = [announced("attic", str(each), sequence=5) for each in (TCP, TOR, LAN)]
+    found = {
+        one(*(cache(name, twins[at]) for name, at in zip("abc", order_, strict=True))).hints
+        for order_ in ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1))
+    }
+    assert len(found) == 1
+
+
 def test_b17_blessings_of_all_sources_speak_for_a_server_and_each_is_judged_here() -> None:
     bare, blessed = announced("attic", sequence=9, blessed=False), announced("attic", sequence=8)
     assert not one(cache("a", bare)).upload.allowed
@@ -90,6 +99,11 @@ def test_b17_blessings_of_all_sources_speak_for_a_server_and_each_is_judged_here
 def test_b3_a_revoked_server_may_be_read_and_is_known_as_that() -> None:
     server = one(cache("a", announced("attic")), known=lists(revocations(7)))
     assert not server.upload.allowed and server.read.allowed and "revoked" in server.upload.said
+
+
+def test_b29_a_server_of_another_grid_is_not_used() -> None:
+    server = one(cache("a", announced("attic", grid=grid("other"))))
+    assert not server.upload.allowed and not server.read.allowed and "not taken part in" in server.upload.said
 
 
 def test_b35_classes_are_those_that_a_blesser_signed() -> None:

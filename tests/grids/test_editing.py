@@ -74,6 +74,8 @@ def test_d23_a_clause_is_changed_where_it_stands(before: str, after: str) -> Non
 
 def test_d23_lines_that_end_as_elsewhere_go_on_doing_so() -> None:
     before = "# mine\r\n{attic}:\r\n  local: {use: true}\r\n"
+    with pytest.raises(Wrong, match="two ways"):
+        changed(before + "# one more\n", LAN)
     assert changed(before, LAN) == f'# mine\r\n{{attic}}:\r\n  local: {{hints: ["{LAN}"], use: true}}\r\n'
 
 

@@ -26,7 +26,7 @@ from commonhold.grids import holder, membership
 from commonhold.grids.accounts import AccountEnrolment
 from commonhold.grids.hosts import ServerEnrolment
 from commonhold.transport import listen
-from tests.grids.blessers import DAY, GIB, NOW, Clock, blessing, joined, make_home, pin, seed, server_joined
+from tests.grids.blessers import DAY, GIB, NOW, Clock, Together, blessing, joined, make_home, pin, seed, server_joined
 from tests.transport.ends import run
 
 
@@ -68,6 +68,7 @@ def test_an_account_has_its_name_before_it_knows_any_server(tmp_path: Path) -> N
             ledger, _ = there.office.state()
             assert ledger.accounts["alice"].quota == GIB and not ledger.invitations
             assert holder.ticket(tmp_path / "alice") is None
+            assert alice.badge(pin_of(there.blesser.key)) is None  # which is of no use to anybody
             alice.close()
 
     run(work())
@@ -76,7 +77,7 @@ def test_an_account_has_its_name_before_it_knows_any_server(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_both_are_renewed_in_time_for_months_without_a_restart(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
+        clock = Together(2)
         async with blessing(tmp_path / "family", clock, list_hours=30 * 24) as there:  # few of them are heard
             attic = server_joined(there.office.invite_server((STORAGE,), (), DAY), tmp_path / "attic", clock, seed(1))
             alice = joined(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, [pin(1), pin(2)])
@@ -110,6 +111,8 @@ def _blessed_until(attic: ServerEnrolment) -> int:
 
 
 def test_a_blesser_that_is_away_is_asked_again_and_nothing_else_suffers(tmp_path: Path) -> None:
+    """B27."""
+
     async def work() -> None:
         clock = Clock()
         async with blessing(tmp_path / "family", clock) as there:
@@ -240,6 +243,9 @@ def test_a_blessing_that_a_person_carried_counts_like_any_other(tmp_path: Path) 
             joined_.close()
             (carried,) = there.office.bless(pin(1), (STORAGE,), ("attic",), 90 * DAY)
             (others,) = there.office.bless(pin(2), (STORAGE,), (), 90 * DAY)
+            (older,) = there.office.bless(pin(1), (STORAGE,), ("other",), 80 * DAY)
+        async with blessing(tmp_path / "other", clock) as elsewhere:
+            (strange,) = elsewhere.office.bless(pin(1), (STORAGE,), (), 95 * DAY)
         brought = tmp_path / "attic" / "blessings"
         brought.mkdir()
         (brought / "a.blessing").write_bytes(carried)
@@ -247,6 +253,11 @@ def test_a_blessing_that_a_person_carried_counts_like_any_other(tmp_path: Path) 
         assert attic.blessings(STORAGE) == (carried,)
         with pytest.raises(HoldError, match="another server"):
             attic.bring(others)
+        attic.close()
+        (brought / "b.blessing").write_bytes(strange)  # by a blesser that does not count: passed over
+        (brought / "c.blessing").write_bytes(older)
+        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+        assert attic.blessings(STORAGE) == (carried,)
         attic.close()
         (brought / "b.blessing").write_bytes(b"nonsense")
         with pytest.raises(HoldError, match=r"b\.blessing"):

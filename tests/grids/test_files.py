@@ -66,6 +66,13 @@ def test_a_cache_that_cannot_be_read_is_a_problem_and_the_others_count(place: Pa
     }  # fmt: skip
 
 
+def test_no_more_than_64_caches_are_read_and_that_is_said(place: Path) -> None:
+    for number in range(65):
+        files.write_cache(place, pin(f"i{number}"), [], PLAIN)
+    found = files.read(place, ME)
+    assert len(found.caches) == files.MAX_CACHES == 64 and "65 caches" in str(found.problems[0])
+
+
 @pytest.mark.parametrize("mode", [0o622, 0o666, 0o620])
 def test_an_override_that_others_could_write_is_an_error(place: Path, mode: int) -> None:
     (place / "override.yaml").write_bytes(filled("{attic}: {}\n"))

@@ -3,7 +3,10 @@
 import fcntl
 import mmap
 import os
+import socket
+import termios
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -69,13 +72,29 @@ class Seated:
         return [None if length is None or at is None else self.memory[at : at + length] for length, at in there]
 
 
-def memfds() -> int:
-    """How many descriptors of trays this process has: the node's, as it is in here, and ours."""
-    found = 0
+def trays_here() -> list[int]:
+    """The trays of which this process has descriptors, each as often: the node's, as it is in here, and ours."""
+    found = []
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):
-            found += os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:hold-tray")
+            if os.readlink(path := f"/proc/self/fd/{name}").startswith("/memfd:hold-tray"):
+                found.append(os.stat(path).st_ino)
     return found
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Know which trays were here before: what another test has left is not this one's."""
+    OTHERS.clear()
+    OTHERS.update(trays_here())
+
+
+OTHERS: set[int] = set()
+
+
+def memfds() -> int:
+    """How many descriptors of trays there are that were made since the test began."""
+    return sum(tray not in OTHERS for tray in trays_here())
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -164,9 +183,20 @@ def test_a_user_has_so_many_at_a_time(node: Path) -> None:
         assert one.read(key_of(LARGE)) == [LARGE]
 
 
+_TWO_ANSWERS = 400  # bytes: more than one has
+
+
+def waiting(sock: socket.socket) -> int:
+    """How many bytes have come that nobody has read."""
+    found = array("i", [0])
+    fcntl.ioctl(sock, termios.FIONREAD, found)
+    return found[0]
+
+
 def test_a_caller_who_asks_and_never_reads_keeps_one_descriptor_and_is_told(node: Path) -> None:
     with Wire(node) as wire:
         wire.send(head("POST", "/v1/tray") * 3)
+        until(lambda: waiting(wire.sock) > _TWO_ANSWERS)
         data, fds = descriptors.receive(wire.sock, len(GO_ON), 5)
         assert data == GO_ON and len(fds) == 1
         descriptors.close_all(fds)

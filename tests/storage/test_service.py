@@ -17,14 +17,14 @@ from commonhold.formats.fields import MAX_NUMBER
 from commonhold.formats.storagewords import MAX_BODY, MAX_INDEXES, Kept, Showing, Use
 from commonhold.storage import service
 from commonhold.storage.keeping import MAX_LEASE
-from commonhold.storage.service import PIECE, Tenant
+from commonhold.storage.service import LARGE, PIECE, ROOMS, Tenant
 from tests.fakes.door import KNOWN
 from tests.node.wire import Answer, Wire, head
 from tests.storage.keeping import QUOTA, bytes_of, hash_of, index_of
 from tests.storage.serving import ALICE, BOB, Serving, serving
 
 INDEX = index_of("a share")
-DATA = bytes_of("a share", 2 * PIECE + 1000)
+DATA = bytes_of("a share", 2 * LARGE + 1000)
 LATER = 2_000_000_000
 PIN = f"X-Pin: {ALICE.hex()}"
 UPLOAD = f"/uploads/{INDEX}"
@@ -256,7 +256,7 @@ SIZE = len(DATA)
         ("bytes=5-9", 5, 10),
         (f"bytes={SIZE - 1}-", SIZE - 1, SIZE),
         (f"bytes=7-{10**17}", 7, SIZE),
-        (f"bytes={PIECE - 1}-{PIECE}", PIECE - 1, PIECE + 1),
+        (f"bytes={LARGE - 1}-{LARGE}", LARGE - 1, LARGE + 1),
     ],
 )
 def test_a_range_of_a_share_is_read(server: Serving, asked: str, start: int, stop: int) -> None:
@@ -293,7 +293,7 @@ def test_the_copies_of_several_accounts_are_read_by_number(server: Serving) -> N
 def test_a_share_that_is_shorter_than_it_was_ends_the_answer_and_is_found_by_a_check(server: Serving) -> None:
     upload(server, server.tenant())
     (file,) = server.kept.files()
-    os.truncate(file, PIECE + 5)
+    os.truncate(file, LARGE + 5)
     with Wire(server.socket) as wire, pytest.raises((EOFError, ConnectionError)):
         wire.send(head("GET", f"/v1/shares/{INDEX}", PIN))
         wire.answer()
@@ -302,13 +302,13 @@ def test_a_share_that_is_shorter_than_it_was_ends_the_answer_and_is_found_by_a_c
 
 
 def test_a_disk_that_fails_in_the_middle_of_an_answer_ends_it(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(fd: int, size: int, at: int) -> bytes:
+    def failing(fd: int, into: memoryview, at: int) -> int:
         if at:
             raise OSError(5, "Input/output error")
-        return os.pread(fd, size, at)
+        return os.preadv(fd, [into], at)
 
     upload(server, server.tenant())
-    monkeypatch.setattr("commonhold.host.disk.read_at", failing)
+    monkeypatch.setattr("commonhold.host.disk.read_full", failing)
     with Wire(server.socket) as wire, pytest.raises((EOFError, ConnectionError)):
         wire.send(head("GET", f"/v1/shares/{INDEX}", PIN))
         wire.answer()
@@ -324,7 +324,7 @@ def eventually(found: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("size", [700, PIECE + 700])
+@pytest.mark.parametrize("size", [700, LARGE + 700])
 def test_what_came_before_a_caller_hung_up_is_kept(server: Serving, size: int) -> None:
     facet = server.tenant()
     server.ask("POST", facet + UPLOAD, storagewords.begin(SIZE, LATER))
@@ -349,6 +349,37 @@ def test_what_came_before_a_caller_stood_still_is_kept(hasty: Serving) -> None:
         answer = wire.answer()
     assert kind_of(answer) is Kind.FAILED and "too long" in storagewords.decode_failure(answer.body).why
     assert upload(hasty, facet, at=700).status == 200
+
+
+def test_whoever_is_slow_but_moves_is_not_given_up(hasty: Serving) -> None:
+    """What counts is how long a small piece takes, not a large one."""
+    facet, data = hasty.tenant(), DATA[: 4 * PIECE]
+    hasty.ask("POST", facet + UPLOAD, storagewords.begin(len(data), LATER))
+    with Wire(hasty.socket) as wire:
+        wire.send(head("PUT", facet + UPLOAD + "?at=0", PIN, f"Content-Length: {len(data)}"))
+        for start in range(0, len(data), PIECE):
+            time.sleep(0.15)  # of the 0.3 s that each of them may take
+            wire.send(data[start : start + PIECE])
+        assert storagewords.decode_received(wire.answer().body, len(data)) == len(data)
+
+
+@pytest.mark.parametrize("at", [1, 700, 4096, LARGE - 1, LARGE, LARGE + 4097])
+def test_an_upload_goes_on_at_any_byte(server: Serving, at: int) -> None:
+    facet = server.tenant()
+    server.ask("POST", facet + UPLOAD, storagewords.begin(SIZE, LATER))
+    server.ask("PUT", facet + UPLOAD + "?at=0", DATA[:at])
+    assert upload(server, facet, at=at).status == 200
+    assert server.ask("GET", f"/v1/shares/{INDEX}").body == DATA
+
+
+def test_only_so_many_transfers_have_a_large_piece_in_memory(server: Serving) -> None:
+    with contextlib.ExitStack() as stack:
+        rooms = [stack.enter_context(server.service._room()) for _ in range(ROOMS + 2)]
+        assert [len(room) for room in rooms] == [LARGE] * ROOMS + [PIECE] * 2
+        upload(server, server.tenant())
+        assert server.ask("GET", f"/v1/shares/{INDEX}").body == DATA
+    with server.service._room() as room:
+        assert len(room) == LARGE
 
 
 def test_drops_that_keep_a_caller_barely_moving_do_not_keep_the_call(hasty: Serving) -> None:

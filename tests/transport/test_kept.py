@@ -65,6 +65,8 @@ def to(hint: Hint) -> Callable[[], Awaitable[Connection]]:
 
 
 def test_a_server_that_dies_and_comes_back_is_reached_again_with_another_key() -> None:
+    """D14."""
+
     async def work() -> None:
         clock, keys = Clock(), list[SpkiPin]()
         async with serving() as (hint, _):

@@ -14,6 +14,7 @@ from aiohttp.base_protocol import BaseProtocol
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
+from commonhold.formats.pin import SpkiPin
 from commonhold.transport import listen, tls
 from commonhold.transport.visitors import Limits, Visitor, Visitors
 from tests.transport.ends import PIN, dialled, echoing, run, seed_of, serving, soon
@@ -44,9 +45,9 @@ class Raw(NamedTuple):
 
 
 @asynccontextmanager
-async def raw(hint: TcpHint, seed: Seed | None = None) -> AsyncIterator[Raw]:
+async def raw(hint: TcpHint, seed: Seed | None = None, server: SpkiPin = PIN) -> AsyncIterator[Raw]:
     """A connection whose bytes the test writes."""
-    context = tls.client_context(seed or Seed(bytes(32)), PIN)
+    context = tls.client_context(seed or Seed(bytes(32)), server)
     reader, writer = await asyncio.open_connection(hint.host, hint.port, ssl=context, server_hostname="")
     try:
         yield Raw(reader, writer)
@@ -307,6 +308,35 @@ def test_a_body_that_comes_fast_enough_is_not_cut_off() -> None:
                 client.writer.write(bytes(200))
                 await asyncio.sleep(0.03)
             assert await client.reader.readline() == b"HTTP/1.1 200 OK\r\n"
+
+    run(work())
+
+
+@pytest.mark.slow
+def test_a_body_that_may_take_its_time_is_not_cut_off_and_goes_both_ways() -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        listen.unhurried(request)
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        async for chunk in request.content.iter_any():
+            await answer.write(chunk)
+        return answer
+
+    async def pieces(heard: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:
+        yield b"0"
+        for number in range(1, 5):
+            assert await heard.get() == b"%d" % (number - 1)
+            await asyncio.sleep(0.5)
+            yield b"%d" % number
+
+    async def work() -> None:
+        app, heard = web.Application(), asyncio.Queue[bytes]()
+        app.router.add_post("/slow", echo)
+        async with serving(app, STALL) as (hint, _), dialled(hint) as connection:
+            async with connection.request("POST", "/slow", body=pieces(heard)) as answer:
+                async for chunk in answer.chunks():
+                    heard.put_nowait(chunk)
+            assert heard.get_nowait() == b"4"
 
     run(work())
 

@@ -259,6 +259,7 @@ def test_a_key_that_openssl_does_not_take_leaves_nothing_open(monkeypatch: pytes
 
 
 def test_no_file_is_made_for_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D2."""
     read: list[str] = []
     load = PinnedContext.load_cert_chain
 

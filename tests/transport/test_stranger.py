@@ -1,5 +1,7 @@
 """A server whose key is not known is dialled by the same rules, and what is found is good for nothing but a meeting."""
 
+import asyncio
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -16,8 +18,7 @@ from commonhold.transport.connection import Connection
 from commonhold.transport.rules import Exemption, Rules, Way
 from commonhold.transport.stranger import Stranger
 from tests.fakes.socks import SocksProxy
-from tests.transport.ends import PIN, SEED, echoing, run, seed_of, serving
-from tests.transport.wire import relay
+from tests.transport.ends import PIN, SEED, echoing, run, seed_of, serving, soon
 
 SOURCE = Path(dial.__file__).parents[1]
 
@@ -40,17 +41,52 @@ def test_whose_key_was_found_is_known_and_both_ends_agree_on_it() -> None:
 
 
 def test_all_sockets_of_a_stranger_lead_to_the_key_that_the_first_has_found() -> None:
+    """Who is in between leads the second socket to somebody else."""
+
     async def work() -> None:
-        async with serving(echoing()) as (hint, visitors), serving(echoing(), seed=seed_of(9)) as (other, _):
+        held, come = asyncio.Event(), asyncio.Event()
+
+        async def hold(request: web.Request) -> web.Response:
+            come.set()
+            await held.wait()
+            return web.Response()
+
+        app = echoing()
+        app.router.add_post("/hold", hold)
+        async with serving(app) as (hint, _), serving(seed=seed_of(9)) as (other, others):
             assert isinstance(hint, TcpHint) and isinstance(other, TcpHint)
-            async with relay(hint) as (through, seen):
-                stranger = await dial.dial_unknown(through, Rules(), os.urandom)
-                assert (await stranger.ask("/echo", b"a", 100))[1] == b"a"
-                context = stranger._connection._sockets._open_one.args[1]  # type: ignore[attr-defined]
-                assert context.expected == PIN and len(seen) == 1 and len(visitors) == 1
-                await stranger.close()
+            targets = [hint, other]
+            pumps: set[asyncio.Task[None]] = set()
+
+            async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                target = targets.pop(0)
+                there, back = await asyncio.open_connection(target.host, target.port)
+                for ends in ((reader, back), (there, writer)):
+                    pumps.add(asyncio.create_task(_pump(*ends)))
+
+            between = await asyncio.start_server(lead, "127.0.0.1", 0)
+            at = TcpHint(*between.sockets[0].getsockname()[:2])
+            stranger = await dial.dial_unknown(at, Rules(), os.urandom)
+            first = asyncio.create_task(stranger.ask("/hold", b"a", 100))
+            await come.wait()
+            with pytest.raises(HoldError, match="another key"):
+                await stranger.ask("/echo", b"secret", 100)
+            held.set()
+            assert (await first)[0] == 200 and targets == []
+            await stranger.close()
+            between.close()
+            await asyncio.wait(pumps)
+            await soon(lambda: len(others) == 0)
 
     run(work())
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ def common(one: bytes, other: bytes) -> int:
 
 
 def test_two_connections_to_one_server_have_two_keys() -> None:
+    """D1."""
+
     async def work() -> None:
         async with serving() as (hint, _):
             owns = []

@@ -110,7 +110,8 @@ class OnGrid:
     def _enrol(self, *, now: bool = False) -> None:
         """Know the servers there are, and have a credential for each, as far as blessers give them now."""
         self._loop.run(self._client.refresh(now=now))
-        self._loop.run(self._member.enrol([server.pin for server in self._client.known()]))
+        blessed = [server.pin for server in self._client.known() if server.read.allowed]
+        self._loop.run(self._member.enrol(blessed))
         self._client.forget()
 
     def keep(

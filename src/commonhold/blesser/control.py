@@ -55,7 +55,7 @@ async def _order(request: web.Request) -> dict[str, Any]:
         raise HoldError("order", Kind.DENIED, f"uid {uid}", "not whose blesser this is")
     try:
         found = json.loads(await request.read())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HoldError("order", Kind.INVALID, "order", "not JSON") from error
     if not isinstance(found, dict):
         raise HoldError("order", Kind.INVALID, "order", "not an object")

@@ -18,8 +18,9 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import pin_of
 from commonhold.formats.statement import Kind
 from commonhold.gossip.values import SUBSCRIBER_OUTBOUND, Config
-from commonhold.mesh.mesh import Mesh, Setting
+from commonhold.mesh.mesh import Mesh
 from commonhold.mesh.reaching import Reaching, contact
+from commonhold.mesh.setting import Setting
 from commonhold.transport.kept import Time
 from commonhold.transport.rules import Rules
 

@@ -1,11 +1,14 @@
 """Check what Commonhold stands on here, and say what to do about what is wrong.
 
 Checked are: the clock, which repository it is, modes and keys, who has it, disk and file system, the node and its
-group, your agent, quota, the mount, the installed units, and blocks that are kept in more than one place. Nothing is
-changed. Exit code 1 if anything is FAIL.
+group, your agent, quota, the mount, the installed units, and blocks that are kept in more than one place. Of each grid
+that you have joined: its files, the rules of dialling and their proxies, clocks, introducers, blessers, revocation
+lists, your account, servers, blessings, quotas and leases; everybody is called, for some seconds, unless you are
+anonymous. Nothing is changed. Exit code 1 if anything is FAIL.
 """
 
 import argparse
+import asyncio
 import grp
 import os
 import pwd
@@ -16,7 +19,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import commonhold
 from commonhold.agent import health as users
@@ -33,6 +36,9 @@ from commonhold.host.repository import MOUNT_CONFIG, SYSTEM_CONFIG, Choice, is_r
 from commonhold.ipc.endpoint import owners
 from commonhold.ipc.nodeclient import NodeStore
 from commonhold.ipc.peer import groups_of
+
+if TYPE_CHECKING:
+    from commonhold.grids.looking import World
 
 EXAMPLES = """examples:
   hold doctor
@@ -121,6 +127,7 @@ def _checks_of(chosen: _Chosen) -> Iterator[tuple[str, Check]]:
         yield "agent", partial(_agent, path)
         yield "quota", partial(_quota, called)
     yield "shared blocks", partial(_sharing, choice, called)
+    yield "grids", partial(_grids, place_of_state(path))
 
 
 # ── the machine ──
@@ -279,6 +286,44 @@ def _agent(path: Path) -> list[Finding]:
 def _quota(called: _Called) -> list[Finding]:
     account = called.account or {}
     return [users.quota(account["bytes"], account["quota"])]
+
+
+# ── grids ──
+
+
+def _grids(state: Path) -> list[Finding]:
+    """Every grid that was joined, all at once; and what makes shares. Nothing where none was."""
+    from commonhold.erasure import choosing
+    from commonhold.erasure.portable import Portable
+    from commonhold.grids import health as judging
+    from commonhold.grids import places
+    from commonhold.grids.looking import World
+
+    world = World(os.geteuid(), int(time.time()))
+    try:
+        directories = places.joined(state, world.owner, Path)
+    except HoldError as error:
+        return [] if error.kind is Kind.NOT_FOUND else [health.fail("grids", str(error), error.hint)]
+
+    async def together() -> list[list[Finding]]:
+        return list(await asyncio.gather(*(_grid(directory, world) for directory in directories)))
+
+    found = asyncio.run(together())
+    computes = choosing.quickest()
+    return [*(one for grid in found for one in grid), judging.code(computes.name, isinstance(computes, Portable))]
+
+
+async def _grid(directory: Path, world: "World") -> list[Finding]:
+    """One of them; where its files cannot be read, why."""
+    from commonhold.grids import health as judging
+    from commonhold.grids import observing as grids
+
+    try:
+        disk = await asyncio.to_thread(grids.on_disk, directory, world)
+        return judging.judged(await grids.seen(disk, world))
+    except Exception as error:  # noqa: BLE001  one grid must not keep the others from being looked at
+        told = translated("look", error)
+        return [health.fail(f"{directory.name}/files", str(told), told.hint)]
 
 
 # ── blocks in more than one place ──

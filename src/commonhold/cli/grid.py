@@ -181,6 +181,8 @@ def _bless(args: argparse.Namespace, out: Output) -> int:
     purposes = args.purpose or ["storage"]
     if args.file and len(purposes) > 1:
         raise HoldError("bless", Kind.USAGE, str(args.file), "one file takes one purpose", hint="bless twice")
+    if args.file and args.file.exists():
+        raise HoldError("bless", Kind.EXISTS, str(args.file), "there is a file already")
     if not 1 <= args.days <= 3650:
         raise HoldError("bless", Kind.USAGE, "--days", "not 1 to 3650")
     said = {

@@ -67,7 +67,7 @@ async def _damage(seed: PackSeed, holder: Holder, tools: Tools) -> str | None:
     """What is wrong with a share, all of which is read; None for nothing."""
     data = memoryview(bytearray(holder.share.length))
     try:
-        await holder.server.read(holder.index, 0, data)
+        await holder.server.read(holder.index, 0, data, holder.copy)
         await asyncio.get_running_loop().run_in_executor(tools.threads, verify, seed, holder.server.pin, data)
     except HoldError as error:
         return error.why

@@ -131,7 +131,7 @@ class PackSource:
         data = memoryview(bytearray(stop - batch.start))
         self._busy[holder] += 1
         try:
-            await holder.server.read(holder.index, batch.start, data)
+            await holder.server.read(holder.index, batch.start, data, holder.copy)
         finally:
             self._busy[holder] -= 1
         took = loop.time() - began

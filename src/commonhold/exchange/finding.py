@@ -8,7 +8,7 @@ from typing import Final
 from commonhold.erasure.values import PackSeed
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.fetching import PackSource
-from commonhold.exchange.locating import Searched, by_layout, locate
+from commonhold.exchange.locating import Searched, by_layout, locate, readable
 from commonhold.exchange.packing import Tools
 from commonhold.exchange.server import StorageServer
 from commonhold.formats import inventory, multihash
@@ -18,11 +18,12 @@ from commonhold.formats.multihash import Multihash
 from commonhold.formats.pack import Located
 
 _KEPT: Final = 4  # packs whose holders are remembered
+_AT_ONCE: Final = 3  # packs that are read at once: while one comes, another is looked for
 
 
 async def find_inventory(seed: bytes, servers: Sequence[StorageServer], tools: Tools) -> Inventory:
     """The inventory of a set. NOT_FOUND, and what came of asking each server."""
-    found = await locate(PackSeed(seed), servers)
+    found = await locate(PackSeed(seed), servers, readable)
     said: list[str] = []
     for layout, holders in by_layout(found.holders):
         try:
@@ -30,7 +31,7 @@ async def find_inventory(seed: bytes, servers: Sequence[StorageServer], tools: T
             return inventory.decode(bytes(await source.read(0, layout.length)))
         except (HoldError, Malformed) as error:
             said.append(str(error))
-    raise HoldError("find", Kind.NOT_FOUND, "set", "; ".join(said) or _asked(found), hint="hold servers")
+    raise HoldError("find", Kind.NOT_FOUND, "set", "; ".join([*said, _asked(found)]), hint="hold servers")
 
 
 def _asked(found: Searched) -> str:
@@ -75,8 +76,18 @@ class SetReader:
             number, block = self._where[key]
             wanted.setdefault(number, []).append(block)
         found: dict[Multihash, memoryview] = {}
-        for number, blocks in wanted.items():
-            found |= await self._read(number, sorted(blocks, key=lambda block: block.start))
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def read(number: int, blocks: list[Located]) -> None:
+            async with turns:
+                found.update(await self._read(number, sorted(blocks, key=lambda block: block.start)))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, blocks in wanted.items():
+                    group.create_task(read(number, blocks))
+        except ExceptionGroup as errors:  # of whichever fails first: the others are called off
+            raise errors.exceptions[0] from None
         return found
 
     async def _read(self, number: int, wanted: list[Located]) -> dict[Multihash, memoryview]:
@@ -108,7 +119,7 @@ class SetReader:
 
 async def open_pack(packed: Packed, servers: Sequence[StorageServer], tools: Tools) -> PackSource:
     """A pack, to be read from whoever has its shares. NOT_FOUND."""
-    found = await locate(PackSeed(packed.seed), servers, packed.k)
+    found = await locate(PackSeed(packed.seed), servers, readable)
     for layout, holders in by_layout(found.holders):
         if layout.length == packed.length:
             return PackSource(layout, holders, tools.code, tools.threads)

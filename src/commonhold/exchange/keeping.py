@@ -11,9 +11,8 @@ from typing import Final, TypeVar
 
 from commonhold.crypto.derive import derive
 from commonhold.erasure.values import PackSeed, Shape
-from commonhold.errors import HoldError
 from commonhold.exchange.book import Book, KeptSet
-from commonhold.exchange.packing import Putting, Servers, Tools
+from commonhold.exchange.packing import Opened, Putting, Servers, Tools
 from commonhold.formats import inventory, pack
 from commonhold.formats.capability import Capability
 from commonhold.formats.inventory import Inventory, Packed
@@ -54,7 +53,7 @@ class Keeping:
     """See the module. `told` is told how many bytes of blocks are kept, and of how many."""
 
     def __init__(self, servers: Servers, book: Book, tools: Tools, secret: bytes, now: Callable[[], int]) -> None:
-        self._servers = servers
+        self._servers = Opened(servers)
         self._book = book
         self._tools = tools
         self._secret = secret
@@ -85,7 +84,7 @@ class Keeping:
             async with asyncio.TaskGroup() as group:
                 for one, entries in zip(made, new, strict=True):
                     group.create_task(put(one, entries))
-        except* HoldError as errors:
+        except ExceptionGroup as errors:  # of whichever fails first: the others are called off
             raise errors.exceptions[0] from None
         found = Inventory((*old, *made))
         await Putting(PackSeed(wanted.seed), wanted.shape, [memoryview(found.encoded)], self._tools).put(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,15 +16,17 @@ from commonhold.formats.shareindex import ShareIndex
 
 _GRACE: Final = 0.25  # seconds, at least, that are left to the others when there are enough
 _PATIENCE: Final = 60.0
+_COPIES: Final = 8  # of as many accounts under one index, of which the first that opens counts
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A server that has a share, and how that is opened."""
+    """A server that has a share, and how that is opened. `copy`: which one of those under its index it is."""
 
     server: StorageServer
     index: ShareIndex
     share: Share
+    copy: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,16 @@ class Searched:
     others: tuple[tuple[StorageServer, HoldError | None], ...]
 
 
-async def locate(seed: PackSeed, servers: Sequence[StorageServer], enough: int | None = None) -> Searched:
-    """Ask servers for a pack's shares. With `enough`, for so many different ones: the rest of the servers then have as
-    long again to answer."""
+def readable(holders: Sequence[Holder]) -> bool:
+    """Whether a pack can be read from them."""
+    return any(len({holder.share.number for holder in mine}) >= layout.shape.k for layout, mine in by_layout(holders))
+
+
+async def locate(
+    seed: PackSeed, servers: Sequence[StorageServer], enough: Callable[[Sequence[Holder]], bool] | None = None
+) -> Searched:
+    """Ask servers for a pack's shares. When those found are `enough`, the rest of the servers have as long again to
+    answer."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     asking = {asyncio.ensure_future(_ask(seed, server)): server for server in servers}
@@ -58,7 +67,7 @@ async def locate(seed: PackSeed, servers: Sequence[StorageServer], enough: int |
                     found.append(answer)
                 else:
                     others.append((asking[task], answer))
-            if enough is not None and len({holder.share.number for holder in found}) >= enough:
+            if enough is not None and enough(found):
                 deadline = min(deadline, loop.time() + max(_GRACE, loop.time() - began))
         late = HoldError("find share", Kind.UNREACHABLE, "server", "it has not answered in time")
         others += [(asking[task], late) for task in pending]
@@ -73,18 +82,31 @@ async def _ask(seed: PackSeed, server: StorageServer) -> Holder | HoldError | No
     index = seed.index(server.pin)
     try:
         size = (await server.find([index]))[0]
-        if not size:
-            return None
-        head = memoryview(bytearray(HEAD))
-        await server.read(index, 0, head)
-        share = Share(seed, server.pin, bytes(head))
     except HoldError as error:
         return error
+    first: HoldError | None = None
+    for copy in range(_COPIES if size else 0):
+        try:
+            share = await _opened(seed, server, index, copy)
+        except HoldError as error:
+            first = first or error
+            if error.kind is not Kind.CORRUPT:
+                break
+            continue
+        if copy or size == share.length:
+            return Holder(server, index, share, copy)
+        first = HoldError("read share", Kind.CORRUPT, str(server.pin), f"{size} bytes, not {share.length}")
+    return first
+
+
+async def _opened(seed: PackSeed, server: StorageServer, index: ShareIndex, copy: int) -> Share:
+    """One of the shares under an index. CORRUPT for what is none of this pack: any account can put that there."""
+    head = memoryview(bytearray(HEAD))
+    await server.read(index, 0, head, copy)
+    try:
+        return Share(seed, server.pin, bytes(head))
     except Malformed as error:
-        return HoldError("read share", Kind.CORRUPT, str(server.pin), str(error))
-    if size != share.length:
-        return HoldError("read share", Kind.CORRUPT, str(server.pin), f"{size} bytes, not {share.length}")
-    return Holder(server, index, share)
+        raise HoldError("read share", Kind.CORRUPT, str(server.pin), str(error)) from error
 
 
 def by_layout(holders: Sequence[Holder]) -> list[tuple[Layout, list[Holder]]]:

@@ -39,6 +39,27 @@ class Servers(Protocol):
         ...
 
 
+class Opened:
+    """Servers, each opened once for as long as its connection holds: one entry at a door does for many packs."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._there: dict[SpkiPin, StorageServer] = {}
+        self._opening: dict[SpkiPin, asyncio.Lock] = {}
+
+    def verdicts(self) -> Mapping[SpkiPin, Verdict]:
+        """All that are known, and whether anything may be put there."""
+        return self._servers.verdicts()
+
+    async def open(self, server: SpkiPin) -> StorageServer:
+        """One of them. HoldError."""
+        async with self._opening.setdefault(server, asyncio.Lock()):
+            there = self._there.get(server)
+            if there is None or there.is_lost:
+                there = self._there[server] = await self._servers.open(server)
+            return there
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What packs are made with. `randomness` gives so many random bytes."""
@@ -139,7 +160,7 @@ class Putting:
                 await self._open(server, servers)
             elif failure.kind in (Kind.EXISTS, Kind.CORRUPT, Kind.CHANGED):
                 await self._clear(parcel)
-            else:
+            elif failure.kind is not Kind.NOT_FOUND:  # its facet has ended before its time, or the upload: tried again
                 self._fail(server, failure)
 
     def _end(self, until: int) -> int:

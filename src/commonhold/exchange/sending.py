@@ -6,7 +6,7 @@ the others waiting is left behind. docs/spec/keeping.md.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -56,8 +56,16 @@ class _Stream:
         """Take a piece into account; from one thread at a time, in order."""
         self._hashed.update(piece)
 
+    def take(self, piece: Piece | None) -> bool:
+        """Hand on the next piece, None at the end, if that can be done at once. Who has failed takes all."""
+        if self.failure is None:
+            if self._pieces.full():
+                return False
+            self._pieces.put_nowait(piece)
+        return True
+
     async def put(self, piece: Piece | None) -> None:
-        """Hand on the next piece, None at the end. A server that takes none for long is left behind."""
+        """Hand it on when there is room again. A server that takes none for long is left behind."""
         if self.failure is not None:
             return
         try:
@@ -138,7 +146,7 @@ async def _make(spreading: Spreading, streams: Sequence[_Stream], threads: Execu
     for left in making:
         await left
     await _put(streams, [stream.share.tail() for stream in streams], threads)
-    await asyncio.gather(*(stream.put(None) for stream in streams))
+    await _hand_on((stream, None) for stream in streams)
 
 
 def _fill(spreading: Spreading, index: int) -> list[memoryview]:
@@ -155,4 +163,9 @@ async def _put(streams: Sequence[_Stream], pieces: Sequence[Any], threads: Execu
             stream.hash(piece)
 
     await asyncio.get_running_loop().run_in_executor(threads, hash_all)
-    await asyncio.gather(*(stream.put(piece) for stream, piece in zip(streams, pieces, strict=True)))
+    await _hand_on(zip(streams, pieces, strict=True))
+
+
+async def _hand_on(pieces: Iterable[tuple[_Stream, Piece | None]]) -> None:
+    """Wait only for those that have no room: mostly that is nobody."""
+    await asyncio.gather(*[stream.put(piece) for stream, piece in pieces if not stream.take(piece)])

@@ -3,6 +3,7 @@
 What a server says is a stranger's word: sizes and counts are held against what was asked; errors say whose they are.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
@@ -32,11 +33,17 @@ class StorageServer:
         self._badge = badge
         self._now = now
         self._admission: Admission | None = None
+        self._entering = asyncio.Lock()
 
     @property
     def pin(self) -> SpkiPin:
         """Who it is."""
         return self._connection.server
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its connection has ended."""
+        return self._connection.is_lost
 
     # ── for whoever knows an index ──
 
@@ -118,9 +125,10 @@ class StorageServer:
 
     async def _facet(self) -> str:
         """The path of the facet, which is asked for at the door where there is none, or not for long."""
-        if self._admission is None or self._admission.until - _EARLY <= self._now():
-            self._admission = await self._enter()
-        return f"/v1/facet/{self._admission.facet.hex()}"
+        async with self._entering:
+            if self._admission is None or self._admission.until - _EARLY <= self._now():
+                self._admission = await self._enter()
+            return f"/v1/facet/{self._admission.facet.hex()}"
 
     async def _enter(self) -> Admission:
         if self._badge is None:
@@ -147,6 +155,8 @@ class StorageServer:
             failure = storagewords.decode_failure(said)
         except Malformed:
             return self._lied(f"status {status}, and no reason")
+        if failure.kind is Kind.NOT_FOUND:
+            self._admission = None  # the facet may have had to go for others: the next call asks for a new one
         return HoldError(op, failure.kind, str(self.pin), f"it says: {failure.why}")
 
     def _read(self, decode: Callable[..., _T], *given: object) -> _T:

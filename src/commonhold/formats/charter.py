@@ -5,6 +5,7 @@ It is no statement: nobody signs it. Whoever invites somebody hands it over, and
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from commonhold.formats import hint
@@ -86,12 +87,10 @@ class Charter:
     def encoded(self) -> bytes:
         """All of it, as a code carries it: keys once each, and by their places in the list from then on."""
         places = {one.key: place for place, one in enumerate(self.blessers)}
-        rules: dict[Quorum, list[str]] = {}
-        for purpose, quorum in self.purposes:
-            rules.setdefault(quorum, []).append(str(purpose))
+        rules = groupby(self.purposes, key=lambda one: one[1])
         return made(
             grid=bytes(self.grid), name=self.name, blessers=[_blesser(one) for one in self.blessers],
-            rules=[_rule(quorum, places, purposes) for quorum, purposes in rules.items()],
+            rules=[_rule(quorum, places, [str(one) for one, _ in purposes]) for quorum, purposes in rules],
             accounts=_rule(self.accounts, places, None),
             introducers=[_introducer(one) for one in self.introducers] or None,
         )  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed, Unsupported
 
 MAX_TEXT = 512
@@ -23,6 +24,7 @@ _LABEL = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile("[0-9]+|0x[0-9a-f]*")  # as the last label it makes a name an address, to some readers
 _PORT = re.compile("[1-9][0-9]{0,4}")
 _ONION = re.compile("[a-z2-7]{56}")
+_ONION_VERSION = b"\x03"
 _B32 = re.compile("[a-z2-7]{51}[aq]")  # 256 bits, and four zeros
 _ELSEWHERE = {"onion": "tor", "i2p": "i2p"}  # names that must never be looked up
 _THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
@@ -125,6 +127,12 @@ def parse(text: str) -> Hint:
     return I2pHint(_destination(host.lower()), port)
 
 
+def onion(key: PublicKey, port: int) -> TorHint:
+    """Return the address of the onion service that has this key."""
+    raw = key + _onion_checksum(key, _ONION_VERSION) + _ONION_VERSION
+    return TorHint(base64.b32encode(raw).decode().lower() + ".onion", port)
+
+
 def reach(hint: Hint) -> Reach:
     """Tell from where an address means the same. A name counts as what it says, not as what it may be looked up to."""
     if isinstance(hint, UnknownHint):
@@ -213,11 +221,15 @@ def _onion(name: str) -> str:
         raise Malformed("hint", "tor: has an onion name that is not 56 digits of base32")
     raw = base64.b32decode(digits.upper())
     key, checksum, version = raw[:32], raw[32:34], raw[34:]
-    if version != b"\x03":
+    if version != _ONION_VERSION:
         raise Unsupported("hint", f"tor: has an onion service of version {version[0]}")
-    if hashlib.sha3_256(b".onion checksum" + key + version).digest()[:2] != checksum:
+    if _onion_checksum(key, version) != checksum:
         raise Malformed("hint", "tor: has an onion name whose checksum is wrong")
     return name
+
+
+def _onion_checksum(key: bytes, version: bytes) -> bytes:
+    return hashlib.sha3_256(b".onion checksum" + key + version).digest()[:2]
 
 
 def _destination(name: str) -> str:

@@ -53,7 +53,7 @@ class _Shown(NamedTuple):
         return self.said.sequence, hashlib.sha256(self.data).digest()
 
 
-class _Slots(NamedTuple):
+class _Said(NamedTuple):
     """What the files say of one slot: announcements, whatever else the override says, and what is wrong with that."""
 
     shown: list[_Shown]
@@ -74,7 +74,7 @@ def known(caches: Iterable[File], override: File, ground: Ground) -> Known:
     servers = []
     for slot, shown_here in slots.items():
         clause = None if slot.server in wrong else override.clauses.get(slot.server)
-        found = _Slots(sorted(shown_here, key=lambda one: one.rank, reverse=True), clause, wrong.get(slot.server))
+        found = _Said(sorted(shown_here, key=lambda one: one.rank, reverse=True), clause, wrong.get(slot.server))
         servers.append(_server(slot, found, [file.introducer for file in read if file.introducer], ground))
     servers.sort(key=lambda server: (server.purpose, server.pin, server.slot.grid))
     problems = [problem for file in (*read, override) for problem in file.problems]
@@ -116,7 +116,7 @@ def _is_of(copy: Copy, slot: Slot) -> bool:
     return copy.purpose in (None, slot.purpose) and copy.grid in (None, slot.grid)
 
 
-def _server(slot: Slot, found: _Slots, introducers: Sequence[SpkiPin], ground: Ground) -> KnownServer:
+def _server(slot: Slot, found: _Said, introducers: Sequence[SpkiPin], ground: Ground) -> KnownServer:
     mine = [copy for copy in found.copies if _is_of(copy, slot)]
     newest = found.shown[0] if found.shown else None
     blessings = _blessings(found.shown, mine)

@@ -73,9 +73,12 @@ class GridClient:
         return server.upload
 
     async def open(self, server: SpkiPin) -> StorageServer:
-        """One of them, over a connection that is open. NOT_FOUND for one that is not known; what dialling says."""
+        """One of them, over a connection that is open. NOT_FOUND for one that is not known, BLESSING for one that was
+        never blessed: anybody can announce a server, and it would learn who keeps things here; what dialling says."""
         for one in self.known():
             if one.pin == server:
+                if not one.read.allowed:
+                    raise HoldError("open", Kind.BLESSING, str(server), one.read.said)
                 return await self._opened(one)
         raise HoldError("open", Kind.NOT_FOUND, str(server), "no such server is known", hint="hold servers")
 
@@ -100,6 +103,8 @@ class GridClient:
             if there is None or there.is_lost:
                 if server.rules.anonymous:  # no two servers are to see that somebody came to both at one moment
                     await asyncio.sleep(_JITTER * int.from_bytes(self._randomness(4)) / 2**32)
+                if there is not None:
+                    await there.close()
                 there = await dial(server.pin, server.hints, server.rules, self._randomness)
                 self._connections[server.pin] = there
         return StorageServer(there, self.member.badge(server.pin), self._now)

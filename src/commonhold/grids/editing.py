@@ -86,9 +86,11 @@ def _whole(problems: tuple[marked.Problem, ...]) -> bool:
 
 
 def _text(data: bytes) -> tuple[str, Callable[[str], bytes]]:
-    """The file's characters as they are counted, and how to make bytes of them again."""
+    """The file's characters as they are counted, and how to make bytes of them again. Wrong for lines of two kinds."""
     text = data.decode()
     if "\r\n" in text:
+        if text.count("\n") != text.count("\r\n"):
+            raise Wrong(Place(reading.OVERRIDE, 1, 1), "", "its lines end in two ways; edit it by hand")
         return text.replace("\r\n", "\n"), lambda made: made.replace("\n", "\r\n").encode()
     return text, str.encode
 

@@ -52,7 +52,10 @@ def read(directory: Path, owner: int) -> Files:
     override = read_override(directory, owner)
     caches: list[File] = []
     problems: list[Problem] = []
-    for name in _names(directory / reading.CACHE, ".yaml")[:MAX_CACHES]:
+    names = _names(directory / reading.CACHE, ".yaml")
+    if len(names) > MAX_CACHES:
+        problems.append(Problem(Place(reading.CACHE, 1, 1), "", f"{len(names)} caches, of which {MAX_CACHES} are read"))
+    for name in names[:MAX_CACHES]:
         file = f"{reading.CACHE}/{name}"
         try:
             introducer = pin.parse_pin(name.removesuffix(".yaml"))

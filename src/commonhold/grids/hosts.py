@@ -126,17 +126,26 @@ class ServerEnrolment(Enrolment):
         return said.purpose
 
     def _take_brought(self, directory: Path) -> None:
+        """Take in files that hold, by blessers that count, and are not older than what is kept."""
         with os_errors("bring blessing", str(directory)):
             files = sorted(directory.glob("*.blessing"))[:_MOST] if directory.is_dir() else []
             for path in files:
                 with path.open("rb") as file:
                     data = file.read(Said.BLESSING.most + 1)
                 try:
-                    said = blessing.parse(decode(Said.BLESSING, data))
+                    by, said = decode(Said.BLESSING, data).key, blessing.parse(decode(Said.BLESSING, data))
                 except Malformed as error:
                     raise HoldError("bring blessing", Kind.INVALID, str(path), error.why) from error
-                if said.not_after > self._now():
+                if said.not_after > max(self._now(), self._kept_until(said.purpose, by)) and self._counts(by):
                     self.bring(data)
+
+    def _counts(self, blesser: PublicKey) -> bool:
+        return any(one.key == blesser for one in self._membership.charter.blessers)
+
+    def _kept_until(self, purpose: Purpose, blesser: PublicKey) -> int:
+        """Until when what is kept of a blesser holds; 0 if there is none."""
+        found = [decode(Said.BLESSING, data) for data in self.blessings(purpose)]
+        return max((blessing.parse(one).not_after for one in found if one.key == blesser), default=0)
 
     def close(self) -> None:
         """Close what is kept."""

@@ -22,8 +22,9 @@ from commonhold.gossip.subscriptions import asked
 from commonhold.gossip.values import SUBSCRIBER_OUTBOUND, Config
 from commonhold.grids import files, writing
 from commonhold.grids.membership import Membership
-from commonhold.mesh.mesh import Mesh, Setting, Told
+from commonhold.mesh.mesh import Mesh, Told
 from commonhold.mesh.reaching import Reaching, contact
+from commonhold.mesh.setting import Setting
 from commonhold.transport.kept import Time
 
 _QUIET: Final = 0.5  # seconds in which nothing new comes: that was all, for now

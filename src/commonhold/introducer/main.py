@@ -20,12 +20,13 @@ from commonhold.gossip.values import Config as Role
 from commonhold.host import allocator
 from commonhold.host.saying import say
 from commonhold.introducer.config import Config
-from commonhold.mesh import foreground, presence, service
-from commonhold.mesh.announcing import Announcer, Notice, Numbers
+from commonhold.mesh import foreground, service
+from commonhold.mesh.announcing import NUMBERS, Announcer, Notice, Numbers
 from commonhold.mesh.blessings import DIRECTORY, Blessings
 from commonhold.mesh.memory import FILE, Memory
-from commonhold.mesh.mesh import Mesh, Setting, Told
+from commonhold.mesh.mesh import Mesh
 from commonhold.mesh.reaching import contact
+from commonhold.mesh.setting import Setting, setting
 from commonhold.transport.home import Home, Sort
 from commonhold.transport.rules import Rules
 from commonhold.transport.visitors import Limits, Visitors
@@ -43,13 +44,13 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
     """Pass announcements on until INT or TERM. BUSY if it is running already."""
     allocator.tune()
     os.umask(0o077)
-    here = home(config.state)
-    seed = here.key()
-    with here.held("introducer run"), closing(Memory(config.state / FILE)) as memory:
-        setting = presence.setting(config.introducers, Rules())
-        mesh = Mesh(_role(config, seed), setting, Told(contradicted=presence.contradicted))
+    state = home(config.state)
+    seed = state.key()
+    with state.held("introducer run"), closing(Memory(config.state / FILE)) as memory:
+        here = setting(config.introducers, Rules())
+        mesh = Mesh(_role(config, seed), here)
         memory.restore(mesh)
-        announcer = _announcer(config, seed, mesh, setting)
+        announcer = _announcer(config, seed, mesh, here)
         listening = foreground.sockets(config.listen)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(mesh, memory, announcer, seed, listening, environment))
@@ -60,19 +61,19 @@ def _role(config: Config, seed: Seed) -> Role:
     return Role(frozenset(config.grids), True, pin_of(sign.public_key(seed)), known, config.blessers)
 
 
-def _announcer(config: Config, seed: Seed, mesh: Mesh, setting: Setting) -> Announcer:
+def _announcer(config: Config, seed: Seed, mesh: Mesh, here: Setting) -> Announcer:
     server = pin_of(sign.public_key(seed))
     blessings = Blessings(config.state / DIRECTORY, server, _warn)
 
     def notices() -> list[Notice]:
-        now = setting.time.now()
+        now = here.time.now()
         return [
             Notice(grid, INTRODUCER, config.announce, blessings.of(grid, INTRODUCER, now), config.name)
             for grid in config.grids
         ]
 
-    numbers = Numbers(config.state / presence.NUMBERS)
-    return Announcer(mesh, seed, server, numbers, notices, setting.time, setting.draw, _warn)
+    numbers = Numbers(config.state / NUMBERS)
+    return Announcer(mesh, seed, server, numbers, notices, here.time, here.draw, _warn)
 
 
 async def _until_told(

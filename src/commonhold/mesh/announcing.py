@@ -22,6 +22,7 @@ from commonhold.host import disk
 from commonhold.mesh.mesh import Mesh
 from commonhold.transport.kept import Time
 
+NUMBERS: Final = "announced"  # the file of numbers in a server's directory
 LIFE: Final = 3 * 86400  # seconds for which an announcement holds
 _RENEWED: Final = (0.3, 0.4)  # parts of its life after which the next one comes
 _LOOK: Final = 5.0  # seconds after which it is looked again whether something has changed

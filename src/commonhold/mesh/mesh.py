@@ -28,7 +28,6 @@ from commonhold.gossip.values import (
     Contact,
     Contradicted,
     Dial,
-    Draw,
     Effect,
     Event,
     Failed,
@@ -45,28 +44,14 @@ from commonhold.gossip.views import Finding
 from commonhold.mesh.conversation import Conversation, Turns, Write
 from commonhold.mesh.outbox import Room
 from commonhold.mesh.pulse import Beat
-from commonhold.mesh.reaching import Reaching
+from commonhold.mesh.setting import Setting
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
-from commonhold.transport.kept import Time
-from commonhold.transport.rules import Rules
 
 PATH: Final = "/v1/gossip"
 _LONGEST: Final = 60.0  # seconds of a sleep: a clock may be set meanwhile
-_SET_BACK: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a mesh stands on. `time` is in seconds since 1970; `randomness(n)` gives n random bytes, `draw()` a number
-    from 0 up to, but not, 1; within `spread` seconds, at random, a connection is dialled."""
-
-    rules: Rules
-    time: Time
-    randomness: Callable[[int], bytes]
-    draw: Draw
-    reaching: Reaching
-    spread: float
+_SET_BACK: Final = 60.0  # seconds by which a clock may go back and nothing comes of it
+_FAILURES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +96,7 @@ class Mesh:
         self._peers = 0
         self._room = Room()
         self._turns = Turns()
+        self._failures: dict[SpkiPin, HoldError] = {}
         self._events: deque[Event] = deque()
         self._stepping = False
         self._group: asyncio.TaskGroup | None = None  # while it runs
@@ -149,6 +135,10 @@ class Mesh:
     def findings(self) -> list[Finding]:
         """Which introducers keep from this subscriber what others show, with the evidence."""
         return self.machine.findings(self._now())
+
+    def failures(self) -> dict[SpkiPin, HoldError]:
+        """Why introducers could not be reached when they were dialled last: of those the latest."""
+        return dict(self._failures)
 
     # ── running ──
 
@@ -206,15 +196,23 @@ class Mesh:
         await setting.time.sleep(setting.spread * setting.draw())
         try:
             found = await dial(contact.server, setting.reaching.hints(contact), setting.rules, setting.randomness)
-        except HoldError:
-            self._do(Failed(contact.server))
+        except HoldError as error:
+            self._failed(contact.server, error)
             return
+        self._failures.pop(contact.server, None)
         try:
             with self._link(Neighbour(found.server, found.hint, self._now()), None) as conversation:
                 async with aclosing(_asked(found, conversation)) as coming:
                     await conversation.hold(coming, None)
         finally:
             await found.close()
+
+    def _failed(self, server: SpkiPin, error: HoldError) -> None:
+        self._failures.pop(server, None)
+        self._failures[server] = error
+        if len(self._failures) > _FAILURES:
+            del self._failures[next(iter(self._failures))]
+        self._do(Failed(server))
 
     @contextmanager
     def _link(self, neighbour: Neighbour, turns: Turns | None) -> Iterator[Conversation]:

@@ -4,13 +4,9 @@ For servers that pass nothing on themselves. REQUIREMENTS B23, B25: what goes ou
 """
 
 import asyncio
-import os
-import random
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from commonhold.crypto import sign
 from commonhold.formats.address import Address
@@ -18,18 +14,16 @@ from commonhold.formats.blessing import Purpose
 from commonhold.formats.gossip import Subscription
 from commonhold.formats.keys import Seed
 from commonhold.formats.pin import GridId, pin_of
+from commonhold.formats.statement import Kind
 from commonhold.gossip.reading import Record
 from commonhold.gossip.values import SUBSCRIBER_OUTBOUND, Config
 from commonhold.host.saying import say
-from commonhold.mesh.announcing import Announcer, Notice, Numbers
+from commonhold.mesh.announcing import NUMBERS, Announcer, Notice, Numbers
 from commonhold.mesh.blessings import DIRECTORY, Blessings
-from commonhold.mesh.mesh import Mesh, Setting, Told
-from commonhold.mesh.reaching import Reaching, contact
-from commonhold.transport.kept import Time
-from commonhold.transport.retrying import ANONYMOUS, Pace
+from commonhold.mesh.mesh import Mesh, Told
+from commonhold.mesh.reaching import contact
+from commonhold.mesh.setting import setting
 from commonhold.transport.rules import Rules
-
-NUMBERS: Final = "announced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +35,6 @@ class Profile:
     purpose: Purpose
     addresses: tuple[str, ...]
     name: str
-
-
-def setting(configured: Iterable[Address], rules: Rules) -> Setting:
-    """What a mesh stands on in a daemon: the machine's clock and randomness."""
-    pace = ANONYMOUS if rules.anonymous else Pace()
-    clock = Time(time.time, asyncio.sleep)
-    return Setting(rules, clock, os.urandom, random.SystemRandom().random, Reaching(configured), pace.spread)
 
 
 class Presence:
@@ -63,7 +50,7 @@ class Presence:
         config = Config(
             frozenset((profile.grid,)), False, server, tuple(map(contact, known)), outbound=SUBSCRIBER_OUTBOUND
         )
-        self.mesh = Mesh(config, here, Told(lambda record, introducer: learned(record), contradicted))
+        self.mesh = Mesh(config, here, Told(lambda record, introducer: learned(record), _contradicted))
         self.mesh.ask(asks)
         blessings = Blessings(state / DIRECTORY, server, _warn)
 
@@ -81,10 +68,10 @@ class Presence:
             group.create_task(self._announcer.run())
 
 
-def contradicted(counts: Record, other: Record) -> None:
-    """Say that a key has signed two statements with one number."""
-    key = pin_of(counts.key) if counts.purpose else GridId(counts.key)
-    _warn(f"{key} has signed two statements ({counts.kind.value}) of one number: its key is in two hands")
+def _contradicted(counts: Record, other: Record) -> None:
+    """Say that a blesser has signed two lists of one number. What strangers sign is not said: there is no end to it."""
+    if counts.kind is Kind.REVOCATIONS:
+        _warn(f"the blesser {GridId(counts.key)} has signed two lists of one number: its key is in two hands")
 
 
 def _warn(text: str) -> None:

@@ -93,7 +93,7 @@ class Keeper:
             os.close(fd)
             raise
 
-    def append(self, account: Account, index: ShareIndex, at: int, data: bytes | bytearray) -> int:
+    def append(self, account: Account, index: ShareIndex, at: int, data: bytes | memoryview) -> int:
         """Take in what comes next, from offset `at`; how many bytes are here then.
 
         CHANGED if `at` is not where it goes on; TOO_LARGE if more comes than was said; NOT_FOUND, BUSY.

@@ -5,10 +5,11 @@ docs/spec/door.md, docs/spec/storage.md.
 """
 
 import asyncio
+import contextlib
 import functools
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Protocol, TypeVar
@@ -20,13 +21,16 @@ from commonhold.formats import shareindex, storagewords
 from commonhold.formats.entry import Nonce
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
+from commonhold.formats.shareindex import ShareIndex
 from commonhold.formats.storagewords import MAX_BODY, Admission, FacetId, Failure, Kept, Showing, Use
 from commonhold.host import disk
 from commonhold.host.turns import Turns
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import Account, Ledger
 
-PIECE: Final = 128 << 10  # bytes that are read from or written to a disk in one go
+PIECE: Final = 128 << 10  # bytes that have to come or go in time
+LARGE: Final = 1 << 20  # bytes that are read from or written to a disk in one go: the larger, the less work
+ROOMS: Final = 12  # so many are in memory; whoever comes while all are taken has PIECE
 _REQUESTS = 16  # of one account at once, or of all strangers
 _WAITING = 64
 _STRANGERS, _ENTERING = -1, -2  # whose turns are not an account's
@@ -86,6 +90,7 @@ class Service:
         self._peer = peer
         self._threads = threads
         self._stall = stall_seconds
+        self._rooms = [disk.aligned(LARGE) for _ in range(ROOMS)]
         self._turns: dict[int, Turns] = {}
         self._reading = Turns(_TRANSFERS, _TRANSFERS_WAITING, "server")
         self._writing = Turns(_TRANSFERS, _TRANSFERS_WAITING, "server")
@@ -171,10 +176,10 @@ class Service:
         index = shareindex.parse(request.match_info["index"])
         async with self._reading.turn():
             file, size = await self._run(self._keeper.open, index, _copy(request))
-            with file:
-                return await self._send(request, file, size)
+            with file, self._room() as room:
+                return await self._send(request, file, size, room)
 
-    async def _send(self, request: web.Request, file: BinaryIO, size: int) -> web.StreamResponse:
+    async def _send(self, request: web.Request, file: BinaryIO, size: int, room: memoryview) -> web.StreamResponse:
         start, stop = _range(request, size)
         answer = web.StreamResponse(headers={"Content-Length": str(stop - start)})
         if "Range" in request.headers:
@@ -182,10 +187,11 @@ class Service:
             answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         await self._within(answer.prepare(request))
         while start < stop:
-            part = await self._run(_part, file, min(PIECE, stop - start), start)
+            part = await self._run(_part, file, room[: stop - start], start)
             if not part:
                 raise ConnectionResetError  # the file is shorter than its row says: a check finds out
-            await self._within(answer.write(part))
+            for at in range(0, len(part), PIECE):
+                await self._within(answer.write(part[at : at + PIECE]))
             start += len(part)
         await self._within(answer.write_eof())
         return answer
@@ -236,14 +242,32 @@ class Service:
         tenant, index = self._tenant(request, putting=True), shareindex.parse(request.match_info["index"])
         at = _number(request, "at")
         async with self._turn(tenant.account), self._writing.turn():
-            ended = False
-            while not ended:
-                piece = bytearray()
-                try:
-                    ended = await self._within(_fill(piece, request.content))
-                finally:  # what has come is kept, whatever comes next
-                    at = await self._run(self._keeper.append, tenant.account, index, at, piece)
+            with self._room() as room:
+                at = await self._taken(request.content, tenant.account, index, at, room)
         return web.Response(body=storagewords.received(at))
+
+    async def _taken(
+        self, content: StreamReader, account: Account, index: ShareIndex, at: int, room: memoryview
+    ) -> int:
+        """Keep a body piece by piece; how far it has come."""
+        intake = _Intake(content, at, room)
+        while not intake.ended:
+            try:
+                while intake.wanting:
+                    await self._within(intake.fill())
+            finally:  # what has come is kept, whatever comes next
+                at = await self._run(self._keeper.append, account, index, at, intake.taken())
+        return at
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[memoryview]:
+        """Memory for one piece."""
+        room = self._rooms.pop() if self._rooms else disk.aligned(PIECE)
+        try:
+            yield room
+        finally:
+            if len(room) == LARGE:
+                self._rooms.append(room)
 
     async def _finish(self, request: web.Request) -> web.Response:
         tenant, index = self._tenant(request, putting=True), shareindex.parse(request.match_info["index"])
@@ -298,19 +322,42 @@ def _range(request: web.Request, size: int) -> tuple[int, int]:
     raise web.HTTPRequestRangeNotSatisfiable
 
 
-async def _fill(piece: bytearray, content: StreamReader) -> bool:
-    """Put about a piece of what comes next into one; whether that was the end."""
-    while len(piece) < PIECE:
-        part = await content.readany()
-        if not part:
-            return True
-        piece += part
-    return False
+class _Intake:
+    """A body as it comes, in pieces that end where pages of the file do: those are written quickest."""
+
+    def __init__(self, content: StreamReader, at: int, room: memoryview) -> None:
+        self.ended = False
+        self._content = content
+        self._room = room
+        self._most = len(room) - at % disk.PAGE
+        self._filled = 0
+
+    @property
+    def wanting(self) -> bool:
+        """Whether there is room in the piece, and more may come."""
+        return self._filled < self._most and not self.ended
+
+    async def fill(self) -> None:
+        """Wait for so much that it counts as moving, or the end."""
+        stop = min(self._filled + PIECE, self._most)
+        while self._filled < stop:
+            part = await self._content.read(self._most - self._filled)
+            if not part:
+                self.ended = True
+                break
+            self._room[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+
+    def taken(self) -> memoryview:
+        """The piece; it is overwritten by what comes next."""
+        taken, self._filled, self._most = self._room[: self._filled], 0, len(self._room)
+        return taken
 
 
-def _part(file: BinaryIO, size: int, at: int) -> bytes:
+def _part(file: BinaryIO, room: memoryview, at: int) -> memoryview:
+    """What comes next of a file, in memory that is nobody else's: it is not sent when it is written to a transport."""
     with os_errors("read share", "shelf"):
-        return disk.read_at(file.fileno(), size, at)
+        return memoryview(bytes(room[: disk.read_full(file.fileno(), room, at)]))
 
 
 def new_facet() -> FacetId:

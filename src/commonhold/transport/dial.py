@@ -89,10 +89,27 @@ async def dial_unknown(hint: Hint, permitted: Rules, randomness: Callable[[int],
     """
     way = rules.route(permitted, _NOBODY, hint)
     context = tls.unpinned_context(keys.seed_of(randomness(keys.LENGTH)))
-    found = await connection.connect(_NOBODY, hint, context.own, _opener(way, context, permitted, randomness))
+    try:
+        found = await connection.connect(_NOBODY, hint, context.own, _opener(way, context, permitted, randomness))
+    except HoldError as error:
+        raise HoldError(
+            "dial", error.kind, str(hint), error.why, hint="is the address right, and is it served?"
+        ) from error
     assert context.expected is not None
     found.server = context.expected
     return Stranger(found)
+
+
+async def find_proxy(proxy: Proxy, seconds: float) -> None:
+    """Connect to a proxy's port and hang up, without a word: whether anybody listens. UNREACHABLE with why not."""
+    try:
+        async with asyncio.timeout(seconds):
+            sock = await reach_proxy(proxy)
+    except TimeoutError as error:
+        raise HoldError("dial", Kind.UNREACHABLE, str(proxy), f"no answer within {seconds:g} s") from error
+    except OSError as error:
+        raise HoldError("dial", Kind.UNREACHABLE, str(proxy), said_of(error)) from error
+    sock.close()
 
 
 def _opener(way: Route, context: PinnedContext, permitted: Rules, randomness: Callable[[int], bytes]) -> Open:
@@ -142,7 +159,7 @@ def _failure(context: PinnedContext, kind: Kind, why: str) -> HoldError:
 async def _reach(way: Route, login: Login | None) -> socket.socket:
     """A connected socket."""
     if isinstance(way, Proxied):
-        sock = await _reach_proxy(way.proxy)
+        sock = await reach_proxy(way.proxy)
         try:
             await _ask_proxy(sock, way, login)
         except BaseException:
@@ -177,8 +194,8 @@ async def _reach_path(path: str) -> socket.socket:
     return sock
 
 
-async def _reach_proxy(proxy: Proxy) -> socket.socket:
-    """A socket to a proxy, whose address is a number or a path: nothing is looked up."""
+async def reach_proxy(proxy: Proxy) -> socket.socket:
+    """A socket to a proxy, or to Tor's control port, whose address is a number or a path: nothing is looked up."""
     if isinstance(proxy, TcpHint):
         return await _reach_host(Direct(proxy.host, proxy.port))
     return await _reach_path(proxy.path)

@@ -1,6 +1,7 @@
 """One request and what comes of it: a body that goes up in pieces, an answer that comes down in pieces."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
@@ -113,6 +114,8 @@ def broken(errand: Errand) -> Iterator[None]:
 def said_of(error: BaseException) -> str:
     """Return what an error of the machine or of a library says, in one bearable line."""
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, ConnectionRefusedError) and error.errno:  # loops name the address instead of the reason
+        words = os.strerror(error.errno)
     if not words:
         words = "the other end has hung up" if isinstance(error, ConnectionError) else type(error).__name__
     return words.partition("\n")[0][:200]

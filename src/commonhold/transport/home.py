@@ -38,20 +38,22 @@ class Home:
 
     @property
     def config(self) -> Path:
-        """The file that says what it is told."""
-        return self.path / self.sort.config
+        """The file that says what it is told. NOT_FOUND where there is no server."""
+        if not self._config.exists():
+            raise self._missing()
+        return self._config
 
     def make(self, config: str) -> SpkiPin:
         """Make directory, key and config, which comes last: what was broken off can be begun again. EXISTS."""
-        if self.config.exists():
+        if self._config.exists():
             why = f"there is {self.sort.called} already"
-            raise HoldError("init", Kind.EXISTS, str(self.config), why, hint="choose another directory")
+            raise HoldError("init", Kind.EXISTS, str(self._config), why, hint="choose another directory")
         with os_errors("init", str(self.path)):
             disk.make_directory(self.path, 0o700)
         directory = self._directory()
         if _KEY not in directory.names():
             directory.place(_KEY, encode_pem(seed_of(os.urandom(32))))
-        private.place("init", self.config, config.encode())
+        private.place("init", self._config, config.encode())
         return self.pin()
 
     def key(self) -> Seed:
@@ -69,14 +71,16 @@ class Home:
 
     @contextlib.contextmanager
     def held(self, command: str) -> Iterator[None]:
-        """Have the directory while the block runs. BUSY while another process has it."""
-        if not self.config.exists():
-            raise self._missing()
-        lock = DirectoryLock(self.path, command)
+        """Have the directory while the block runs. BUSY while another process has it; NOT_FOUND."""
+        lock = DirectoryLock(self.config.parent, command)
         try:
             yield
         finally:
             lock.release()
+
+    @property
+    def _config(self) -> Path:
+        return self.path / self.sort.config
 
     def _directory(self) -> private.PrivateDirectory:
         return private.PrivateDirectory("open server", self.path, os.geteuid())
