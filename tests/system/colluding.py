@@ -16,6 +16,7 @@ from commonhold.transport.visitors import Visitor, Visitors
 from tests.exchange.grids import Server, server
 from tests.transport.wire import Relayed, hello, relay
 
+KEY_SHARE = 51  # RFC 8446 §4.2
 WINDOW = 16  # bytes that are the same in two places are no chance
 
 
@@ -118,7 +119,8 @@ class Book:
     def _wire(self, wire: bytes) -> None:
         """TLS as it is on the wire: the greeting, and the lengths of all records."""
         greeting = hello(wire)
-        self.values["greeting"] |= {greeting.random, greeting.session, greeting.ciphers, *greeting.extensions}
+        self.values["greeting"] |= {greeting.ciphers, *greeting.extensions}
+        self.values["drawn"] |= {greeting.random, greeting.session, greeting.extension(KEY_SHARE)}
         at = 0
         while at < len(wire):
             length = int.from_bytes(wire[at + 3 : at + 5], "big")
@@ -132,7 +134,12 @@ class Book:
         for line in call.lines[1:]:
             name, value = line.split(": ", 1)
             self.values["header"].add(name)
-            self.values["length" if name == "Content-Length" else "header"].add(value)
+            if name == "Content-Length":
+                self.values["length"].add(int(value))
+            elif name == "Range":
+                self.values["span"] |= {int(one) for one in value.removeprefix("bytes=").split("-")}
+            else:
+                self.values["header"].add(value)
         self.values["moment"].add(round(call.moment))
         if method == "PUT":
             self.shares.append(call.body)
