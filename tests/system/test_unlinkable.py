@@ -35,10 +35,14 @@ from commonhold.formats.pack import Entry
 from commonhold.formats.pin import SpkiPin
 from commonhold.formats.request import AccountRequest, Seat
 from commonhold.transport import certificates
-from tests.exchange.grids import BLESSER, GRID, Client, now
+from tests.exchange.grids import BLESSER, DAY, GRID, Client, now
 from tests.system.colluding import Book, Heard, Spy, same_bytes, spies
 
 pytestmark = pytest.mark.slow
+
+TERMS = Terms(GRID.blesser, Secret(b"b" * 32))
+MOMENT, DRAWN = "moment", "drawn"
+PART = 128 << 10  # of a file: the sizes of everybody's shares have as many digits
 
 
 def certificate_of(seed: Seed) -> bytes:
@@ -46,10 +50,8 @@ def certificate_of(seed: Seed) -> bytes:
     return ssl.PEM_cert_to_DER_cert(certificates.client(seed).certificate.decode())
 
 
-TERMS = Terms(GRID.blesser, Secret(b"b" * 32))
-MOMENT, DRAWN = "moment", "drawn"
-USUAL = same_bytes(*([certificate_of(Seed(letter * 32))] for letter in (b"x", b"y")))  # in every client's certificate
-PART = 128 << 10  # of a file: the sizes of everybody's shares have as many digits
+# What stands in every client's certificate.
+USUAL = same_bytes([certificate_of(Seed(b"x" * 32))], [certificate_of(Seed(b"y" * 32))])
 
 
 class User(Client):
@@ -62,9 +64,10 @@ class User(Client):
         self._ahead = draw.randrange(-100, 100)
         seats = tuple(Seat(pin, sign.public_key(client_seed(self.secret, pin))) for pin in sorted(self.known))
         key = sign.public_key(Seed(name.encode().ljust(32)))
-        wish = AccountRequest(GRID, GRID.blesser, now(), name, seats)
+        asked = now() - draw.randrange(9 * DAY)
+        wish = AccountRequest(GRID, GRID.blesser, asked, name, seats)
         serials = (draw.getrandbits(63) for _ in count())
-        granted = grant_account(Desk(Ledger(GRID), TERMS, now(), serials), wish, Account(name, key, self.quota))
+        granted = grant_account(Desk(Ledger(GRID), TERMS, asked, serials), wish, Account(name, key, self.quota))
         assert isinstance(granted, Granted)
         said = statements(granted, BLESSER)
         self.given = {seat.server: one.encoded for seat, one in zip(seats, said, strict=True)}
