@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,14 @@ class Shut:
     loop: LoopThread
     stack: contextlib.AsyncExitStack
     met: Callable[[Asked], None] = lambda asked: None
+    commands: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+
+    def end(self) -> None:
+        """Have no command run any more, whatever came of the test."""
+        for command in self.commands:
+            if command.poll() is None:
+                command.kill()
+                command.communicate()
 
     def hang_up(self) -> None:
         """The proxy goes away, with all that it connects."""
@@ -68,6 +76,11 @@ class Shut:
     def hosts(self) -> set[str | bytes]:
         """Whom the proxy was asked for."""
         return {one.host for one in self.proxy.asked}
+
+    @property
+    def names_beyond(self) -> set[str | bytes]:
+        """Those of them that are no onion services: an exit of Tor would look them up, and dial them."""
+        return {host for host in self.hosts if not str(host).endswith(".onion")}
 
     def assert_nothing_elsewhere(self, *allowed: TcpHint) -> None:
         assert self.cell.elsewhere(self.at, *allowed) == []
@@ -88,6 +101,7 @@ def shut(there: Town, path: Path) -> Iterator[Shut]:
         at = loop.run(exit_.enter_async_context(proxy.listening(own.listening())))
         made = Shut(own, proxy, at, loop, exit_)
         stack.callback(made.hang_up)
+        stack.callback(made.end)
         yield made
 
 
@@ -104,7 +118,9 @@ class Person:
     def begin(self, *words: str) -> "subprocess.Popen[bytes]":
         """Give a command."""
         env = {"PATH": os.environ["PATH"], "HOME": str(self.repo.parent), **ENVIRONMENT}
-        return subprocess.Popen(self.words(*words), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        made = subprocess.Popen(self.words(*words), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.shut.commands.append(made)
+        return made
 
     def hold(self, *words: str, code: int | None = 0) -> str:
         """Give a command, and wait for its end; all that it says."""
@@ -213,7 +229,7 @@ def test_all_that_an_anonymous_client_does_goes_by_the_proxy(house: House, tmp_p
         for network in networks.values():
             network.assert_nothing_elsewhere()
             assert None not in {one.login for one in network.proxy.asked}
-        assert {host for host in networks["direct"].hosts if not str(host).endswith(".onion")} == set()
+        assert networks["direct"].names_beyond == set()
         assert {"server1.example", ASTRAY_BYTES} <= networks["tor"].hosts  # to be looked up, and dialled, beyond it
 
 
@@ -337,6 +353,8 @@ def test_whatever_tempts_an_anonymous_client_it_sends_nothing_elsewhere(house: H
             assert commands[name].returncode == 0, (name, said[name])
             house.got(tmp_path / f"back-{name}")
             person.shut.assert_nothing_elsewhere()
+            if name.endswith("direct"):
+                assert person.shut.names_beyond == set()
         assert asked
 
 

@@ -191,13 +191,15 @@ def test_two_books_of_one_server_have_much_in_common(tmp_path: Path) -> None:
             strangers = await books(bob, there, tmp_path, tools)
             first = await books(alice, there, tmp_path, tools)
             again = await books(alice, there, tmp_path, tools)
+            lengths = 0
             for spy, one, other in zip(there, first, again, strict=True):
                 found = compared(one, other, strangers)
                 key = sign.public_key(client_seed(alice.secret, spy.server.pin))
                 assert {key, alice.given[spy.server.pin]} <= found.certain["body"]
                 assert found.certain["line"]  # indexes
-                assert found.numbers["length"] and found.numbers["body"]  # of shares
                 assert "certificate" not in found.values
+                lengths += "length" in found.numbers  # of what was let go, and kept again
+            assert lengths >= 3
 
     asyncio.run(work())
 
