@@ -41,6 +41,7 @@ ip -6 route add default dev exit
 echo ready
 exec cat
 """
+_TIED: Final = ("setpriv", "--pdeathsig=KILL")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,9 +65,9 @@ class Cell:
         self._tap = self.within(_tap)
 
     def words(self, *words: str) -> list[str]:
-        """What runs a command here."""
+        """What runs a command here, for as long as the thread that starts it lives."""
         spaces = [f"--{kind}=/proc/{self._holder}/ns/{name}" for kind, name in (("net", "net"), ("mount", "mnt"))]
-        return ["nsenter", *spaces, "--", *words]
+        return [*_TIED, "nsenter", *spaces, "--", *words]
 
     def within(self, work: Callable[[], T]) -> T:
         """Do something whose sockets belong here; they can be used anywhere."""
@@ -145,8 +146,8 @@ def cell(path: Path) -> Iterator[Cell]:
     (path / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\n")
     (path / "nsswitch.conf").write_text("hosts: files dns\n")
     (path / "hosts").write_text("127.0.0.1 localhost\n")
-    tied = ["setpriv", "--pdeathsig=KILL", "unshare", "--net", "--mount", "--propagation", "private"]
-    words = [*tied, "sh", "-euc", _SHUT, "sh", str(path), HERE]
+    alone = ["unshare", "--net", "--mount", "--propagation", "private"]
+    words = [*_TIED, *alone, "sh", "-euc", _SHUT, "sh", str(path), HERE]
     holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert holder.stdout is not None and holder.stdout.readline() == b"ready\n"
