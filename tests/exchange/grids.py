@@ -41,7 +41,7 @@ from commonhold.transport.brought import Brought
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 from commonhold.transport.rules import Rules
-from commonhold.transport.visitors import Limits, Visitors
+from commonhold.transport.visitors import Visitors
 
 QUOTA = 1 << 30
 DAY = 86_400
@@ -123,7 +123,7 @@ async def server(
         listening = [sock] if brought is None else []
         if brought is not None:
             sock.close()
-        app, bearable = service.app(), visitors or Visitors(Limits())
+        app, bearable = service.app(), Visitors() if visitors is None else visitors
         serving = asyncio.create_task(listen.serve(app, seed, listening, bearable, stop, brought))
         try:
             yield Server(seed, state, gate, book, keeper, where, clock)
@@ -151,17 +151,20 @@ class Client:
         self.secret = Secret(hashlib.sha256(account.encode()).digest())
         self.known = {one.pin: one.hint for one in servers}
         self.refused: dict[SpkiPin, str] = {}
+        self.leaving: set[SpkiPin] = set()
+        self.barred: set[SpkiPin] = set()  # where there is no credential
         self._connections: dict[SpkiPin, Connection] = {}
 
     def verdicts(self) -> Mapping[SpkiPin, Verdict]:
-        return {pin: Verdict(pin not in self.refused, self.refused.get(pin, "blessed")) for pin in self.known}
+        no = dict.fromkeys(self.leaving, "it is leaving") | self.refused
+        return {pin: Verdict(pin not in no, no.get(pin, "blessed"), leaving=pin in self.leaving) for pin in self.known}
 
     def badge(self, pin: SpkiPin, quota: int = QUOTA) -> Badge:
         key = client_seed(self.secret, pin)
         return Badge(GRID, (credential(pin, key, self.account, quota),), key)
 
     async def open(self, server: SpkiPin) -> StorageServer:
-        return StorageServer(await self.connection(server), self.badge(server), now)
+        return StorageServer(await self.connection(server), None if server in self.barred else self.badge(server), now)
 
     async def connection(self, server: SpkiPin) -> Connection:
         """The one that is open, or a new one."""
