@@ -75,7 +75,11 @@ def test_the_daemons_of_a_grid_have_one_sandbox_and_each_its_own_user_and_places
         assert users.count(f"hold-{name}") == 1 and f"d /var/lib/commonhold-{name} " in shipped("commonhold.tmpfiles")
         lines = [line for line in text.replace(name, "NAME").splitlines() if re.match(r"\w+=|\[", line)]
         found.append(
-            [line for line in lines if not re.match("Description|Documentation|ExecStart|StateDirectory=", line)]
+            [
+                line
+                for line in lines
+                if not re.match("Description|Documentation|ExecStart|StateDirectory=|NoExecPaths", line)
+            ]
         )
     assert found[0] == found[1] == found[2]
 

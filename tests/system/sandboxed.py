@@ -1,7 +1,7 @@
 """Run in a service's sandbox: what a node's store needs has to work, and what a taken-over node would like must not.
 
-With the word `mount`: what a taken-over keeper would like. With `grid` and a directory: the same for the daemon of a grid
-that has it, as its instance `probe`.
+With the word `mount`: what a taken-over keeper would like. With `grid` and a directory: the daemon of a grid that has
+it, as the instance `probe`.
 """
 
 import ctypes
