@@ -1,4 +1,4 @@
-"""Servers as processes, from their configs alone, with a Tor of the test's own: published, announced, dialling by it."""
+"""Servers as processes, from their configs alone, with a Tor of the test's own: how they are reached, and dial."""
 
 import asyncio
 import os
@@ -128,3 +128,20 @@ def test_a_server_that_would_tell_where_it_is_does_not_start(tmp_path: Path) -> 
     config.write_text(f'{config.read_text()}anonymous = true\ntor = "tcp:127.0.0.1:9050"\n')
     said = hold("server", "run", str(storage.state), code=15)
     assert "announce: it is to be anonymous" in said and "try: announce nothing" in said and str(config) in said
+
+
+def test_a_server_that_is_to_be_anonymous_meets_its_blesser_by_tor_too(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "s")
+    config = storage.state / "server.toml"
+    code = "7-quiet-harbour-lantern@192.0.2.1"
+
+    async def work() -> None:
+        proxy = SocksProxy(lambda asked: None)
+        async with proxy.listening() as where:
+            hidden = [line for line in config.read_text().splitlines() if not line.startswith("announce")]
+            config.write_text("\n".join([*hidden, "anonymous = true", f'tor = "{where}"']))
+            for more in ((), ("--tor", "tcp:127.0.0.1:1")):
+                await asyncio.to_thread(hold, "join", code, "--server", str(storage.state), *more, code=11)
+        assert [(one.host, one.port) for one in proxy.asked] == [(bytes((192, 0, 2, 1)), 4653)] * 2
+
+    run(work(), 60)

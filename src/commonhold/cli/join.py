@@ -90,13 +90,19 @@ def _choice(args: argparse.Namespace) -> "Choice":
 
 
 def _rules_of(server: Path | None) -> "Rules":
-    """By which way a server's config has it dial: its blesser, too, from the first time on."""
+    """By which way a server's config has it dial, its blesser's first meeting too. Where there is none yet, as ever."""
     from commonhold.storage import config, places
     from commonhold.transport.rules import Rules
 
     if server is None:
         return Rules()
-    return config.read(places.home(server.absolute()).config).tor.rules
+    try:
+        path = places.home(server.absolute()).config
+    except HoldError as error:
+        if error.kind is not Kind.NOT_FOUND:
+            raise
+        return Rules()
+    return config.read(path).tor.rules
 
 
 def _invitation(text: str, choice: "Choice") -> "Invitation":
