@@ -78,7 +78,7 @@ def test_the_daemons_of_a_grid_have_one_sandbox_and_each_its_own_user_and_places
             [
                 line
                 for line in lines
-                if not re.match("Description|Documentation|ExecStart|StateDirectory=|NoExecPaths", line)
+                if not re.match("Description|Documentation|AssertPath|ExecStart|StateDirectory=|NoExecPaths", line)
             ]
         )
     assert found[0] == found[1] == found[2]
