@@ -96,7 +96,9 @@ class Node:
     @property
     def hint(self) -> TcpHint:
         assert self.socket is not None
-        return listen.address(self.socket)
+        found = listen.address(self.socket)
+        assert isinstance(found, TcpHint)
+        return found
 
     @property
     def address(self) -> Address:

@@ -8,7 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import uvloop
 from aiohttp import web
@@ -78,7 +78,7 @@ async def serving(
 ) -> AsyncIterator[tuple[TcpHint, Visitors]]:
     """A server, where it listens and who is there."""
     sockets = list(listening or [listen.bind("127.0.0.1", 0)])
-    hint = listen.address(sockets[0])
+    hint = cast(TcpHint, listen.address(sockets[0]))  # whoever brings a unix socket dials that
     visitors, stop = Visitors(limits), asyncio.Event()
     running = asyncio.create_task(listen.serve(app or echoing(), seed, sockets, visitors, stop))
     try:

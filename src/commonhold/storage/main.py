@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import uvloop
 
@@ -32,21 +33,13 @@ from commonhold.storage.hearing import Hearing
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
-from commonhold.transport import listen
+from commonhold.transport import listen, torconfig
+from commonhold.transport.onion import published
 from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS = 8
-
-
-class Beside(Protocol):
-    """What runs as long as the server does."""
-
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Go on until cancelled."""
-        ...
-
-
 _SWEEP_SECONDS = 60.0
+_Beside: TypeAlias = Callable[[], Coroutine[Any, Any, None]]  # what runs as long as the server does
 
 
 def run(config: Config, environment: Mapping[str, str], keeping: type[Keeper] = Keeper) -> None:
@@ -89,21 +82,26 @@ class _Heard:
 
 
 @contextlib.contextmanager
-def _enrolled(config: Config, seed: Seed, heard: _Heard) -> Iterator[list[Beside]]:
-    """What runs beside the server: how it is blessed, if it has joined a grid; and its place in the mesh, if it knows
-    introducers."""
-    joined = enrolled.joined(config.state)
+def _enrolled(config: Config, seed: Seed, heard: _Heard) -> Iterator[list[_Beside]]:
+    """What runs beside the server: how it is blessed, if it has joined a grid; its place in the mesh, if it knows
+    introducers; and its onion address, if it is to have one."""
+    joined = enrolled.joined(config.state, config.tor.rules)
+    onion = config.tor.onion(config.state)
+    addresses = torconfig.addresses(config.announce, onion)
     introducers = (*config.introducers, *(enrolled.introducers(joined) if joined else ()))
-    beside: list[Beside] = []
+    beside: list[_Beside] = []
     with contextlib.ExitStack() as stack:
         if joined is not None:
-            enrolment = enrolled.Enrolled(joined, seed, config.announce, heard.take)
+            enrolment = enrolled.Enrolled(joined, seed, addresses, heard.take)
             stack.callback(enrolment.close)
-            beside.append(enrolment)
+            beside.append(enrolment.run)
         if introducers:
-            profile = Profile(seed, config.grid, STORAGE, config.announce, config.name)
+            profile = Profile(seed, config.grid, STORAGE, addresses, config.name)
             asks = asked(config.grid, BLESSER, config.blessers)
-            beside.append(Presence(profile, config.state, dict.fromkeys(introducers), asks, heard.learned))
+            known, rules = dict.fromkeys(introducers), joined.rules if joined else config.tor.rules
+            beside.append(Presence(profile, config.state, known, asks, heard.learned, rules).run)
+        if onion is not None:
+            beside.append(functools.partial(published, onion, _warn))
         yield beside
 
 
@@ -122,13 +120,13 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 async def _until_told(
-    service: Service, keeper: Keeper, others: list[Beside], seed: Seed, config: Config,
+    service: Service, keeper: Keeper, others: list[_Beside], seed: Seed, config: Config,
     environment: Mapping[str, str],
 ) -> None:  # fmt: skip
     listening = foreground.sockets(config.listen)
     try:
-        async with foreground.until_told(listening, environment) as stop, asyncio.TaskGroup() as group:
-            beside = [group.create_task(_sweep(keeper)), *(group.create_task(one.run()) for one in others)]
+        async with foreground.until_told(config.listen, environment) as stop, asyncio.TaskGroup() as group:
+            beside = [group.create_task(_sweep(keeper)), *(group.create_task(one()) for one in others)]
             await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop)
             for task in beside:
                 task.cancel()
