@@ -21,6 +21,7 @@ from commonhold.volume.pieces import CHUNK
 from commonhold.volume.point import Point
 from commonhold.volume.volume import Volume
 from tests.agent.owning import ME, Home
+from tests.examples import examples
 
 FILE, DIRECTORY, LINK, PIPE, DEVICE = 0o100644, 0o040755, 0o120777, 0o010600, 0o020600
 
@@ -98,7 +99,9 @@ def build(volume: Volume, directory: int, objects: list[Any]) -> None:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(first=st.lists(OBJECTS, max_size=8), second=st.lists(OBJECTS, max_size=4), plain=st.booleans(), root=CHANGES)
 def test_any_tree_comes_back_as_it_was(
