@@ -98,6 +98,7 @@ def build(volume: Volume, directory: int, objects: list[Any]) -> None:
         volume.change(number, change)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=examples(15),
     deadline=None,
@@ -272,6 +273,7 @@ def test_what_is_remembered_and_gone_is_woven_again(home: Home, remembering: Non
 # ── while others write ──
 
 
+@pytest.mark.slow
 def test_a_snapshot_while_others_write_is_a_state_that_was(home: Home) -> None:
     volume, stop = home.volume, threading.Event()
     first, second = (make(volume, ROOT, name, FILE) for name in (b"first", b"second"))
@@ -414,6 +416,7 @@ def test_a_restore_that_fails_anywhere_changes_nothing_or_all(home: Home, monkey
     assert failed > 15 and list(volume.verify()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("below", ["tree", ""])
 def test_a_restore_that_a_death_cut_short_leaves_the_old_or_the_new(
     home: Home, monkeypatch: pytest.MonkeyPatch, below: str

@@ -2,11 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,6 +129,7 @@ def test_a_bug_is_one_line_and_a_traceback_only_if_asked_for(shell: Shell, tmp_p
     assert done.returncode == 1 and b"Traceback" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "name"),
     [
@@ -141,10 +142,15 @@ def test_a_signal_ends_a_command_and_what_it_had_begun(
     shell: Shell, tmp_path: Path, number: signal.Signals, code: int, name: str
 ) -> None:
     shell("", after=_MANY)
-    process = _started(tmp_path, "get", (tmp_path / "root").read_text().strip(), "-o", "back", "--json")
-    _until(lambda: any(tmp_path.glob(".back.*.partial")))
-    process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    told = b""
+    while not told:  # where the machine has other work, it may be done before anybody looks
+        shutil.rmtree(tmp_path / "back", ignore_errors=True)
+        process = _started(tmp_path, "get", (tmp_path / "root").read_text().strip(), "-o", "back", "--json")
+        while process.poll() is None and not any(tmp_path.glob(".back.*.partial")):
+            time.sleep(0.002)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+        assert told or process.returncode == 0
     row = json.loads(told)
     assert (process.returncode, row["exit"], row["code"]) == (code, code, name)
     assert not any(tmp_path.glob(".back.*")) and not (tmp_path / "back").exists()
@@ -164,13 +170,6 @@ def _started(home: Path, *words: str) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-
-
-def _until(seen: Callable[[], bool]) -> None:
-    stop = time.monotonic() + 30
-    while not seen():
-        assert time.monotonic() < stop
-        time.sleep(0.002)
 
 
 @pytest.mark.root

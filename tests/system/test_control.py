@@ -146,11 +146,11 @@ def test_d4_what_takes_orders_takes_none_of_somebody_else_even_where_they_can_re
         pytest.skip("needs to be another")
     paths = [path for part in parts.values() for path in part.paths]
     opened: dict[Path, int] = {}
-    for path in map(Path, paths):
-        for one in (path, *path.parents):
-            if (mode := one.stat().st_mode) & 0o001 == 0 or one == path:
+    for place in map(Path, paths):
+        for one in (place, *place.parents):
+            if (mode := one.stat().st_mode) & 0o001 == 0 or one == place:
                 opened.setdefault(one, mode & 0o7777)
-                one.chmod(mode | (0o666 if one == path else 0o001))
+                one.chmod(mode | (0o666 if one == place else 0o001))
     try:
         for path in paths:
             said = [_as_somebody_else(path, asked) for asked in sorted(orders())]
