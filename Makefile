@@ -29,8 +29,9 @@ check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
-	@$(BIN)/mypy & types=$$!; failed=; \
-	  $(BIN)/pytest -m "not slow and not root and not soak" --hypothesis-profile=fast -n auto --dist worksteal || failed=1; \
+	@place=$$(packaging/in-memory); trap 'rm -rf "$$place"' EXIT; failed=; $(BIN)/mypy & types=$$!; \
+	  $(BIN)/pytest -m "not slow and not root and not soak" --hypothesis-profile=fast -n auto --dist worksteal \
+	    -o tmp_path_retention_policy=failed --basetemp "$$place/tests" || failed=1; \
 	  wait $$types && [ -z "$$failed" ]
 
 test: $(DEV) ## everything but the long runs; root for the tests that need it
@@ -40,7 +41,7 @@ test: $(DEV) ## everything but the long runs; root for the tests that need it
 
 soak: $(DEV) ## at length: 2000 kills, 200 power cuts, ten minutes of a mount beside ext4 and of fsx
 	@packaging/test-needs
-	@HOLD_SOAK=1 $(BIN)/pytest tests/system -n auto
+	@HOLD_SOAK=1 $(BIN)/pytest tests/system tests/gossip/test_world.py tests/storage/test_kill.py tests/volume/test_real.py -n auto
 
 fuzz: $(DEV) ## every decoder against made-up input for FUZZ_SECONDS (300)
 	@$(BIN)/python -m tests.fuzz.run $${FUZZ_SECONDS:-300}
