@@ -158,8 +158,12 @@ def test_a_signal_ends_a_command_and_what_it_had_begun(
 
 
 def test_a_command_that_was_told_to_ignore_hang_ups_goes_on(shell: Shell) -> None:
-    script = "hold init >/dev/null && trap '' HUP && { sleep 1; echo 'hello world'; } | hold add -Q - & sleep 0.7; "
-    assert shell(f"set -m; {script} kill -HUP -- -$!; wait").stdout == f"{HELLO}\n".encode()
+    waits = "{ until [ -e go ]; do sleep 0.02; done; echo 'hello world'; }"
+    script = (
+        f"set -m; {{ trap '' HUP; touch ready; {waits} | hold add -Q -; }} & until [ -e ready ]; do sleep 0.02; done"
+    )
+    done = shell(f"{script}; sleep 0.5; kill -HUP -- -$!; touch go; wait", after="hold init >/dev/null")
+    assert done.stdout == f"{HELLO}\n".encode()
 
 
 def _started(home: Path, *words: str) -> "subprocess.Popen[bytes]":
