@@ -29,9 +29,8 @@ check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
-	@place=$$(packaging/in-memory); trap 'rm -rf "$$place"' EXIT; failed=; $(BIN)/mypy & types=$$!; \
-	  $(BIN)/pytest -m "not slow and not root and not soak" --hypothesis-profile=fast -n auto --dist worksteal \
-	    -o tmp_path_retention_policy=failed --basetemp "$$place/tests" || failed=1; \
+	@failed=; $(BIN)/mypy & types=$$!; \
+	  $(BIN)/pytest -m "not slow and not root and not soak" --hypothesis-profile=fast -n auto --dist worksteal || failed=1; \
 	  wait $$types && [ -z "$$failed" ]
 
 test: $(DEV) ## everything but the long runs; root for the tests that need it
