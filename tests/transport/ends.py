@@ -30,8 +30,11 @@ PIN = pin_of(sign.public_key(SEED))
 OTHER = pin_of(sign.public_key(Seed(bytes(range(1, 33)))))
 
 
-def run(work: Coroutine[Any, Any, T], seconds: float = 30.0) -> T:
-    """Run it on the daemons' loop. It has to close what it opens, and nothing may go wrong unseen."""
+def run(work: Coroutine[Any, Any, T], seconds: float = 120.0) -> T:
+    """Run it on the daemons' loop. It has to close what it opens, and nothing may go wrong unseen.
+
+    `seconds` is there for what never ends: how quick something is, the clock of a busy machine does not say.
+    """
     unseen: list[dict[str, Any]] = []
     uvloop.new_event_loop().close()  # the first of all keeps a pipe open
     before = descriptors()
