@@ -44,6 +44,11 @@ def pin(seed: Seed) -> SpkiPin:
     return pin_of(sign.public_key(seed))
 
 
+def at(sock: socket.socket) -> TcpHint:
+    """Where a socket of `bind` listens."""
+    return TcpHint(*sock.getsockname()[:2])
+
+
 @dataclass
 class Relay:
     """One that runs, and where."""
@@ -75,12 +80,12 @@ async def relay(
     control = listen.bind("127.0.0.1", like.hint.port if like else 0)
     answers = listen.bind("127.0.0.1", like.answers.port if like else 0)
     doors = {listen.bind("127.0.0.1", like.ports[one] if like else 0): one for one in servers}
-    ports = {one: listen.address(sock).port for sock, one in doors.items()}
-    where = listen.address(answers)
+    ports = {one: at(sock).port for sock, one in doors.items()}
+    where = at(answers)
     calls = Calls(pin(seed), ports, where.port, here, limits.call_seconds)
     gate = Gate(calls, doors, [answers], limits, here.time, draw)
     visitors, stop = Visitors(), asyncio.Event()
-    made = Relay(listen.address(control), calls, gate, ports, where, seed, visitors)
+    made = Relay(at(control), calls, gate, ports, where, seed, visitors)
     running = asyncio.create_task(gate.run())
     serving = asyncio.create_task(listen.serve(app(calls), seed, [control], visitors, stop))
     try:

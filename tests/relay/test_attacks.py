@@ -26,7 +26,7 @@ from commonhold.transport import listen
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 from commonhold.transport.rules import Rules
-from tests.relay.relays import RELAY, Relay, behind, connected, ended, pin, relay
+from tests.relay.relays import RELAY, Relay, at, behind, connected, ended, pin, relay
 from tests.transport.ends import dialled, numbers, run, seed_of, serving, soon
 from tests.transport.wire import HANDSHAKE
 from tests.transport.wire import relay as wire
@@ -344,7 +344,7 @@ class Liar:
 @asynccontextmanager
 async def liar(says: Callable[[int], list[bytes]]) -> AsyncIterator[tuple[Liar, Address]]:
     answers = listen.bind("127.0.0.1", 0)
-    port, made = listen.address(answers).port, Liar(says)
+    port, made = at(answers).port, Liar(says)
 
     async def call(request: web.Request) -> web.StreamResponse:
         listen.unhurried(request)

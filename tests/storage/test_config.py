@@ -45,3 +45,11 @@ def test_what_is_wrong_is_named(field: str, value: object) -> None:
     with pytest.raises(HoldError) as caught:
         config.parse(GOOD | {field: value})
     assert caught.value.kind is Kind.USAGE and caught.value.why.startswith(f"{field}: ")
+
+
+def test_who_is_to_be_anonymous_has_no_relay() -> None:
+    """A relay knows where its servers are."""
+    hidden = GOOD | {"anonymous": True, "tor": "tcp:127.0.0.1:9050", "relay": [f"{pin('b')}@tcp:relay.example:1"]}
+    with pytest.raises(HoldError) as caught:
+        config.parse(hidden)
+    assert caught.value.kind is Kind.ANONYMITY and caught.value.why.startswith("relay: ")

@@ -59,7 +59,7 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         gate = Gate(calls, doors, _opened(config, config.answers, opened), limits, here.time, here.randomness)
         listening = foreground.sockets(config.listen)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(calls, gate, seed, listening, environment))
+            runner.run(_until_told(config, calls, gate, seed, listening, environment))
 
 
 def app(calls: Calls) -> web.Application:
@@ -85,9 +85,9 @@ def _opened(config: Config, port: int, opened: ExitStack) -> list[socket]:
 
 
 async def _until_told(
-    calls: Calls, gate: Gate, seed: Seed, listening: list[socket], environment: Mapping[str, str]
+    config: Config, calls: Calls, gate: Gate, seed: Seed, listening: list[socket], environment: Mapping[str, str]
 ) -> None:
-    async with foreground.until_told(listening, environment) as stop, asyncio.TaskGroup() as group:
+    async with foreground.until_told(config.listen, environment) as stop, asyncio.TaskGroup() as group:
         handing = group.create_task(gate.run())
         group.create_task(listen.serve(app(calls), seed, listening, Visitors(Bearable()), stop))
         await stop.wait()

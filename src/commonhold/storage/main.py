@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import uvloop
 
@@ -34,23 +35,14 @@ from commonhold.storage.hearing import Hearing
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
-from commonhold.transport import listen
+from commonhold.transport import listen, torconfig
 from commonhold.transport.brought import Brought
-from commonhold.transport.rules import Rules
+from commonhold.transport.onion import published
 from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS = 8
-
-
-class Beside(Protocol):
-    """What runs as long as the server does."""
-
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Go on until cancelled."""
-        ...
-
-
 _SWEEP_SECONDS = 60.0
+_Beside: TypeAlias = Callable[[], Coroutine[Any, Any, None]]  # what runs as long as the server does
 
 
 def run(config: Config, environment: Mapping[str, str], keeping: type[Keeper] = Keeper) -> None:
@@ -94,26 +86,31 @@ class _Heard:
 
 
 @contextlib.contextmanager
-def _beside(config: Config, seed: Seed, heard: _Heard, brought: Brought) -> Iterator[list[Beside]]:
-    """What runs beside the server: its calls to relays; how it is blessed, if it has joined a grid; and its place in
-    the mesh, if it knows introducers."""
-    relays = [Relayed(one, seed, brought, setting((), Rules()), _warn) for one in config.relays]
+def _beside(config: Config, seed: Seed, heard: _Heard, brought: Brought) -> Iterator[list[_Beside]]:
+    """What runs beside the server: its calls to relays; how it is blessed, if it has joined a grid; its place in the
+    mesh, if it knows introducers; and its onion address, if it is to have one."""
+    joined = enrolled.joined(config.state, config.tor.rules)
+    onion = config.tor.onion(config.state)
+    own = torconfig.addresses(config.announce, onion)
+    relays = [Relayed(one, seed, brought, setting((), config.tor.rules), _warn) for one in config.relays]
 
     def addresses() -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*config.announce, *(text for one in relays for text in one.addresses))))
+        return tuple(dict.fromkeys((*own, *(text for one in relays for text in one.addresses))))
 
-    joined = enrolled.joined(config.state)
     introducers = (*config.introducers, *(enrolled.introducers(joined) if joined else ()))
-    beside: list[Beside] = [*relays]
+    beside: list[_Beside] = [one.run for one in relays]
     with contextlib.ExitStack() as stack:
         if joined is not None:
             enrolment = enrolled.Enrolled(joined, seed, addresses, heard.take)
             stack.callback(enrolment.close)
-            beside.append(enrolment)
+            beside.append(enrolment.run)
         if introducers:
             profile = Profile(seed, config.grid, STORAGE, addresses, config.name)
             asks = asked(config.grid, BLESSER, config.blessers)
-            beside.append(Presence(profile, config.state, dict.fromkeys(introducers), asks, heard.learned))
+            known, rules = dict.fromkeys(introducers), joined.rules if joined else config.tor.rules
+            beside.append(Presence(profile, config.state, known, asks, heard.learned, rules).run)
+        if onion is not None:
+            beside.append(functools.partial(published, onion, _warn))
         yield beside
 
 
@@ -132,13 +129,13 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 async def _until_told(
-    service: Service, keeper: Keeper, others: list[Beside], brought: Brought, seed: Seed, config: Config,
+    service: Service, keeper: Keeper, others: list[_Beside], brought: Brought, seed: Seed, config: Config,
     environment: Mapping[str, str],
 ) -> None:  # fmt: skip
     listening = foreground.sockets(config.listen)
     try:
-        async with foreground.until_told(listening, environment) as stop, asyncio.TaskGroup() as group:
-            beside = [group.create_task(_sweep(keeper)), *(group.create_task(one.run()) for one in others)]
+        async with foreground.until_told(config.listen, environment) as stop, asyncio.TaskGroup() as group:
+            beside = [group.create_task(_sweep(keeper)), *(group.create_task(one()) for one in others)]
             await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop, brought)
             for task in beside:
                 task.cancel()
