@@ -29,9 +29,9 @@ check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
-	@failed=; $(BIN)/mypy & types=$$!; \
+	@said=$$(mktemp); failed=; $(BIN)/mypy >"$$said" 2>&1 & types=$$!; trap 'rm -f "$$said"' EXIT; \
 	  $(BIN)/pytest -m "not slow and not root and not soak" --hypothesis-profile=fast -n auto --dist worksteal || failed=1; \
-	  wait $$types && [ -z "$$failed" ]
+	  wait $$types || failed=1; cat "$$said"; [ -z "$$failed" ]
 
 test: $(DEV) ## everything but the long runs; root for the tests that need it
 	@packaging/test-needs

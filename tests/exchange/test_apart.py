@@ -17,9 +17,9 @@ from commonhold.exchange.badge import Badge
 from commonhold.exchange.book import Book
 from commonhold.exchange.checking import look, mend, packs_of
 from commonhold.exchange.finding import find_inventory
-from commonhold.exchange.keeping import LEASE
 from commonhold.exchange.sending import Parcel, send
 from commonhold.exchange.server import StorageServer
+from commonhold.exchange.tending import LEASE
 from commonhold.formats import entry, keys, statement, storagewords
 from commonhold.formats.entry import Nonce
 from commonhold.formats.keys import Seed

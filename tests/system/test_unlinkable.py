@@ -24,9 +24,10 @@ from commonhold.exchange.badge import Badge
 from commonhold.exchange.book import Book as Kept
 from commonhold.exchange.checking import look, mend, packs_of
 from commonhold.exchange.finding import SetReader, find_inventory
-from commonhold.exchange.keeping import LEASE, Keeping, Wanted
+from commonhold.exchange.keeping import Keeping, Wanted
 from commonhold.exchange.packing import Tools
 from commonhold.exchange.server import StorageServer
+from commonhold.exchange.tending import LEASE
 from commonhold.formats import multihash
 from commonhold.formats.fields import made
 from commonhold.formats.keys import Seed
