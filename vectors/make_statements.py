@@ -69,7 +69,7 @@ KINDS: dict[str, tuple[bytes, Fields]] = {
     "announcement": (SERVER, {
         "v": 1, "grid": GRID, "purpose": "storage", "server": AT, "sequence": 7, "not_after": 1_800_000_000,
         "addresses": ["tcp:attic.example:7070", "smoke:signals over the hill"], "name": "Dachboden im Süden",
-        "blessings": [envelope("blessing", cbor(BLESSING), BLESSER)],
+        "blessings": [envelope("blessing", cbor(BLESSING), BLESSER)], "leaving": True,
     }),
     "credential": (BLESSER, {
         "v": 1, "grid": GRID, "server": AT, "account": ACCOUNT, "client": public(CLIENT), "quota": 1 << 60,
@@ -96,7 +96,7 @@ KINDS: dict[str, tuple[bytes, Fields]] = {
         "seats": sorted([AT + public(CLIENT), bytes(32) + public(HOLDER)]),
     }),
 }  # fmt: skip
-OPTIONAL = {"name", "ticket"}
+OPTIONAL = {"name", "ticket", "leaving"}
 WORDS = ["", "Storage", "-a", "a-", "a_b", "a" * 33, "a b", "ä"]
 BEYOND: dict[str, list[Any]] = {
     "grid": [bytes(31), bytes(33), PLAIN[:31]],
@@ -114,6 +114,7 @@ BEYOND: dict[str, list[Any]] = {
     "addresses": [["a", "a"], [str(n) for n in range(17)], ["a" * 301], [""], ["a\nb"], ["\u202ea"], [b"a"], "a"],
     "blessings": [[bytes(4097)], [bytes([n]) for n in range(9)], ["a"]],
     "name": ["", "a" * 65, "a\0b", "\x1b[2J", None],
+    "leaving": [False, 1, b"\xf5"],
     "quota": [(1 << 60) + 1, -1, True],
     "not_before": [-1, 1 << 63],
     "not_after": [-1, 1 << 63, 1.1],

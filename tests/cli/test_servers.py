@@ -131,6 +131,21 @@ def test_why_says_each_verdict_blessing_address_and_what_decided_it(run: Run) ->
     assert {one["view"] for one in row["introducers"]} == {"shows the same", "shows an older one"}
 
 
+def test_a_server_that_is_leaving_is_shown_as_that(run: Run, family: Path) -> None:
+    now = int(time.time())
+    held = (blessing(not_before=now - DAY, not_after=now + DAY),)
+    data = announced("attic", sequence=3, blessings=held, leaving=True)
+    files.write_cache(family, pin("three"), [Entry(data, reading.announced(data), now - 60)], PLAIN)
+    (line,) = [line for line in run("servers").stdout.splitlines() if " attic " in line and "storage" in line]
+    assert "read only, leaving" in line
+    assert {row["name"]: row["leaving"] for row in rows(run("servers", "--json")) if row["purpose"] == "storage"} == {
+        "attic": True, "cellar": False,
+    }  # fmt: skip
+    storage = run("why", ATTIC[:12]).stdout.split("\n\n")[1]
+    assert "\nupload: no: it says that it is being emptied" in storage and "\nread: yes: blessed" in storage
+    assert "\nleaving: what is kept there" in storage and f"\nleaving true: cache/{str(pin('three'))[:10]}" in storage
+
+
 @pytest.mark.usefixtures("family")
 def test_why_of_nobody_and_of_several_is_an_error(run: Run) -> None:
     assert "8 characters" in run("why", "at", code=1).stderr

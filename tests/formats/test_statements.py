@@ -199,7 +199,7 @@ SEATS = st.dictionaries(PINS, PUBLIC, min_size=1, max_size=20).map(
 SAID: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.ANNOUNCEMENT: st.builds(
         Announcement, GRIDS, PURPOSES, st.just(SERVER), TEXTS, NUMBERS, NUMBERS,
-        st.lists(st.binary(max_size=99), max_size=8).map(tuple), st.just("") | PRINTED,
+        st.lists(st.binary(max_size=99), max_size=8).map(tuple), st.just("") | PRINTED, st.booleans(),
     ),
     Kind.BLESSING: st.builds(
         lambda grid, purpose, server, classes, span, serial: Blessing(

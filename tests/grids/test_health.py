@@ -24,7 +24,7 @@ from commonhold.grids.seen import (
 )
 from commonhold.host.health import Finding, Status
 from commonhold.transport.rules import Rules, Way
-from tests.authority.parties import DAY, HOUR, NOW, blessing, grid, lists, pin, revocations
+from tests.authority.parties import DAY, HOUR, NOW, blessing, candidate, grid, lists, pin, revocations
 from tests.grids.made import TRUST
 
 PROXY = TcpHint("127.0.0.1", 9050)
@@ -48,8 +48,8 @@ def only(found: Finding | list[Finding], status: str, *words: str) -> None:
 
 
 def verdict(*blessings: bytes, known: Lists | None = None, now: int = NOW) -> Verdict:
-    candidate = Candidate(pin("attic"), grid(), STORAGE, blessings or (blessing(),))
-    return may_upload(candidate, TRUST, known or lists(), now)
+    asked = Candidate(pin("attic"), grid(), STORAGE, blessings or (blessing(),))
+    return may_upload(asked, TRUST, known or lists(), now)
 
 
 def server(name: str = "attic", how: How = How.UP, upload: Verdict | None = None, **use: int) -> ServerSeen:
@@ -225,6 +225,15 @@ def test_a_server_with_another_key_fails() -> None:
 )
 def test_a_server_that_lost_its_blessing_is_named_with_the_reason(upload: Verdict, words: tuple[str, ...]) -> None:
     only(health.blessings([server(upload=upload)]), "WARN", "attic", "hold why attic", *words)
+
+
+def test_a_server_that_is_leaving_is_named_and_does_not_count() -> None:
+    old = blessing(serial=3, not_after=NOW - DAY)
+    leaving = may_upload(candidate(blessing(), old, leaving=True), TRUST, lists(), NOW)
+    seen = [server("barn"), server(upload=leaving)]
+    only(health.servers(seen, (1, 1), "/g"), "WARN", "attic is being emptied", "hold why attic")
+    assert "1 of 2 that are known" in told(health.servers(seen, (1, 2), "/g"))[1][1]
+    assert health.blessings(seen) == []
 
 
 def test_what_a_stale_list_or_a_wrong_clock_does_to_all_servers_is_not_told_of_each() -> None:

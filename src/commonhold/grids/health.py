@@ -240,6 +240,9 @@ def servers(seen: Sequence[ServerSeen], keep: tuple[int, int], directory: str) -
             found.append(fail("servers", f"{one.look}; nothing was sent to it", _why(one)))
         elif one.look.how not in (How.UP, How.UNTRIED, How.CLOCK) and one.upload.seen:
             found.append(warn("servers", str(one.look), _why(one)))
+        elif one.upload.leaving and one.upload.by:
+            said = f"{one.name} is being emptied by its owner: what is kept there is to be moved"
+            found.append(warn("servers", said, _why(one)))
     named = _first("servers", found)
     takes = sum(one.upload.allowed and one.look.how in (How.UP, How.UNTRIED) for one in seen)
     k, n = keep
@@ -261,7 +264,7 @@ def blessings(seen: Sequence[ServerSeen]) -> list[Finding]:
     found = []
     for one in seen:
         reasons = [each for each in one.upload.seen if each.reason in _TOLD]
-        if not one.upload.allowed and reasons:
+        if not one.upload.by and reasons:
             lost = "was taken back" if reasons[0].reason is Reason.REVOKED else reasons[0].said
             said = f"{one.name}: its blessing {lost}; nothing new is put there, and what is there is read"
             found.append(warn("blessings", said, _why(one)))
