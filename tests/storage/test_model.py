@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from commonhold.errors import HoldError, Kind
-from commonhold.storage.keeping import GRACE, MAX_LEASE, UPLOAD_SECONDS
+from commonhold.storage.keeping import GRACE, MAX_LEASE
+from commonhold.storage.underway import UPLOAD_SECONDS
 from tests.storage.keeping import MOST, Clock, Place, bytes_of, hash_of, index_of
 
 QUOTA = 2500

@@ -15,7 +15,7 @@ from typing import Final
 
 import uvloop
 
-from commonhold.blesser import config, control, home
+from commonhold.blesser import config, home
 from commonhold.blesser.book import Book
 from commonhold.blesser.config import Config
 from commonhold.blesser.home import Keys
@@ -28,7 +28,7 @@ from commonhold.blesser.service import Service
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.host import systemd
-from commonhold.ipc import endpoint
+from commonhold.ipc import control, endpoint
 from commonhold.transport import listen
 from commonhold.transport.visitors import Limits, Visitors
 
@@ -81,7 +81,7 @@ async def _until_told(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     meetings = Meetings(office.withdraw, time.monotonic, secrets.token_bytes)
     service = Service(office, meetings, listen.peer, threads, Rates(time.monotonic))
-    async with control.listening(Orders(office, meetings), path / home.SOCKET, threads):
+    async with control.listening(Orders(office, meetings).do, path / control.SOCKET, threads):
         for one in sockets:
             print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
         beside = [_lists(office), _sweep(meetings)]

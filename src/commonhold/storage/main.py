@@ -1,12 +1,12 @@
-"""The storage server as a process, a parts list: config, key, ledger, shelves, door, place in the mesh, loop."""
+"""The storage server as a process, a parts list: config, key, ledger, shelves, door, mesh, orders, loop."""
 
 import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from contextlib import AbstractAsyncContextManager
 
 import uvloop
 
@@ -23,30 +23,22 @@ from commonhold.gossip.reading import Record
 from commonhold.gossip.subscriptions import asked
 from commonhold.host import allocator
 from commonhold.host.saying import say
+from commonhold.ipc import control
 from commonhold.mesh import foreground
 from commonhold.mesh.presence import Presence, Profile
 from commonhold.storage import enrolled, hearing, places
+from commonhold.storage.beside import Beside, Leaving, Moving, Sweeping
 from commonhold.storage.config import Config
 from commonhold.storage.door import Gate
 from commonhold.storage.hearing import Hearing
 from commonhold.storage.keeping import Keeper
+from commonhold.storage.orders import Orders
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen
 from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS = 8
-
-
-class Beside(Protocol):
-    """What runs as long as the server does."""
-
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Go on until cancelled."""
-        ...
-
-
-_SWEEP_SECONDS = 60.0
 
 
 def run(config: Config, environment: Mapping[str, str]) -> None:
@@ -63,10 +55,13 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         heard = _Heard(Hearing(gate, config.state / hearing.DIRECTORY, _warn))
         service = Service(keeper, book, gate, listen.peer, workers)
         with (
-            _enrolled(config, seed, heard) as beside,
+            _enrolled(config, seed, heard, lambda: keeper.leaving is not None) as beside,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_until_told(service, keeper, beside, seed, config, environment))
+            orders = Orders(book, lambda: keeper, True)
+            ordered = control.listening(orders.do, config.state / control.SOCKET, workers)
+            beside += [Sweeping(keeper), Moving(keeper, _warn), Leaving(keeper, book, _warn)]
+            runner.run(_until_told(service, keeper, ordered, beside, seed, config, environment))
 
 
 class _Heard:
@@ -89,7 +84,7 @@ class _Heard:
 
 
 @contextlib.contextmanager
-def _enrolled(config: Config, seed: Seed, heard: _Heard) -> Iterator[list[Beside]]:
+def _enrolled(config: Config, seed: Seed, heard: _Heard, leaving: Callable[[], bool]) -> Iterator[list[Beside]]:
     """What runs beside the server: how it is blessed, if it has joined a grid; and its place in the mesh, if it knows
     introducers."""
     joined = enrolled.joined(config.state)
@@ -103,7 +98,7 @@ def _enrolled(config: Config, seed: Seed, heard: _Heard) -> Iterator[list[Beside
         if introducers:
             profile = Profile(seed, config.grid, STORAGE, config.announce, config.name)
             asks = asked(config.grid, BLESSER, config.blessers)
-            beside.append(Presence(profile, config.state, dict.fromkeys(introducers), asks, heard.learned))
+            beside.append(Presence(profile, config.state, dict.fromkeys(introducers), asks, heard.learned, leaving))
         yield beside
 
 
@@ -122,23 +117,19 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 async def _until_told(
-    service: Service, keeper: Keeper, others: list[Beside], seed: Seed, config: Config,
-    environment: Mapping[str, str],
+    service: Service, keeper: Keeper, ordered: AbstractAsyncContextManager[None], others: list[Beside], seed: Seed,
+    config: Config, environment: Mapping[str, str],
 ) -> None:  # fmt: skip
     listening = foreground.sockets(config.listen)
     try:
-        async with foreground.until_told(listening, environment) as stop, asyncio.TaskGroup() as group:
-            beside = [group.create_task(_sweep(keeper)), *(group.create_task(one.run()) for one in others)]
+        async with (
+            ordered,
+            foreground.until_told(listening, environment) as stop,
+            asyncio.TaskGroup() as group,
+        ):
+            beside = [group.create_task(one.run()) for one in others]
             await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop)
             for task in beside:
                 task.cancel()
     finally:
         keeper.close()
-
-
-async def _sweep(keeper: Keeper) -> None:
-    """Let go what is over, now and then, in small steps."""
-    while True:
-        while await asyncio.to_thread(keeper.sweep):
-            pass
-        await asyncio.sleep(_SWEEP_SECONDS)
