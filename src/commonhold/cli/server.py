@@ -158,6 +158,7 @@ def _move(found: "Orders", path: str, out: Output) -> int:
         progress.bytes(shelf["bytes"] - (now["bytes"] if now else 0))
         shelf = now
     progress.close()
+    shelf = _shelf_of(found.do({"do": "show"}), path)
     _tell_end(shelf, path, out)
     return 1 if shelf else 0
 

@@ -29,8 +29,8 @@ class Database:
     def __init__(
         self, path: Path, schema: str, version: int, what: str, upgrades: Mapping[int, str] | None = None
     ) -> None:
-        """VERSION if the file is of another one, from which no `upgrades` lead on, each from its version to the next;
-        `what` says what is in it."""
+        """VERSION if the file is of another one; `what` says what is in it. `upgrades`: what makes this version of an
+        older one."""
         self._path = str(path)
         self._mutex = threading.Lock()
         with os_errors("open", self._path):
@@ -50,11 +50,9 @@ class Database:
         found = self._db.execute("pragma user_version").fetchone()[0]
         if found == 0:
             self._db.executescript(f"begin immediate; {schema} pragma user_version = {version}; commit;")
-            found = version
-        while found in upgrades:
-            found += 1
-            self._db.executescript(f"begin immediate; {upgrades[found - 1]} pragma user_version = {found}; commit;")
-        if found != version:
+        elif found in upgrades:
+            self._db.executescript(f"begin immediate; {upgrades[found]} pragma user_version = {version}; commit;")
+        elif found != version:
             why = f"{what} of format {found}; this program knows format {version}"
             raise HoldError("open", Kind.VERSION, self._path, why, hint="use a newer hold")
 

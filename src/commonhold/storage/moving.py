@@ -98,16 +98,19 @@ class Mover:
 
     def _ended(self, shelf: Shelf, found: _Round) -> bool:
         self._waiting.pop(shelf.id, None)
-        if not found.moved:
-            self._again[shelf.id] = self._now() + PAUSE
         if found.waiting:
             self._waiting[shelf.id] = Waiting(found.waiting, found.why)
-            return bool(found.moved)
-        removed = self._shelves.remove(self._ledger.gone(shelf.id, _SWEEP))
-        self._ledger.removed(removed)
-        if not removed and self._ledger.take_off(shelf.id):
-            self._shelves.forget(shelf)
-        return bool(removed or found.moved)
+        else:
+            removed = self._shelves.remove(self._ledger.gone(shelf.id, _SWEEP))
+            self._ledger.removed(removed)
+            if removed:
+                return True
+            if self._ledger.take_off(shelf.id):
+                self._shelves.forget(shelf)
+                return False
+        if not found.moved:
+            self._again[shelf.id] = self._now() + PAUSE
+        return bool(found.moved)
 
     def _share(self, row: Row) -> bool:
         """Move one that is whole. Nobody waits for it: its bytes do not change, and where it is let go or moved
