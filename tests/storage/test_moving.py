@@ -206,22 +206,25 @@ def test_a_reader_and_a_check_find_a_share_that_moves_away(two: Place, monkeypat
 
 
 def test_an_upload_goes_on_where_it_was_moved_to(two: Place) -> None:
-    account, data = two.account(7), bytes_of("upload", 5000)
+    account, data = two.account(7), bytes_of("upload", 50_000)
     two.ledger.put_shelf(two.directory / "shelf-1", 0)
-    at = two.keeper.begin(account, QUOTA, index_of("upload"), 5000, two.clock.now + 9000)
-    two.keeper.append(account, index_of("upload"), at, data[:2000])
+    at = two.keeper.begin(account, QUOTA, index_of("upload"), 50_000, two.clock.now + 9000)
+    two.keeper.append(account, index_of("upload"), at, data[:20_000])
     two.ledger.put_shelf(two.directory / "shelf-1", MOST)
     two.keeper.empty_shelf(shelf_of(two, 0))
     move(two)
     assert paths(two) == ["shelf-0", "shelf-1"]  # its owner is at work on it
     waiting = two.keeper.mover.waiting(shelf_of(two, 0).id)
     assert waiting is not None and waiting.why == "uploads are under way"
-    two.keeper.append(account, index_of("upload"), 2000, data[2000:3000])
+    two.keeper.append(account, index_of("upload"), 20_000, data[20_000:30_000])
     two.clock.now += IDLE_SECONDS + 1
     two.sweep()
     move(two)
     assert paths(two) == ["shelf-1"]
-    assert two.keeper.begin(account, QUOTA, index_of("upload"), 5000, two.clock.now + 9000) == 3000
+    assert (
+        two.keeper.begin(account, QUOTA, index_of("upload"), 50_000, two.clock.now + 9000)
+        == 30_000 // disk.PAGE * disk.PAGE - disk.PAGE
+    )
     two.store(account, index_of("upload"), data)
     assert two.read(index_of("upload")) == data
 
@@ -229,7 +232,7 @@ def test_an_upload_goes_on_where_it_was_moved_to(two: Place) -> None:
 def test_an_upload_that_creeps_does_not_keep_a_shelf(two: Place) -> None:
     account = two.account(7)
     two.ledger.put_shelf(two.directory / "shelf-1", 0)
-    at = two.keeper.begin(account, QUOTA, index_of("upload"), 5000, two.clock.now + 90_000)
+    at = two.keeper.begin(account, QUOTA, index_of("upload"), 50_000, two.clock.now + 90_000)
     two.ledger.put_shelf(two.directory / "shelf-1", MOST)
     two.keeper.empty_shelf(shelf_of(two, 0))
     for _ in range(PATIENCE // 50 + 1):
@@ -243,7 +246,7 @@ def test_an_upload_that_creeps_does_not_keep_a_shelf(two: Place) -> None:
         move(two)
     move(two)
     assert paths(two) == ["shelf-1"]
-    assert two.keeper.begin(account, QUOTA, index_of("upload"), 5000, two.clock.now) == at
+    assert two.keeper.begin(account, QUOTA, index_of("upload"), 50_000, two.clock.now) == 0  # less than a block
 
 
 # ── disks that fail ──

@@ -104,18 +104,18 @@ class _Stream:
 
     async def _body(self) -> AsyncIterator[Piece]:
         """What is to be sent, in parts that do not show where its pieces end."""
-        room, filled = bytearray(_EVEN), 0
+        parts: list[memoryview] = []
+        filled = 0
         while (piece := await self._pieces.get()) is not None:
             left, self._skip = memoryview(piece)[self._skip :], max(0, self._skip - len(piece))
-            while left:
-                some = left[: _EVEN - filled]
-                room[filled : filled + len(some)] = some
-                filled, left = filled + len(some), left[len(some) :]
-                if filled == _EVEN:
-                    yield memoryview(room)
-                    room, filled = bytearray(_EVEN), 0
+            while filled + len(left) >= _EVEN:
+                some, left = left[: _EVEN - filled], left[_EVEN - filled :]
+                yield b"".join((*parts, some))
+                parts, filled = [], 0
+            parts.append(left)
+            filled += len(left)
         if filled:
-            yield memoryview(room)[:filled]
+            yield b"".join(parts)
 
 
 async def send(spreading: Spreading, parcels: Sequence[Parcel], threads: Executor) -> list[HoldError | None]:

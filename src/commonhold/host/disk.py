@@ -21,6 +21,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _START_WRITING = 2
+_SOME = 64 << 10  # bytes, below which the page cache is as quick
 
 
 def round_up(size: int) -> int:
@@ -95,6 +96,47 @@ def write_all(fd: int, parts: Sequence[memoryview], at: int) -> int:
         if done:
             left[0] = left[0][done:]
     return at - start
+
+
+def write_past_cache(fd: int, data: memoryview, at: int) -> None:
+    """Write within a file's length: whole pages past the page cache, where there are many and offset, memory
+    (`aligned`) and file system allow it; the rest through it. The descriptor is the caller's alone meanwhile.
+
+    Within its length only: a write past the end that fails takes back the space that was reserved there.
+    """
+    whole = len(data) & ~(PAGE - 1) if at % PAGE == 0 else 0
+    if whole < _SOME or not _write_direct(fd, data[:whole], at):
+        whole = 0
+    write_all(fd, [data[whole:]], at + whole)
+
+
+def _write_direct(fd: int, data: memoryview, at: int) -> bool:
+    """Whether that can be done with this data and file."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
+        write_all(fd, [data], at)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    finally:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+    return True
+
+
+def written(fd: int) -> int:
+    """How many bytes from a file's beginning were written for certain, of one that is written in order, and whose space
+    may be reserved. The last block may be missing: it is not known how much of it was."""
+    stat = os.fstat(fd)
+    try:
+        hole = os.lseek(fd, 0, os.SEEK_HOLE)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # an empty file
+            raise
+        return 0
+    block = max(PAGE, stat.st_blksize)
+    return max(0, hole - 1) // block * block
 
 
 def expect(fd: int, size: int, at: int) -> None:

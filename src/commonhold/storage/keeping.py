@@ -91,19 +91,19 @@ class Keeper:
                 raise
 
     def _opened(self, row: Row) -> Upload:
-        """An upload whose row is there. Its file has what came so far; that may be none, also if it was begun long ago:
-        its row was written, and then the power went."""
+        """An upload whose row is there. Its file has what came so far, perhaps but for the last block; that may be
+        none, also if it was begun long ago: its row was written, and then the power went."""
         fd = self._shelves.write(row.shelf, row.file, row.size)
         try:
             with os_errors("store share", "shelf"):
-                received = min(os.fstat(fd).st_size, row.size)
+                received = disk.written(fd)
                 return Upload(row, fd, row.until, received, hash_of(fd, received), self._now())
         except BaseException:
             os.close(fd)
             raise
 
     def append(self, account: Account, index: ShareIndex, at: int, data: bytes | memoryview) -> int:
-        """Take in what comes next, from offset `at`; how many bytes are here then.
+        """Take in what comes next, from offset `at`; how many bytes are here then. Page-aligned memory goes quickest.
 
         CHANGED if `at` is not where it goes on; TOO_LARGE if more comes than was said; NOT_FOUND, BUSY.
         """
@@ -116,8 +116,7 @@ class Keeper:
             if at + len(data) > upload.row.size:
                 raise HoldError("store share", Kind.TOO_LARGE, "upload", f"more than the {upload.row.size} bytes said")
             with os_errors("store share", "shelf"):
-                disk.write_all(upload.fd, [memoryview(data)], at)
-            disk.start_writing(upload.fd, at, len(data))
+                disk.write_past_cache(upload.fd, memoryview(data), at)
             upload.hashed.update(data)
             upload.received += len(data)
             return upload.received

@@ -63,6 +63,7 @@ class Mover:
         self._again: dict[int, int] = {}
         self._waiting: dict[int, Waiting] = {}
         self._coming: set[Gone] = set()
+        self._room = disk.aligned(_PIECE)
 
     def coming(self, file: Gone) -> bool:
         """Whether a file without a share is one that is being made."""
@@ -131,7 +132,8 @@ class Mover:
         return True
 
     def _upload(self, row: Row) -> bool:
-        """Move what has come of one; who goes on with it begins there. False while its owner is at work on it."""
+        """Move what has come of one, but for its last block; who goes on with it begins there. False while its owner is
+        at work on it."""
         key = row.account, row.index
         with self._underway.free([key]) as mine:
             if not mine or (self._underway.get(key) is not None and not overdue(row, self._now())):
@@ -141,7 +143,7 @@ class Mover:
             try:
                 with self._copying(row) as (to, copy):
                     if fd is not None:
-                        self._copied(fd, copy, row.size)
+                        self._copied(fd, copy, disk.written(fd))
                     self._shelves.settle(to.shelf, to.file, copy)
                     self._moved(row, to)
             finally:
@@ -180,16 +182,15 @@ class Mover:
     def _copied(self, fd: int, copy: int, size: int) -> bytes:
         """Copy up to so many bytes; the hash of what came."""
         found = hash_of(fd, 0)
-        room = memoryview(bytearray(min(_PIECE, size)))
         at = 0
         while at < size:
             with os_errors("read share", "shelf"):
-                got = disk.read_full(fd, room[: min(len(room), size - at)], at)
+                got = disk.read_full(fd, self._room[: min(_PIECE, size - at)], at)
             if not got:
                 break
             with os_errors("move share", "shelf"):
-                disk.write_all(copy, [room[:got]], at)
-            found.update(room[:got])
+                disk.write_past_cache(copy, self._room[:got], at)
+            found.update(self._room[:got])
             at += got
         digest: bytes = found.digest()
         return digest

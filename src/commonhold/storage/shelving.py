@@ -86,11 +86,12 @@ class Shelves:
         return found.f_bavail * found.f_frsize - self._reserve
 
     def write(self, shelf: int, file: bytes, size: int) -> int:
-        """Open a file that is going to have this size, with room for it; its descriptor. It may be there already."""
+        """Open a file of this size, with room for what is not written yet; its descriptor. It may be there already."""
         with os_errors("store share", "shelf"):
             fd = os.open(self._path(shelf, file), os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
             try:
-                disk.set_aside(fd, 0, size)
+                os.ftruncate(fd, size)
+                disk.reserve(fd, 0, size)
             except BaseException:
                 os.close(fd)
                 raise

@@ -173,7 +173,10 @@ async def _reach(way: Route, login: Login | None) -> socket.socket:
 
 async def _reach_host(way: Direct) -> socket.socket:
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+    try:  # an address in numbers is no question to anybody, and takes no thread
+        found = socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        found = await loop.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
     try:
         return await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_STAGGER_SECONDS, loop=loop)
     except RuntimeError as error:  # uvloop's word for some of what the machine says
