@@ -9,7 +9,7 @@ import pytest
 
 from commonhold.formats.malformed import Malformed
 from commonhold.lab.processes import free_ports
-from commonhold.lab.wire import State, Wire, parse
+from commonhold.lab.wire import LOOK_SECONDS, State, Wire, parse
 
 
 @pytest.mark.parametrize("state", [State(), State(cut=True), State(False, 1000, 0.25)])
@@ -23,7 +23,13 @@ def test_what_is_no_state_is_refused(text: str) -> None:
         parse(text)
 
 
-def through(told: Path, work: Callable[[int], Awaitable[None]]) -> None:
+def test_states_add_up() -> None:
+    assert State(False, 10, 0.5).over(State(False, 20, 0.25)) == State(False, 10, 0.75)
+    assert State().over(State(cut=True)).cut and State(cut=True).over(State()).cut
+    assert State().over(State()) == State()
+
+
+def through(told: Path, work: Callable[[int], Awaitable[None]], *also: Path) -> None:
     """Run something at the port of a wire, at whose other end is an echo."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,7 +40,7 @@ def through(told: Path, work: Callable[[int], Awaitable[None]]) -> None:
     async def run() -> None:
         port, to = free_ports(2, 7)
         server = await asyncio.start_server(echo, "127.0.0.1", to)
-        wire = asyncio.create_task(Wire(told, port, to).run())
+        wire = asyncio.create_task(Wire([told, *also], port, to).run())
         await asyncio.sleep(0.05)
         try:
             await work(port)
@@ -91,3 +97,22 @@ def test_a_slow_wire_takes_its_time(tmp_path: Path) -> None:
         assert time.monotonic() - began >= 0.2
 
     through(told, work)
+
+
+def test_a_line_that_is_cut_by_either_of_its_files_is_cut(tmp_path: Path) -> None:
+    everybodys, own = tmp_path / "wire", tmp_path / "wire.alice"
+    everybodys.write_text("open\n")
+    own.write_text("open\n")
+
+    async def work(port: int) -> None:
+        assert await said(port, b"hello") == b"hello"
+        for path in (own, everybodys):
+            path.write_text("cut\n")
+            await asyncio.sleep(3 * LOOK_SECONDS)
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await said(port, b"hello")
+            path.write_text("open\n")
+            await asyncio.sleep(3 * LOOK_SECONDS)
+        assert await said(port, b"hello") == b"hello"
+
+    through(everybodys, work, own)

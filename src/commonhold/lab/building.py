@@ -13,7 +13,7 @@ from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import disk
 from commonhold.lab import plan, processes
 from commonhold.lab.plan import Part, Plan
-from commonhold.lab.wire import State
+from commonhold.lab.wire import LOOK_SECONDS, State
 
 GRID: Final = "lab"
 MAX_SERVERS: Final = 100
@@ -35,10 +35,11 @@ def build(directory: Path, servers: int, introducers: int, users: Sequence[str],
     with os_errors("lab", str(directory)):
         disk.make_directory(directory, 0o700)
         (directory / _WIRES).mkdir(exist_ok=True)
-    builder = _Builder(directory, processes.free_ports(2 * (1 + servers + introducers), hash(str(directory))), told)
+    count = 2 * (1 + servers + introducers) + servers * len(users)
+    builder = _Builder(directory, processes.free_ports(count, hash(str(directory))), told)
     builder.bless()
     builder.introduce(introducers)
-    builder.serve(servers)
+    builder.serve(servers, users)
     for name in users:
         builder.join(name, quota)
     found = builder.plan(users)
@@ -63,8 +64,8 @@ class _Builder:
         plan.write(self._directory, found)
         return found
 
-    def _part(self, name: str, *words: str) -> Part:
-        made = Part(name, words, self._ports.pop(), self._ports.pop())
+    def _part(self, name: str, *words: str, users: Sequence[str] = ()) -> Part:
+        made = Part(name, words, self._ports.pop(), self._ports.pop(), {user: self._ports.pop() for user in users})
         self._parts.append(made)
         return made
 
@@ -99,12 +100,12 @@ class _Builder:
         start(self._directory, self._parts[0])
         self._told(f"blesser, {count} introducers")
 
-    def serve(self, count: int) -> None:
+    def serve(self, count: int, users: Sequence[str]) -> None:
         """Those who keep shares: each is invited, and blessed when it comes up."""
         for number in range(1, count + 1):
             name = f"server{number}"
             state = str(self._directory / name)
-            part = self._part(name, "server", "run", state)
+            part = self._part(name, "server", "run", state, users=users)
             where = ["--listen", f"tcp:127.0.0.1:{part.port}", "--announce", f"tcp:127.0.0.1:{part.wire}"]
             self._pins[name] = processes.said("server", "init", state, "--grid", self._grid, *where, "--name", name)
             repo = str(self._directory / _BLESSER)
@@ -120,9 +121,9 @@ class _Builder:
         code = processes.said("--repo", str(self._directory / _BLESSER), "invite", user, "--quota", quota, "--long")
         processes.said("--repo", repo, "join", code)
         clauses = [
-            f"{self._pins[part.name]}: # {part.name}\n  local:\n    hints: ['tcp:127.0.0.1:{part.wire}']\n"
+            f"{self._pins[part.name]}: # {part.name}\n  local:\n    hints: ['tcp:127.0.0.1:{part.lines[user]}']\n"
             for part in self._parts
-            if part.name.startswith("server")
+            if part.lines
         ]
         path = self._directory / user / "grids" / GRID / "override.yaml"
         with os_errors("lab", str(path)):
@@ -132,7 +133,7 @@ class _Builder:
 
 def settle(directory: Path, found: Plan, user: str) -> None:
     """Wait until a user knows every server, and may put something there. FAILED if that takes too long."""
-    wanted = {found.pins[part.name] for part in found.parts if part.name.startswith("server")}
+    wanted = {found.pins[part.name] for part in found.servers}
     until = time.monotonic() + _SETTLES
     while time.monotonic() < until:
         rows = processes.rows("--repo", str(directory / user), "servers", "--ask")
@@ -149,28 +150,77 @@ def start(directory: Path, part: Part) -> None:
     """Start a part and its wire, as far as they do not run; return when it listens."""
     wire = f"{part.name}-wire"
     if processes.running(directory, wire) is None:
-        words = [str(directory / _WIRES / part.name), str(part.wire), str(part.port)]
-        bend(directory, part, State())
+        straighten(directory, part)
+        words = [str(part.port), str(_told(directory, part)), str(part.wire)]
+        for user, port in part.lines.items():
+            words += [str(_told(directory, part, user)), str(port)]
         processes.start(directory, wire, [*processes.module("commonhold.lab.wire"), *words])
     if processes.running(directory, part.name) is None:
+        (directory / f"{part.name}.lies").unlink(missing_ok=True)
         processes.start(directory, part.name, processes.hold(*part.words))
     processes.listens(directory, part.name, part.port)
     processes.listens(directory, wire, part.wire)
 
 
-def bend(directory: Path, part: Part, state: State) -> None:
-    """Have a part's wire be so."""
-    path = directory / _WIRES / part.name
+def lie(directory: Path, part: Part) -> None:
+    """Start a server anew as one that lies. USAGE for what is no server."""
+    _server(part)
+    processes.end(directory, part.name)
+    with os_errors("lab", part.name):
+        (directory / f"{part.name}.lies").touch()
+    processes.start(directory, part.name, [*processes.module("commonhold.lab.liar"), str(directory / part.name)])
+    processes.listens(directory, part.name, part.port)
+
+
+def lies(directory: Path, part: Part) -> bool:
+    """Whether it was told to."""
+    return (directory / f"{part.name}.lies").exists()
+
+
+def honest(directory: Path, part: Part) -> None:
+    """Start a server anew that was told to lie, or does not run."""
+    if lies(directory, part):
+        processes.end(directory, part.name)
+    start(directory, part)
+
+
+def _told(directory: Path, part: Part, user: str | None = None) -> Path:
+    return directory / _WIRES / (part.name if user is None else f"{part.name}.{user}")
+
+
+def bend(directory: Path, part: Part, state: State, user: str | None = None) -> None:
+    """Have a part's wire be so; or only a user's line to it."""
+    path = _told(directory, part, user)
     with os_errors("lab", str(path)):
         disk.replace_file(str(path), f"{state.text}\n".encode())
+    time.sleep(2 * LOOK_SECONDS)  # until it counts
 
 
-def bent(directory: Path, part: Part) -> str:
+def cut(directory: Path, part: Part, user: str | None) -> None:
+    """Cut a part off from all, or from a user. USAGE for a line that there is not."""
+    if user is not None and user not in part.lines:
+        raise HoldError("lab", Kind.USAGE, part.name, "only servers have a line to each user")
+    bend(directory, part, State(cut=True), user)
+
+
+def straighten(directory: Path, part: Part) -> None:
+    """Have a part's wire, and all lines to it, hand on everything."""
+    for user in (None, *part.lines):
+        if bent(directory, part, user) != State().text:
+            bend(directory, part, State(), user)
+
+
+def bent(directory: Path, part: Part, user: str | None = None) -> str:
     """How a part's wire is."""
     try:
-        return (directory / _WIRES / part.name).read_text().strip()
+        return _told(directory, part, user).read_text().strip()
     except OSError:
         return "gone"
+
+
+def _server(part: Part) -> None:
+    if not part.name.startswith("server"):
+        raise HoldError("lab", Kind.USAGE, part.name, "only servers have shares")
 
 
 def stop(directory: Path, found: Plan) -> None:
@@ -183,8 +233,7 @@ def stop(directory: Path, found: Plan) -> None:
 
 def damage(directory: Path, part: Part) -> int:
     """Flip a bit of every share that a server has; how many shares. USAGE for what is no server."""
-    if not part.name.startswith("server"):
-        raise HoldError("lab", Kind.USAGE, part.name, "only servers have shares")
+    _server(part)
     count = 0
     for path in sorted((directory / part.name / "shares").glob("??/*")):
         with os_errors("lab", str(path)), path.open("r+b") as file:

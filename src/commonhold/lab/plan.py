@@ -19,12 +19,14 @@ _RESERVED = re.compile("blesser|intro[0-9]+|server[0-9]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process of a lab: `hold WORDS`. `port` is where it listens, `wire` the port by which others reach it."""
+    """One process of a lab: `hold WORDS`. `port` is where it listens, `wire` the port by which others reach it, and
+    `lines` those by which some users do."""
 
     name: str
     words: tuple[str, ...]
     port: int
     wire: int
+    lines: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Plan:
     parts: tuple[Part, ...]
     users: tuple[str, ...]
     pins: dict[str, str] = field(default_factory=dict)  # of servers and introducers, by name
+
+    @property
+    def servers(self) -> tuple[Part, ...]:
+        """Those that keep shares."""
+        return tuple(one for one in self.parts if one.name.startswith("server"))
 
     def part(self, name: str) -> Part:
         """A part by its name. NOT_FOUND."""
@@ -66,7 +73,10 @@ def read(directory: Path) -> Plan:
     with os_errors("lab", str(path)):
         found = json.loads(path.read_bytes())
     try:
-        parts = tuple(Part(one["name"], tuple(one["words"]), one["port"], one["wire"]) for one in found["parts"])
+        parts = tuple(
+            Part(one["name"], tuple(one["words"]), one["port"], one["wire"], dict(one["lines"]))
+            for one in found["parts"]
+        )
         return Plan(found["grid"], parts, tuple(found["users"]), dict(found["pins"]))
     except (KeyError, TypeError) as error:
         raise HoldError("lab", Kind.CORRUPT, str(path), "it is no lab's plan") from error

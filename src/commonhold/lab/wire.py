@@ -1,19 +1,20 @@
 """A wire between a lab's process and the others: it hands on what comes, as it is told to: all, nothing, or slowly.
 
-A process of its own in front of each server: its port is what is announced. It is told by a file that it looks at, so
-that nobody has to be there to tell it: `open`, `cut`, or `slow BYTES_A_SECOND MILLISECONDS`.
+A process of its own in front of each server: its port is what is announced, and each user has one more. It is told by
+files that it looks at, so that nobody has to be there to tell it: `open`, `cut`, or `slow BYTES_A_SECOND MILLISECONDS`.
 """
 
 import asyncio
 import contextlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from commonhold.formats.malformed import Malformed
 
-_LOOK_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.1
 _PIECE: Final = 64 << 10
 _FASTEST: Final = 1 << 40
 
@@ -33,6 +34,10 @@ class State:
             return "cut"
         return "open" if self == State() else f"slow {self.rate} {round(self.delay * 1000)}"
 
+    def over(self, other: "State") -> "State":
+        """Both of them, one after the other."""
+        return State(self.cut or other.cut, min(self.rate, other.rate), self.delay + other.delay)
+
 
 def parse(text: str) -> State:
     """Return the state of a file's text."""
@@ -47,9 +52,9 @@ def parse(text: str) -> State:
 
 
 class Wire:
-    """See the module."""
+    """See the module. What any of the files says counts."""
 
-    def __init__(self, told: Path, port: int, to: int) -> None:
+    def __init__(self, told: Sequence[Path], port: int, to: int) -> None:
         self._told = told
         self._port = port
         self._to = to
@@ -61,12 +66,15 @@ class Wire:
         self._look()
         async with await asyncio.start_server(self._connected, "127.0.0.1", self._port):
             while True:
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS)
                 self._look()
 
     def _look(self) -> None:
         with contextlib.suppress(OSError, Malformed):  # it is being written
-            self._state = parse(self._told.read_text())
+            found = State()
+            for path in self._told:
+                found = found.over(parse(path.read_text()))
+            self._state = found
         if self._state.cut:
             for line in list(self._lines):
                 line.transport.abort()
@@ -100,10 +108,18 @@ class Wire:
             writer.write_eof()
 
 
+async def _run(wires: Sequence[Wire]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for wire in wires:
+            group.create_task(wire.run())
+
+
 def main(words: list[str]) -> None:
-    """`python -m commonhold.lab.wire FILE PORT TO`."""
+    """`python -m commonhold.lab.wire TO FILE PORT [FILE PORT]…`: what the first of the files says counts for all."""
+    to, lines = int(words[0]), [(Path(path), int(port)) for path, port in zip(words[1::2], words[2::2], strict=True)]
+    wires = [Wire(tuple(dict.fromkeys((lines[0][0], path))), port, to) for path, port in lines]
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(Wire(Path(words[0]), int(words[1]), int(words[2])).run())
+        asyncio.run(_run(wires))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from commonhold.transport.visitors import Limits, Visitors
 _THREADS = 8
 
 
-def run(config: Config, environment: Mapping[str, str]) -> None:
+def run(config: Config, environment: Mapping[str, str], keeping: type[Keeper] = Keeper) -> None:
     """Serve until INT or TERM. BUSY if the server is running already."""
     allocator.tune()
     os.umask(0o077)
@@ -49,7 +49,7 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
     with places.opened(config.state, "server run") as book, _threads() as workers:
         if not book.shelves():
             places.add_shelf(book, config.state / places.SHARES, None)
-        keeper = Keeper(book, Shelves(book.shelves(), config.reserve), _now, os.urandom)
+        keeper = keeping(book, Shelves(book.shelves(), config.reserve), _now, os.urandom)
         door = Door(pin.pin_of(sign.public_key(seed)), config.grid, Rule(config.blessers, config.needed))
         gate = Gate(door, Lists(door.watched), book, _now, os.urandom)
         heard = _Heard(Hearing(gate, config.state / hearing.DIRECTORY, _warn))

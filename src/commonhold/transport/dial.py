@@ -7,8 +7,9 @@ REQUIREMENTS D1, D2, D10, D13, D18, notes 8 and 10. docs/spec/transport.md.
 import asyncio
 import errno
 import functools
+import ipaddress
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -173,14 +174,25 @@ async def _reach(way: Route, login: Login | None) -> socket.socket:
 
 async def _reach_host(way: Direct) -> socket.socket:
     loop = asyncio.get_running_loop()
-    try:  # an address in numbers is no question to anybody, and takes no thread
-        found = socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
+    found: Sequence[aiohappyeyeballs.AddrInfoType] = _in_numbers(way)
+    if not found:
         found = await loop.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
     try:
         return await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_STAGGER_SECONDS, loop=loop)
     except RuntimeError as error:  # uvloop's word for some of what the machine says
         raise ConnectionError(str(error)) from error
+
+
+def _in_numbers(way: Direct) -> list[aiohappyeyeballs.AddrInfoType]:
+    """An address that needs no looking up, which is a question to somebody, and takes a thread; none for a name."""
+    try:
+        version = ipaddress.ip_address(way.host).version
+    except ValueError:
+        return []
+    if "%" in way.host:
+        return []
+    family, rest = (socket.AF_INET, ()) if version == 4 else (socket.AF_INET6, (0, 0))
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (way.host, way.port, *rest))]
 
 
 async def _reach_path(path: str) -> socket.socket:
