@@ -133,17 +133,20 @@ class Client:
         self.secret = Secret(hashlib.sha256(account.encode()).digest())
         self.known = {one.pin: one.hint for one in servers}
         self.refused: dict[SpkiPin, str] = {}
+        self.leaving: set[SpkiPin] = set()
+        self.barred: set[SpkiPin] = set()  # where there is no credential
         self._connections: dict[SpkiPin, Connection] = {}
 
     def verdicts(self) -> Mapping[SpkiPin, Verdict]:
-        return {pin: Verdict(pin not in self.refused, self.refused.get(pin, "blessed")) for pin in self.known}
+        no = dict.fromkeys(self.leaving, "it is leaving") | self.refused
+        return {pin: Verdict(pin not in no, no.get(pin, "blessed"), leaving=pin in self.leaving) for pin in self.known}
 
     def badge(self, pin: SpkiPin, quota: int = QUOTA) -> Badge:
         key = client_seed(self.secret, pin)
         return Badge(GRID, (credential(pin, key, self.account, quota),), key)
 
     async def open(self, server: SpkiPin) -> StorageServer:
-        return StorageServer(await self.connection(server), self.badge(server), now)
+        return StorageServer(await self.connection(server), None if server in self.barred else self.badge(server), now)
 
     async def connection(self, server: SpkiPin) -> Connection:
         """The one that is open, or a new one."""

@@ -262,6 +262,13 @@ def test_a_name_with_a_line_end_stays_one_line() -> None:
     only(health.leases([Lease("a\nOK b", NOW)], NOW), "FAIL", "a\\nOK b was kept", "hold repair 'a\\nOK b'")
 
 
+def test_what_is_kept_and_damaged_or_was_not_looked_at_is_told_with_what_to_do() -> None:
+    assert health.kept([]) == []
+    only(health.kept([Lease("a", NOW)]), "OK", "nothing that is kept is known to lack a share")
+    only(health.kept([Lease("my a", NOW, "shares of it are missing")]), "WARN", "my a: shares", "hold repair 'my a'")
+    only(health.kept([Lease("a", NOW, "no\nway", lost=True)]), "FAIL", "a: no\\nway", "hold check a")
+
+
 def test_the_slow_code_is_a_warning() -> None:
     only(health.code("plain Python", portable=True), "WARN", "slower", "libisal2")
     only(health.code("ISA-L (x)", portable=False), "OK", "ISA-L (x)")

@@ -88,6 +88,7 @@ def test_users_modes_and_units_are_as_the_service_needs_them(installed: Machine)
     assert installed.said("systemctl is-enabled commonhold-node.socket") == "enabled"
     assert installed.said("systemctl is-active commonhold-node.socket") == "active"
     assert installed.said("systemctl --global is-enabled commonhold-agent.socket") == "enabled"
+    assert installed.said("systemctl --global is-enabled commonhold-agent.timer") == "enabled"
     assert installed.said("stat -c '%a %U:%G' /etc/commonhold/mount.toml") == "640 root:root"
     assert installed.said("getent passwd hold-mount").endswith(":/:/usr/sbin/nologin")
     assert installed.said("stat -c '%a %U:%G' /var/lib/commonhold-public") == "700 hold-public:hold-public"

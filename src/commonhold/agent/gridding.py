@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from commonhold.agent.blocks import Source
 from commonhold.agent.naming import parse_name, unread
 from commonhold.api import BlockStore
-from commonhold.calls import KeptTree, PackHealth, ServerUse, TreeHealth, Watcher
+from commonhold.calls import EndedTree, KeptTree, PackHealth, ServerUse, TreeHealth, Watcher
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import capability as capabilities
 from commonhold.formats.capability import ReadCapability, VerifyCapability
@@ -130,8 +130,39 @@ class LocalGrids:
         return [one for name in grids.names() for one in self._all(grids.one(name))]
 
     def _all(self, on: "OnGrid") -> Iterator[KeptTree]:
+        cares = on.cares()
         for kept in on.sets():
-            yield KeptTree(on.name, kept.name, f"{kept.k}-of-{kept.n}", on.packs(kept.name), kept.made, kept.until)
+            care = cares.get(kept.name)
+            state = care.state.value if care and care.state else None
+            yield KeptTree(
+                on.name, kept.name, f"{kept.k}-of-{kept.n}", on.packs(kept.name), kept.made, kept.until,
+                state, care.looked if care else None, care.next if care else None, care.said if care else "",
+            )  # fmt: skip
+
+    def end(self, what: str, grid: str | None) -> EndedTree:
+        """See `calls.Grids`."""
+        from commonhold.agent.ongrid import GONE
+
+        on = self._opened.grids.one(grid)
+        kept = self._kept(on, what)
+        ended = on.end(kept.name)
+        names = {one.pin: one.name for one in on.known()}
+        untold = [(str(pin), names.get(pin, ""), error.why) for pin, error in ended.failed.items()]
+        return EndedTree(on.name, kept.name, len(ended.told), untold, kept.until + GONE)
+
+    def _kept(self, on: "OnGrid", what: str) -> "KeptSet":
+        """What is kept under a name, or of a capability. NOT_FOUND; USAGE if it is under several names."""
+        sets = on.sets()
+        found = [one for one in sets if one.name == what]
+        if not found and capabilities.looks_like(what):
+            _, seed = self._set(on, what)
+            found = [one for one in sets if one.seed == seed]
+        if not found:
+            raise HoldError("find", Kind.NOT_FOUND, what[:80], f"nothing is kept under that name on {on.name}")
+        if len(found) > 1:
+            why = f"it is kept as {', '.join(one.name for one in found)}"
+            raise HoldError("find", Kind.USAGE, what[:80], why, hint=f"hold keep --end {found[0].name}")
+        return found[0]
 
     def check(self, what: str, grid: str | None, deep: bool) -> TreeHealth:
         """See `calls.Grids`."""
@@ -183,4 +214,5 @@ def _pack(health: "Health") -> PackHealth:
         [(number, [str(pin) for pin in pins]) for number, pins in health.shares.items()],
         [(str(pin), why) for pin, why in health.damaged.items()],
         [(str(pin), why) for pin, why in health.failed.items()],
+        [(str(pin), number) for pin, number in health.leaving.items()],
     )

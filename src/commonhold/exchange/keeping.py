@@ -12,14 +12,16 @@ from typing import Final, TypeVar
 from commonhold.crypto.derive import derive
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.exchange.book import Book, KeptSet
-from commonhold.exchange.packing import Opened, Putting, Servers, Tools
+from commonhold.exchange.checking import leaving_of, look, mend
+from commonhold.exchange.packing import Opened, Putting, Servers, Tools, opened
+from commonhold.exchange.renewing import renew
+from commonhold.exchange.tending import LEASE
 from commonhold.formats import inventory, pack
 from commonhold.formats.capability import Capability
 from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.pack import Entry
 
-LEASE: Final = 90 * 86_400  # seconds
 _AT_ONCE: Final = 2  # packs on their way: one is read while another is sent
 _SET: Final = b"commonhold kept set v1\0"
 _PACK: Final = b"commonhold pack v1\0"
@@ -63,6 +65,8 @@ class Keeping:
         """Have a set kept: on return every share of it is on the disk of a server of its own. NotKept."""
         until = self._now() + LEASE
         old, new = self._cut(wanted)
+        if await self._lost(old, until):
+            old, new = self._cut(wanted)
         total = sum(entry.length for entry in wanted.entries)
         sent = total - sum(entry.length for entries in new for entry in entries)
         told(sent, total)
@@ -105,6 +109,25 @@ class Keeping:
             else:
                 old[packed.seed] = packed
         return list(old.values()), list(pack.plan(missing.values()))
+
+    async def _lost(self, old: Sequence[Packed], until: int) -> bool:
+        """Have packs that were sent before kept as long as the others, whole; whether any could not be read any more.
+        Those are forgotten, so that their blocks are sent again."""
+        if not old:
+            return False
+        leaving = leaving_of(self._servers)
+        staying = [pin for pin in self._servers.verdicts() if pin not in leaving]
+        found = await renew(old, self._servers, staying, until, self._tools)
+        lost = False
+        for one in found.short(old):
+            servers = await opened(self._servers)
+            health = await look(one, servers, deep=False, tools=self._tools, leaving=leaving)
+            if health.readable:
+                await mend(one, health, self._servers, until, self._tools)
+            else:
+                await self._run(self._book.forget, one)
+                lost = True
+        return lost
 
     async def _put(self, packed: Packed, entries: Sequence[Entry], read: Read, until: int) -> None:
         parts = await self._run(lambda: [memoryview(packed.table), *(memoryview(read(one.key)) for one in entries)])

@@ -42,6 +42,7 @@ def judged(seen: Seen) -> list[Finding]:
         *blessings(seen.servers),
         *quota(seen.servers),
         *leases(seen.leases, seen.now),
+        *kept(seen.leases),
     ]
     return [replace(one, check=f"{seen.name}/{one.check}") for one in found]
 
@@ -295,6 +296,19 @@ def leases(found: Sequence[Lease], now: int) -> list[Finding]:
             wrong.append(warn("leases", f"{name} is kept until {times.shown(one.until)}", remedy))
     good = [ok("leases", f"{_count(len(found), 'thing is', 'things are')} kept for two weeks more")] if found else []
     return _first("leases", wrong) or good
+
+
+def kept(found: Sequence[Lease]) -> list[Finding]:
+    """What is kept and damaged, or was not looked at for long."""
+    wrong = []
+    for one in found:
+        said = f"{shown(one.name)}: {shown(one.wrong or '')}"
+        if one.lost:
+            wrong.append(fail("kept", said, f"hold check {_word(one.name)}"))
+        elif one.wrong is not None:
+            wrong.append(warn("kept", said, f"hold repair {_word(one.name)}"))
+    good = [ok("kept", "nothing that is kept is known to lack a share")] if found else []
+    return _first("kept", wrong) or good
 
 
 # ── the machine ──
