@@ -164,14 +164,18 @@ def test_a_share_that_is_let_go_while_it_is_copied_stays_gone(two: Place, monkey
 def test_one_that_took_its_place_is_not_mixed_up_with_it(two: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     two.keeper.empty_shelf(shelf_of(two, 0))
 
+    replaced: list[Row] = []
+
     def replace(row: Row) -> None:
+        replaced.append(row)
         two.keeper.drop(row.account, [row.index])
         two.store(row.account, row.index, b"another")
 
     in_the_middle(two, monkeypatch, replace)
     move(two)
     two.sweep()
-    assert two.read(index_of(0)) in (b"another", bytes_of(0, SIZE)) and b"another" in map(Path.read_bytes, two.files())
+    (row,) = replaced
+    assert two.read(row.index) == b"another" and two.keeper.check(row.index)
     assert two.files() == two.rows().keys()
 
 
@@ -310,6 +314,20 @@ def test_a_shelf_whose_disk_is_away_waits_for_it(two: Place) -> None:
     two.clock.now += PAUSE
     move(two)
     assert paths(two) == ["shelf-1"] and len(two.rows()) == 5
+
+
+def test_a_shelf_with_a_file_that_cannot_be_removed_is_not_forgotten(
+    two: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(two.shelves, "unlink", lambda gone: None)
+        patched.setattr(two.shelves, "remove", lambda gone: [])
+        two.keeper.empty_shelf(shelf_of(two, 0))
+        move(two)
+    assert paths(two) == ["shelf-0", "shelf-1"] and len(two.files()) == 10
+    two.clock.now += PAUSE
+    move(two)
+    assert paths(two) == ["shelf-1"] and len(two.files()) == 5
 
 
 # ── ends at any point ──
