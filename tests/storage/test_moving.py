@@ -163,13 +163,13 @@ def test_a_share_that_is_let_go_while_it_is_copied_stays_gone(two: Place, monkey
 
 def test_one_that_took_its_place_is_not_mixed_up_with_it(two: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     two.keeper.empty_shelf(shelf_of(two, 0))
-
     replaced: list[Row] = []
 
     def replace(row: Row) -> None:
         replaced.append(row)
         two.keeper.drop(row.account, [row.index])
         two.store(row.account, row.index, b"another")
+        two.sweep()
 
     in_the_middle(two, monkeypatch, replace)
     move(two)
