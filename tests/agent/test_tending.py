@@ -7,11 +7,14 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from commonhold.agent.main import _serve
 from commonhold.agent.ongrid import BOOK, TURNS
 from commonhold.agent.rounds import REST, Rounds, Setting
+from commonhold.agent.service import Service
 from commonhold.agent.tending import Tending
 from commonhold.erasure.values import DEFAULT, Shape
 from commonhold.exchange.book import Book, KeptSet
@@ -20,7 +23,7 @@ from commonhold.exchange.tending import LEASE, Care, State
 from commonhold.host import sidebyside
 from tests.exchange.grids import DAY, Grid, now
 from tests.exchange.test_keeping import SECRET, blocks, nothing_told, wanted
-from tests.grids.members import Member, home
+from tests.grids.members import Member, announced, home
 from tests.transport.ends import run
 
 HAVE = blocks(1, 50_000, 10)
@@ -121,6 +124,49 @@ def test_a_grid_whose_files_are_wrong_keeps_no_other_from_being_looked_after(tmp
             assert await rounds(tmp_path).once() == REST
 
     run(work())
+
+
+def test_what_a_server_has_that_says_it_is_leaving_is_moved(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with home(tmp_path, 6) as (there, member):
+            await keep(there, member, 1)
+            leaver = next(one for one in there.servers if one.files)
+            member.show(*(announced(one, leaving=one is leaver) for one in there.servers))
+            due(member)
+            await rounds(tmp_path).once()
+            assert seen(member)[1].state is State.WHOLE and not leaver.files
+            assert [bool(one.files) for one in there.servers].count(True) == 5
+
+    run(work())
+
+
+class Busy:
+    """Tending that is at work until it was asked so often."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    @property
+    def busy(self) -> bool:
+        self.left -= 1
+        return self.left > 0
+
+
+class Alone:
+    """A service that nobody has called for long."""
+
+    idle = 3600.0
+
+
+def test_an_agent_that_nobody_needs_ends_when_nothing_is_looked_after() -> None:
+    told, other = os.pipe()
+    tending = Busy(4)
+    try:
+        _serve(cast(Service, Alone()), cast(Tending, tending), [], told, 0.02)
+    finally:
+        os.close(told)
+        os.close(other)
+    assert tending.left == 0
 
 
 def test_while_something_ends_nothing_is_mended(tmp_path: Path) -> None:

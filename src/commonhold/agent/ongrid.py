@@ -29,6 +29,7 @@ from commonhold.exchange.packing import LONGER, Opened, Tools
 from commonhold.exchange.renewing import renew
 from commonhold.exchange.server import StorageServer
 from commonhold.exchange.tending import LEASE, Care, begun, looked, state_of
+from commonhold.exchange.visiting import Kept
 from commonhold.formats.capability import VerifyCapability
 from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.multihash import Multihash
@@ -207,8 +208,19 @@ class OnGrid:
                 said = (state_of(found.packs), "")
                 self._book.put_care(kept, replace(looked(care, said, deep, now, _draw), next=care.next), until)
 
+    def _own(self, seed: bytes) -> Kept | None:
+        """What we keep of a set ourselves; of several names the newest."""
+        own = [one for one in self._book.sets() if one.seed == seed]
+        if not own:
+            return None
+        newest = max(own, key=lambda one: (one.made, one.name))
+        return Kept(tuple(self._book.packs(newest.name)), self._book.inventory(newest))
+
     async def _packs(self, seed: bytes, servers: Sequence[StorageServer]) -> list[Packed]:
-        """All packs of a set, the inventory first."""
+        """All packs of a set, the inventory first: as we keep it, or as whoever else does."""
+        own = self._own(seed)
+        if own is not None:
+            return list(own.all)
         found = await find_inventory(seed, servers, self._tools)
         there = by_layout((await locate(PackSeed(seed), servers)).holders)
         return list(packs_of(seed, there[0][0].shape, found))
@@ -225,14 +237,15 @@ class OnGrid:
     async def _repair(
         self, seed: bytes, servers: Sequence[StorageServer], told: Callable[[int], None]
     ) -> tuple[SetHealth, int]:
-        until, grid = _now() + LEASE, Opened(self._client)
+        until, grid, own = _now() + LEASE, Opened(self._client), self._own(seed)
         leaving = leaving_of(grid)
         packs = await self._packs(seed, servers)
         await renew(packs, grid, [one.pin for one in servers], until, self._tools)
         for packed in packs:
             health = await look(packed, servers, deep=True, tools=self._tools, leaving=leaving)
             if not health.whole or health.damaged:
-                await mend(packed, health, grid, until, self._tools)
+                here = own.bytes_of(packed) if own is not None else None
+                await mend(packed, health, grid, until, self._tools, here)
             await clear(packed, health, grid)
             told(packed.length)
         return await self._check(seed, servers, deep=False), until

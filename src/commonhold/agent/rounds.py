@@ -152,9 +152,7 @@ class Rounds:
 
 
 def _kept(book: Book, kept: KeptSet) -> Kept:
-    inventory = book.inventory(kept)
-    whole = None if inventory is None else (Packed(kept.seed, len(inventory), kept.k, kept.n, b""), inventory)
-    return Kept(tuple(book.packs(kept.name)), whole)
+    return Kept(tuple(book.packs(kept.name)), book.inventory(kept))
 
 
 def _turn(turn: _Turn, book: Book) -> Callable[[Packed], contextlib.AbstractContextManager[None]]:

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from commonhold.agent.gridding import GRIDS
+from commonhold.errors import HoldError
+from commonhold.host.saying import say
 
 if TYPE_CHECKING:
     from commonhold.host.looping import LoopThread
@@ -75,6 +77,9 @@ class Tending:
             with contextlib.suppress(CancelledError):
                 return self._loop.run(rounds.once())
             return 0.0
+        except (HoldError, OSError) as error:  # a full disk, say, that lets nothing be written down
+            say("hold agent", f"looking after what is kept: {error}")
+            return _REST
         finally:
             with self._mutex:
                 loop, self._loop = self._loop, None

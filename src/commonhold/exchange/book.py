@@ -137,13 +137,17 @@ class Book:
             ).fetchall()
         return (Packed(*row) for row in rows)
 
-    def inventory(self, kept: KeptSet) -> bytes | None:
-        """The inventory of a set; None where the same is kept under another name since: there is one for both."""
+    def inventory(self, kept: KeptSet) -> tuple[Packed, bytes] | None:
+        """The inventory of a set, and its bytes; None where the same is kept under another name since: there is one for
+        both."""
         with self._db.reading("look up set") as db:
             newer = db.execute(
                 "select 1 from sets where seed = ? and (made, name) > (?, ?)", (kept.seed, kept.made, kept.name)
             ).fetchone()
-        return None if newer else Inventory(tuple(self.packs(kept.name))).encoded
+        if newer:
+            return None
+        encoded = Inventory(tuple(self.packs(kept.name))).encoded
+        return Packed(kept.seed, len(encoded), kept.k, kept.n, b""), encoded
 
     # ── how sets are looked after ──
 

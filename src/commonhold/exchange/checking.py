@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from commonhold.erasure.layout import Layout
 from commonhold.erasure.share import verify
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.errors import HoldError, Kind
@@ -75,7 +76,7 @@ async def look(
     packed: Packed, servers: Sequence[StorageServer], *, deep: bool, tools: Tools, leaving: Collection[SpkiPin] = ()
 ) -> Health:
     """Look for a pack's shares. `deep`: read all of each here. `leaving`: servers that do not count."""
-    found = await locate(PackSeed(packed.seed), servers)
+    found = await locate(PackSeed(packed.seed), servers, fits=lambda layout: _is_of(layout, packed))
     others = [(server.pin, error) for server, error in found.others if error is not None]
     damaged = {pin: error.why for pin, error in others if error.kind is Kind.CORRUPT}
     failed = {pin: error.why for pin, error in others if error.kind is not Kind.CORRUPT}
@@ -83,7 +84,7 @@ async def look(
     moving: dict[SpkiPin, int] = {}
     for layout, holders in by_layout(found.holders):
         for holder in holders:
-            if layout.length != packed.length or layout.shape != Shape(packed.k, packed.n):
+            if not _is_of(layout, packed):
                 damaged[holder.server.pin] = "it has a share of another pack there"
                 continue
             why = await _damage(PackSeed(packed.seed), holder, tools) if deep else None
@@ -95,6 +96,10 @@ async def look(
                 damaged[holder.server.pin] = why
     sound = {number: tuple(pins) for number, pins in sorted(shares.items())}
     return Health(packed.length, Shape(packed.k, packed.n), sound, damaged, failed, moving)
+
+
+def _is_of(layout: Layout, packed: Packed) -> bool:
+    return layout.length == packed.length and layout.shape == Shape(packed.k, packed.n)
 
 
 async def _damage(seed: PackSeed, holder: Holder, tools: Tools) -> str | None:

@@ -15,6 +15,7 @@ from commonhold.authority.blessed import Verdict
 from commonhold.authority.derived import Secret
 from commonhold.authority.placing import Placed, TooFew
 from commonhold.erasure.code import Code
+from commonhold.erasure.layout import Layout
 from commonhold.erasure.spreading import Spreading
 from commonhold.erasure.values import SALT, PackSeed, Place, Salt, Shape
 from commonhold.errors import HoldError, Kind
@@ -127,13 +128,17 @@ class Putting:
         """See which shares are there."""
         staying = [server for server, said in self._verdicts.items() if not said.leaving]
         await asyncio.gather(*(self._open(server, servers) for server in staying))
-        found = await locate(self._seed, list(self._opened.values()))
+        length = sum(map(len, self._pack))
+
+        def fits(layout: Layout) -> bool:
+            return layout.shape == self._shape and layout.length == length
+
+        found = await locate(self._seed, list(self._opened.values()), fits=fits)
         for server, error in found.others:
             if error is not None:
                 self._fail(server.pin, error)
-        length = sum(map(len, self._pack))
         for layout, holders in by_layout(found.holders):
-            if layout.shape == self._shape and layout.length == length:
+            if fits(layout):
                 for holder in holders:
                     self._there.setdefault(holder.server.pin, set()).add(holder.share.number)
 

@@ -19,7 +19,7 @@ from commonhold.exchange.tending import State, Visit
 from commonhold.formats.inventory import Packed
 from commonhold.formats.pin import SpkiPin
 
-_FAILURES: Final = 3  # to mend, after which the rest waits for the next visit
+_FAILURES: Final = 3  # to mend, or to look at one server, after which the rest waits for the next visit
 _NAMED: Final = 3  # servers, in what is said of a set
 
 Pause = Callable[[], Awaitable[None]]  # between two servers
@@ -37,6 +37,10 @@ class Kept:
     def all(self) -> tuple[Packed, ...]:
         """The inventory first."""
         return ((self.inventory[0],) if self.inventory else ()) + self.packs
+
+    def bytes_of(self, packed: Packed) -> bytes | None:
+        """A pack that needs not be read from servers."""
+        return self.inventory[1] if self.inventory is not None and self.inventory[0] == packed else None
 
 
 @dataclass
@@ -99,7 +103,7 @@ async def _renewed(server: StorageServer, packs: Sequence[Packed], until: int, t
 
 async def _look(found: Survey, servers: Servers, pin: SpkiPin, there: Sequence[int], deep: bool, tools: Tools) -> None:
     """Look at the shares that a server says it has; if it ends to answer, it is away."""
-    leaving = leaving_of(servers)
+    leaving, left = leaving_of(servers), _FAILURES
     for number, size in enumerate(there):
         if not size:
             continue
@@ -108,11 +112,15 @@ async def _look(found: Survey, servers: Servers, pin: SpkiPin, there: Sequence[i
             health = await look(packed, [await servers.open(pin)], deep=deep, tools=tools, leaving=leaving)
             found.parts[number].append(health)
             if pin in health.failed:  # what it cannot give out it lets go, once it has looked itself
+                left -= 1
                 await (await servers.open(pin)).check(PackSeed(packed.seed).index(pin))
         except HoldError as error:
             if error.kind is Kind.UNREACHABLE:
                 found.away[pin] = error
                 return
+        if not left:
+            found.away[pin] = HoldError("look", Kind.UNREACHABLE, str(pin), health.failed[pin])
+            return
 
 
 class Mending:
@@ -147,17 +155,12 @@ class Mending:
         return Visited(tending.state_of(healths), said, renewed, frozenset(found.reached), found.away)
 
     def _due(self, packed: Packed, health: Health, away: int) -> bool:
-        return tending.to_mend(health, away) or (not health.readable and self._here(packed) is not None)
-
-    def _here(self, packed: Packed) -> bytes | None:
-        """A pack that needs not be read."""
-        inventory = self._kept.inventory
-        return inventory[1] if inventory is not None and inventory[0] == packed else None
+        return tending.to_mend(health, away) or (not health.readable and self._kept.bytes_of(packed) is not None)
 
     async def _mend(self, packed: Packed, health: Health) -> Health:
         """How a pack is after it was mended. HoldError."""
         with self._turn(packed):
-            await mend(packed, health, self._servers, self._until, self._tools, self._here(packed))
+            await mend(packed, health, self._servers, self._until, self._tools, self._kept.bytes_of(packed))
         there: list[StorageServer] = []
         for pin in self._servers.verdicts():
             with contextlib.suppress(HoldError):

@@ -102,7 +102,7 @@ class Rehearsal:
         return KEPT
 
     def _tree(self, number: int) -> Path:
-        return self._work / f"tree{number}"
+        return self._work / f"tree{number} of {self._work.name}"  # not to be put into that of another rehearsal
 
     def _write(self, number: int) -> Path:
         """Make a tree: of this seed and number it is the same each time."""
