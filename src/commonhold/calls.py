@@ -1,7 +1,8 @@
 """What a user's programs ask of that user's agent: the same where it is in their own process or behind a socket.
 
-`what` is `CID[/path]`, `/ipns/NAME[/path]` or `CAPABILITY[/path]`. Relative paths begin in the caller's working
-directory, and what is made has the caller's umask. Errors are HoldError. `ipc/agentwords` has these calls on the wire.
+`what` is `CID[/path]`, `/ipns/NAME[/path]`, `CAPABILITY[/path]` or `LINK[/path]`. Relative paths begin in the
+caller's working directory, and what is made has the caller's umask. Errors are HoldError. `ipc/agentwords` has these
+calls on the wire.
 """
 
 from collections.abc import Iterator
@@ -472,9 +473,34 @@ class EndedTree(NamedTuple):
     gone: int
 
 
+class Sharing(NamedTuple):
+    """How something is to be shared: `to` one account, by its receiving key, or else to whoever has the link. `keep`:
+    put it on the grid first if it is not there, under a name (None: its CID)."""
+
+    to: str | None = None
+    grid: str | None = None
+    keep: bool = False
+    name: str | None = None
+
+
+class Shared(NamedTuple):
+    """What opens a tree that a grid keeps: a link, open or sealed. `kept`: it was put there for that."""
+
+    grid: str
+    link: str
+    kept: bool
+
+
+class Receiving(NamedTuple):
+    """The receiving key of an account, as others are given it."""
+
+    grid: str
+    key: str
+
+
 class Grids(Protocol):
-    """What is kept on the grids that this user has joined. `grid` None is the only one. `what` is a capability, or the
-    name under which something is kept."""
+    """What is kept on the grids that this user has joined. `grid` None is the only one. `what` is a capability or link,
+    or the name under which something is kept."""
 
     def names(self) -> list[str]:
         """The grids."""
@@ -498,6 +524,18 @@ class Grids(Protocol):
 
     def repair(self, what: str, grid: str | None, watcher: Watcher) -> TreeHealth:
         """Have missing and damaged shares made again; how it is then."""
+        ...
+
+    def meant(self, to: str | None, grid: str | None) -> str:
+        """The grid on which something is shared: that of a receiving key, the one that is named, or the only one."""
+        ...
+
+    def share(self, what: str, how: Sharing, watcher: Watcher) -> Shared:
+        """A link to a sealed tree. NOT_FOUND for one that no grid keeps, unless it is to be put there."""
+        ...
+
+    def receiving(self, grid: str | None) -> list[Receiving]:
+        """The receiving keys of this user's accounts; DENIED where there is none."""
         ...
 
     def use(self, grid: str | None) -> list[ServerUse]:

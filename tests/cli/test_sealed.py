@@ -26,6 +26,17 @@ def others(hold: Run, capability: str) -> tuple[str, str]:
     return str(read.cid), str(verify_capability(read))
 
 
+def link_of(capability: str) -> str:
+    """A link to the same, of a grid that nobody has joined."""
+    from commonhold.formats import capability as capabilities
+    from commonhold.formats.link import Link
+    from commonhold.formats.pin import GridId
+
+    read = capabilities.parse_text(capability)
+    assert isinstance(read, capabilities.ReadCapability)
+    return str(Link(GridId(bytes(32)), read))
+
+
 @pytest.mark.parametrize(
     "words", [[], ["--profile", "unixfs-v0-2015"], ["--chunker", "cdc-1024-4096-65536"], ["--mtime"]]
 )
@@ -176,16 +187,19 @@ def test_damage_to_a_sealed_block_is_an_error_and_nothing_wrong_comes_out(
     assert not (tmp_path / "back").exists()
 
 
-def test_who_finds_the_repository_in_use_is_not_told_the_capability(hold: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["holdr1", "holdl1"])
+def test_who_finds_the_repository_in_use_is_not_told_the_capability(hold: Run, tmp_path: Path, kind: str) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "large").write_bytes(bytes(8 << 20))
     capability = last(hold("add", "-r", "-Q", "--sealed", "tree"))
+    if kind == "holdl1":
+        capability = link_of(capability)
     words = [sys.executable, "-m", "tests.cli.hold", "--repo", str(tmp_path / "repo"), "cat", f"{capability}/large"]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as reading:  # nobody reads on: it keeps the repository
         assert reading.stdout is not None and reading.stdout.read(1) == b"\0"
         said = hold("pin", "ls", code=1).stderr
         reading.kill()
-    assert b"hold --repo" in said and b" cat holdr1" in said and capability[10:30].encode() not in said
+    assert b"hold --repo" in said and f" cat {kind}".encode() in said and capability[80:110].encode() not in said
 
 
 @pytest.mark.parametrize("words", [["version"], ["add", "-n", "tree/hello"], ["pin", "ls"]])

@@ -15,6 +15,7 @@ from tests.cli.running import Hold, last, runner
 from tests.cli.shell import shell
 from tests.suites.commands import *  # noqa: F403
 from tests.suites.own import *  # noqa: F403
+from tests.suites.sharing import *  # noqa: F403
 from tests.suites.surroundings import *  # noqa: F403
 
 __all__ = ["shell"]

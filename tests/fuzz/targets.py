@@ -32,6 +32,7 @@ from commonhold.formats import (
     capability,
     car,
     chartertext,
+    checkedtext,
     credential,
     dagcbor,
     dagpb,
@@ -46,6 +47,7 @@ from commonhold.formats import (
     journal,
     keylist,
     keys,
+    link,
     multihash,
     pack,
     pin,
@@ -97,6 +99,7 @@ _SERVER, _LINE = parties.pin("server"), parties.pin("node")
 _DOOR = Door(_SERVER, parties.grid(), parties.rule())
 _SIGNER = PublicKey.fromhex(vectors.cases("statements")[0]["key"])
 _ATTIC, _LAN = parties.pin("attic"), TcpHint("192.168.1.5", 4444)
+_LINKS = {"holdl1": 100, "holds1": 148, "holdk1": 64}  # bytes of each kind
 _DIR = cids.make_v1(cids.DAG_PB, multihash.sha2_256(b""))
 
 
@@ -440,6 +443,16 @@ def _invitation(data: bytes) -> None:
     assert chartertext.parse(found.charter.name, table) == found.charter
 
 
+def _link(data: bytes) -> None:
+    """A link, sealed or not, and a receiving key; also of the right length and checksum, with any bytes in it."""
+    body = data.ljust(148, b"\0")[:148]
+    for text in (data.decode("latin-1"), *(checkedtext.encode(prefix, body[:size]) for prefix, size in _LINKS.items())):
+        for parse in (link.parse, link.parse_key):
+            with contextlib.suppress(Malformed):
+                assert str(parse(text)) == text
+                assert link.is_secret(text) is (parse is link.parse)
+
+
 def _codes(data: bytes) -> None:
     """Codes of either kind, and what a blesser and a joiner say to each other."""
     text = data.decode("latin-1")
@@ -481,6 +494,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "spots": _decoder(spots.unpack),
     "reads": _reads,
     "records": _record,
+    "link": _link,
     "capability": _decoder(lambda data: capability.parse_text(data.decode("latin-1"))),
     "sealed": _decoder(_sealed),
     "pack": _pack,

@@ -23,6 +23,7 @@ def test_a_grid_of_real_processes(tmp_path: Path) -> None:
     said = done.stdout.decode(errors="replace")
     assert done.returncode == 0, said + done.stderr.decode(errors="replace")
     assert "every byte is there" in said and "written after the revocation" in said
+    assert "it was not sealed for your account, alice on lab" in done.stderr.decode(errors="replace")
     assert list(tmp_path.iterdir()) == []
     left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, check=False).stdout
     assert left == b""

@@ -6,8 +6,8 @@ from typing import Protocol, TypeAlias
 
 from commonhold.api import Pin, Session
 from commonhold.errors import HoldError, Kind
-from commonhold.formats import capability as capabilities
 from commonhold.formats import cid as cids
+from commonhold.formats import link as links
 from commonhold.formats.cid import Cid
 from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.multihash import Multihash
@@ -164,7 +164,7 @@ def parse_path(text: str) -> tuple[Cid, list[str]]:
     kind = "ipns" if named else "ipfs"
     bare = text.removeprefix(f"{kind}://").removeprefix(f"/{kind}/")
     first, _, rest = bare.partition("/")
-    if capabilities.looks_like(first):  # a secret, so no message repeats it
+    if links.is_secret(first):  # a secret, so no message repeats it
         raise HoldError(
             "read", Kind.USAGE, f"{first[:10]}…", "a CID is wanted here, not a capability", hint="hold get takes it"
         )

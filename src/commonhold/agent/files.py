@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from commonhold.agent.blocks import Blocks, malformed
-from commonhold.agent.naming import Found, Named, parse_name
+from commonhold.agent.naming import Found, Named
 from commonhold.agent.opened import Opened
 from commonhold.calls import Added, Adding, Got, Listed, Open, OsPath, Stat, Watcher
 from commonhold.errors import HoldError, Kind
@@ -54,8 +54,9 @@ class LocalFiles:
         return convergence_secret(self._own)
 
     def _find(self, what: str) -> tuple[Named, Found]:
-        named = parse_name(what)
-        return named, self._repository().find(named)
+        repository = self._repository()
+        named = repository.named(what)
+        return named, repository.find(named)
 
     def get(self, what: str, target: OsPath, watcher: Watcher) -> Got:
         """See `calls.Files`."""

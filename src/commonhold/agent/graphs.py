@@ -1,7 +1,7 @@
 """Blocks and graphs of any codec: `calls.Graphs` over an open repository."""
 
 from commonhold.agent.blocks import malformed, parse_path
-from commonhold.agent.naming import parse_name, unread
+from commonhold.agent.naming import unread
 from commonhold.agent.opened import Opened
 from commonhold.calls import Imported, Measure, Open, Watcher
 from commonhold.errors import HoldError, Kind, os_errors
@@ -76,7 +76,7 @@ class LocalGraphs:
 
     def measure(self, what: str) -> Measure:
         """See `calls.Graphs`."""
-        named = parse_name(what)
+        named = self._opened.named(what)
         capability = unread(named, self._store)
         if capability is not None:
             from commonhold.agent.unread import sealed_size

@@ -3,23 +3,28 @@
 A grid is opened when it is first asked for something; most commands ask none. docs/spec/keeping.md, membership.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commonhold.agent.blocks import Source
-from commonhold.agent.naming import parse_name, unread
+from commonhold.agent.naming import unread
 from commonhold.api import BlockStore
-from commonhold.calls import EndedTree, KeptTree, PackHealth, ServerUse, TreeHealth, Watcher
+from commonhold.calls import EndedTree, KeptTree, PackHealth, Receiving, ServerUse, Shared, Sharing, TreeHealth, Watcher
 from commonhold.errors import HoldError, Kind
-from commonhold.formats import capability as capabilities
+from commonhold.formats import link as links
 from commonhold.formats.capability import ReadCapability, VerifyCapability
+from commonhold.formats.link import Link, SealedLink
+from commonhold.formats.pin import GridId
 
 if TYPE_CHECKING:
     from commonhold.agent.ongrid import OnGrid, SetHealth
     from commonhold.agent.opened import Opened
+    from commonhold.agent.own import Own
+    from commonhold.agent.sharing import Sharer
     from commonhold.exchange.book import KeptSet
     from commonhold.exchange.checking import Health
+    from commonhold.grids.membership import Membership
 
 GRIDS = "grids"  # in a repository
 _CONFIG = "grid.toml"
@@ -63,8 +68,33 @@ class OwnGrids:
         assert chosen is not None
         return self._open[chosen]
 
-    def source(self, capability: ReadCapability) -> Source:
-        """The blocks that a capability opens: those that are here, else those of the grid that keeps them."""
+    def of(self, grid: GridId) -> "list[Membership]":
+        """How this user takes part in a grid, mostly once. NOT_FOUND where it was not joined."""
+        from commonhold.grids import membership, places
+
+        found, broken = [], None
+        for name in self.names():
+            try:
+                (one,) = places.joined(self._above.parent, self._uid, membership.load, name)
+            except HoldError as error:  # it may well be about another grid
+                broken = broken or error
+                continue
+            found += [one] if one.grid == grid else []
+        if not found:
+            why = "you have not joined the grid that this is of"
+            hint = "ask whoever shared it for a code, then hold join CODE"
+            raise broken or HoldError("open", Kind.NOT_FOUND, f"grid {grid}", why, hint=hint)
+        return found
+
+    def opened(self, sealed: SealedLink) -> Link:
+        """What was sealed for this user's account. NOT_FOUND where its grid was not joined; DENIED for another's."""
+        from commonhold.agent.sharing import open_for
+
+        return open_for(self.of(sealed.grid), sealed)
+
+    def source(self, capability: ReadCapability, grid: GridId | None = None) -> Source:
+        """The blocks that a capability opens: those that are here, else those of the grid that keeps them, which may
+        be known. Of a grid that was not joined what is here is read."""
         from commonhold.agent.beyond import GridSource
         from commonhold.agent.ongrid import Reading
         from commonhold.sealing.seal import verify_capability
@@ -73,7 +103,7 @@ class OwnGrids:
 
         def beyond() -> Reading:
             errors: list[HoldError] = []
-            for name in self.names():
+            for name in self.names() if grid is None else [one.name for one in self.of(grid)]:
                 try:
                     return self.one(name).reading(verify)
                 except HoldError as error:
@@ -92,8 +122,9 @@ class OwnGrids:
 class LocalGrids:
     """See `calls.Grids`."""
 
-    def __init__(self, opened: "Opened") -> None:
+    def __init__(self, opened: "Opened", own: "Callable[[], Own]") -> None:
         self._opened = opened
+        self._own = own
 
     def names(self) -> list[str]:
         """See `calls.Grids`."""
@@ -118,7 +149,7 @@ class LocalGrids:
 
     def _capability(self, what: str) -> VerifyCapability:
         """The right to list a sealed tree. USAGE for a CID: what is plain is not put where strangers keep it."""
-        found = unread(parse_name(what), self._opened.store)
+        found = unread(self._opened.named(what), self._opened.store)
         if found is None:
             why = "it is not sealed, and servers keep nothing that they could read"
             raise HoldError("keep", Kind.USAGE, what[:80], why, hint="hold add --sealed")
@@ -154,7 +185,7 @@ class LocalGrids:
         """What is kept under a name, or of a capability. NOT_FOUND; USAGE if it is under several names."""
         sets = on.sets()
         found = [one for one in sets if one.name == what]
-        if not found and capabilities.looks_like(what):
+        if not found and links.is_secret(what):
             _, seed = self._set(on, what)
             found = [one for one in sets if one.seed == seed]
         if not found:
@@ -183,10 +214,28 @@ class LocalGrids:
         kept: KeptSet | None = next((one for one in on.sets() if one.name == what), None)
         if kept is not None:
             return kept.name, kept.seed
-        if not capabilities.looks_like(what):
+        if not links.is_secret(what):
             raise HoldError("find", Kind.NOT_FOUND, what[:80], f"nothing is kept under that name on {on.name}")
         capability = self._capability(what)
         return str(capability.cid), set_seed(capability.key, capability)
+
+    def meant(self, to: str | None, grid: str | None) -> str:
+        """See `calls.Grids`."""
+        return self._sharer.meant(to, grid)
+
+    def share(self, what: str, how: Sharing, watcher: Watcher) -> Shared:
+        """See `calls.Grids`."""
+        return self._sharer.share(what, how, watcher)
+
+    def receiving(self, grid: str | None) -> list[Receiving]:
+        """See `calls.Grids`."""
+        return self._sharer.receiving(grid)
+
+    @property
+    def _sharer(self) -> "Sharer":
+        from commonhold.agent.sharing import Sharer
+
+        return Sharer(self._opened, self._own, self.keep)
 
     def use(self, grid: str | None) -> list[ServerUse]:
         """See `calls.Grids`."""

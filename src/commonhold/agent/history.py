@@ -77,7 +77,7 @@ class LocalHistory:
         entry = self._entry(own, what)
         at = [part for part in os.fsencode(below).split(b"/") if part]
         target = self._target(own, entry, at, what, to)
-        blocks, root = self._opened.find(parse_name(entry.root if entry else what))
+        blocks, root = self._opened.find(self._opened.named(entry.root if entry else what))
         path = tuple(stand_in(name) for name in at)
         cid = blocks.resolve(root, list(path))
         records = self._records(entry, root.plain) if entry is not None else []
@@ -228,6 +228,6 @@ def _told(entry: Entry) -> Snapshot:
 
 
 def _short(what: str) -> str:
-    from commonhold.formats.capability import looks_like
+    from commonhold.formats.link import is_secret
 
-    return f"{what[:10]}…" if looks_like(what) else shown(what)[:80]
+    return f"{what[:10]}…" if is_secret(what) else shown(what)[:80]

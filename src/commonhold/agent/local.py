@@ -99,7 +99,7 @@ class LocalAgent:
         """What is kept on grids."""
         from commonhold.agent.gridding import LocalGrids
 
-        return LocalGrids(self._opened)
+        return LocalGrids(self._opened, self._own)
 
 
 class LocalKeeping:

@@ -74,6 +74,7 @@ class OnGrid:
 
     def __init__(self, membership: Membership, owner: int, store: BlockStore) -> None:
         self.name = membership.name
+        self.grid = membership.grid
         self._membership = membership
         self._store = store
         self._member = Member(membership, owner)
@@ -164,6 +165,19 @@ class OnGrid:
     def cares(self) -> dict[str, Care]:
         """How they are looked after, and how they were."""
         return self._book.cares()
+
+    def keeps(self, capability: VerifyCapability) -> bool:
+        """Whether a tree is kept here, as far as the book says or else servers do. UNREACHABLE."""
+        seed = set_seed(capability.key, capability)
+        if any(kept.seed == seed and kept.until > _now() for kept in self._book.sets()):
+            return True
+        try:
+            self._loop.run(find_inventory(seed, self._reachable(), self._tools))
+        except HoldError as error:
+            if error.kind is not Kind.NOT_FOUND:
+                raise
+            return False
+        return True
 
     def packs(self, name: str) -> int:
         """How many packs a set has."""

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commonhold.agent.blocks import Blocks
-from commonhold.agent.naming import Found, Named, find
+from commonhold.agent.blocks import Blocks, Source
+from commonhold.agent.naming import Found, Named, find, parse_name
 from commonhold.api import BlockStore, Reclaimed, Records, Report
 from commonhold.formats.capability import ReadCapability
 from commonhold.formats.cid import Cid
+from commonhold.formats.link import Link, SealedLink
 
 if TYPE_CHECKING:
     from commonhold.agent.gridding import OwnGrids
@@ -29,11 +30,25 @@ class Opened:
         self._grids: OwnGrids | None = None
         self.blocks = Blocks(store, self._follow)
 
+    def named(self, what: str) -> Named:
+        """What a word names. A link that was sealed for the caller's account is opened; DENIED if for another's."""
+        named = parse_name(what)
+        if isinstance(named.root, SealedLink):
+            return Named(self.grids.opened(named.root), named.path)
+        return named
+
     def find(self, named: Named) -> Found:
         """What a word names, opened if it is sealed. What a grid keeps is read from there where it is not here."""
+        source = self.source(named)
+        return find(named, self.blocks if source is self.store else Blocks(source, self._follow))
+
+    def source(self, named: Named) -> Source:
+        """Where that is read from: what is here, and the grid of a link, or those of the caller for a capability."""
+        if isinstance(named.root, Link):
+            return self.grids.source(named.root.capability, named.root.grid)
         if isinstance(named.root, ReadCapability) and self.grids.any:
-            return find(named, Blocks(self.grids.source(named.root), self._follow))
-        return find(named, self.blocks)
+            return self.grids.source(named.root)
+        return self.store
 
     @property
     def grids(self) -> "OwnGrids":

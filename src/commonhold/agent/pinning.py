@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from commonhold.agent.naming import parse_name, unread
+from commonhold.agent.naming import unread
 from commonhold.agent.opened import Opened
 from commonhold.api import Pin
 from commonhold.formats.multihash import Multihash
@@ -17,7 +17,7 @@ class LocalPins:
 
     def add(self, what: str, name: str | None, readers: tuple[int, ...]) -> Pin:
         """See `calls.Pins`."""
-        named = parse_name(what)
+        named = self._opened.named(what)
         capability = unread(named, self._store)
         if capability is not None:
             from commonhold.agent.unread import pin_unread

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from commonhold.crypto.derive import derive
+from commonhold.crypto.hpke import Receiver
 from commonhold.formats.credential import AccountId
 from commonhold.formats.keys import LENGTH, Seed
 from commonhold.formats.malformed import Malformed
-from commonhold.formats.pin import SpkiPin
+from commonhold.formats.pin import GridId, SpkiPin
 
 _ACCOUNT: Final = b"commonhold account v1\0"
 _CLIENT: Final = b"commonhold client v1\0"
 _RANK: Final = b"commonhold rank v1\0"
+_RECEIVING: Final = b"commonhold receiving key v1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,12 @@ def account_number(secret: Secret, account: str, server: SpkiPin) -> AccountId:
 def client_seed(secret: Secret, server: SpkiPin) -> Seed:
     """Return the key that an account has at one server; `secret` is the account's."""
     return Seed(derive(secret.raw, _CLIENT + server))
+
+
+def receiver(secret: Secret, grid: GridId) -> Receiver:
+    """Return the key with which an account opens what is sealed for it; `secret` is the account's. No server and no
+    blesser is ever shown its public half, nor anything else that is made of it."""
+    return Receiver(derive(secret.raw, _RECEIVING + grid))
 
 
 def rank(secret: Secret, server: SpkiPin) -> bytes:

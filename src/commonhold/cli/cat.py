@@ -3,6 +3,7 @@
 import argparse
 
 from commonhold.calls import Open, OsPath
+from commonhold.cli.given import given
 from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, writing
 from commonhold.cli.values import is_own, natural
@@ -15,7 +16,11 @@ EXAMPLES = """examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `cat`."""
-    parser.add_argument("path", metavar="CID[/path]", help="the file; sealed: CAPABILITY[/path]; /hold/me/path")
+    parser.add_argument(
+        "path",
+        metavar="CID[/path]",
+        help="the file; sealed: CAPABILITY[/path] or LINK[/path]; /hold/me/path; - reads it from standard input",
+    )
     parser.add_argument(
         "--offset", type=natural, default=0, metavar="N", help="leave out the first N bytes (default 0)"
     )
@@ -24,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Write them."""
+    args.path = given(args.path)
     stop = None if args.length is None else args.offset + args.length
     with agent(args, out) as found, writing():
         into = Open(1, "standard output")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from commonhold.agent.naming import parse_name
 from commonhold.calls import Got, Open, OsPath
+from commonhold.cli.given import given, tell_sender
 from commonhold.cli.opening import agent
 from commonhold.cli.output import Output, standard_output
 from commonhold.cli.values import filled, is_own
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   hold get CID -o back
   hold get CID/sub/file
+  hold get holdl1… -o back
+  cat link.txt | hold get - -o back
   hold get CID --archive tar -o - | tar t"""
 
 
@@ -30,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path",
         metavar="CID[/path]",
-        help="what to get, for instance CID/sub/file or /hold/me/file; sealed: CAPABILITY[/path]",
+        help="what to get: CID/sub/file, /hold/me/file; sealed: CAPABILITY[/path] or LINK[/path]; - reads it",
     )
     parser.add_argument(
         "-o",
@@ -44,6 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Get it."""
+    args.path = given(args.path)
     if is_own(args.path):
         return _own(args, out)
     named = parse_name(args.path)
@@ -61,6 +65,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
                 got = files.get(args.path, OsPath(target), watch)
     finally:
         watch.close()
+    tell_sender(args.path, out)
     if target == "-":
         return 0
     where = shown(target)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from commonhold.calls import OsPath
+from commonhold.cli.given import given, tell_sender
 from commonhold.cli.opening import agent
 from commonhold.cli.output import Output
 from commonhold.cli.values import held_row, is_own
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `ls`."""
     parser.add_argument(
-        "path", metavar="CID[/path]", help="the directory, or a file; sealed: CAPABILITY[/path]; /hold/me/path"
+        "path",
+        metavar="CID[/path]",
+        help="the directory, or a file; sealed: CAPABILITY[/path] or LINK[/path]; /hold/me/path; - reads it",
     )
     parser.add_argument(
         "-n", "--names", action="store_true", help="names only, one a line: faster, for nothing below is opened"
@@ -30,6 +33,7 @@ _LETTERS = {"DIRECTORY": "d", "HAMT": "d", "SYMLINK": "l"}
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """List it."""
+    args.path = given(args.path)
     with agent(args, out) as found:
         if is_own(args.path):
             for held in found.tree.listing(OsPath(args.path), args.names):
@@ -39,6 +43,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             row: dict[str, object] = {"name": entry.name, "cid": str(entry.cid)}
             text = shown(entry.name) if args.names else _described(row, entry)
             out.result(row, text)
+    tell_sender(args.path, out)
     return 0
 
 

@@ -43,6 +43,7 @@ COMMANDS = {
     "check": Command("check", "say how something that a grid keeps is"),
     "repair": Command("repair", "make its missing and damaged shares anew"),
     "quota": Command("quota", "what you use on a grid, server by server"),
+    "share": Command("share", "print a link to what a grid keeps, for whoever has it or for one account"),
     "pin": Command("pin", "keep graphs under names: add, ls, rm, rename"),
     "gc": Command("gc", "delete what no pin keeps, and give the disk space back"),
     "verify": Command("verify", "read and check everything, and name the pins that damage touches"),

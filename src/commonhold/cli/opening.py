@@ -74,10 +74,10 @@ def agent(args: argparse.Namespace, out: Output, before: Callable[[Path], None] 
 
 
 def _told(words: list[str]) -> str:
-    """A command's words as others may be told them: whoever reads a capability has it."""
-    from commonhold.formats.capability import looks_like
+    """A command's words as others may be told them: whoever reads a capability or a link has it."""
+    from commonhold.formats.link import is_secret
 
-    return " ".join(f"{word[:10]}…" if looks_like(word) else word for word in words)
+    return " ".join(f"{word[:10]}…" if is_secret(word) else word for word in words)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import argparse
 
 from commonhold.calls import OsPath
+from commonhold.cli.given import given
 from commonhold.cli.opening import agent
 from commonhold.cli.output import Output
 from commonhold.cli.values import held_row, is_own
@@ -11,11 +12,16 @@ from commonhold.host.names import shown
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The words after `stat`."""
-    parser.add_argument("path", metavar="CID[/path]", help="what to look at; sealed: CAPABILITY[/path]; /hold/me/path")
+    parser.add_argument(
+        "path",
+        metavar="CID[/path]",
+        help="what to look at; sealed: CAPABILITY[/path] or LINK[/path]; /hold/me/path; - reads it",
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Say it."""
+    args.path = given(args.path)
     with agent(args, out) as found:
         if is_own(args.path):
             own = held_row(found.tree.stat(OsPath(args.path)))

@@ -1,1 +1,1 @@
-"""Keys, ciphers and signatures. Pure: randomness and time are arguments."""
+"""Keys, ciphers and signatures. Pure: randomness and time are arguments; `hpke` alone has its library draw."""
