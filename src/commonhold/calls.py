@@ -462,17 +462,6 @@ class ServerUse(NamedTuple):
     why: str | None
 
 
-class EndedTree(NamedTuple):
-    """What is not kept any more: how many servers were told; who was not, by pin and name, and why; and when what
-    those have goes by itself, in seconds since 1970."""
-
-    grid: str
-    name: str
-    told: int
-    untold: list[tuple[str, str, str]]
-    gone: int
-
-
 class Sharing(NamedTuple):
     """How something is to be shared: `to` one account, by its receiving key, or else to whoever has the link. `keep`:
     put it on the grid first if it is not there, under a name (None: its CID)."""
@@ -496,6 +485,17 @@ class Receiving(NamedTuple):
 
     grid: str
     key: str
+
+
+class EndedTree(NamedTuple):
+    """What is not kept any more: how many servers were told; who was not, by pin and name, and why; and when what
+    those have goes by itself, in seconds since 1970."""
+
+    grid: str
+    name: str
+    told: int
+    untold: list[tuple[str, str, str]]
+    gone: int
 
 
 class Grids(Protocol):

@@ -36,6 +36,7 @@ from tests.authority.parties import (
     rule,
     seed,
 )
+from tests.examples import examples
 
 ONE = Trust((of_its_blesser(grid()),))
 
@@ -248,7 +249,7 @@ def test_b32_an_answer_lasts_as_long_as_enough_blessers_agree() -> None:
     wanted=st.sets(st.sampled_from(["a", "b"])),
     gone=st.sets(st.integers(0, 2)),
 )  # fmt: skip
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_b32_the_answer_is_that_of_counting_and_ends_when_it_says(
     blessings: list[tuple[str, int, int, set[str], int]], needed: int, wanted: set[str], gone: set[int]
 ) -> None:

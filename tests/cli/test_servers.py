@@ -15,6 +15,7 @@ from commonhold.formats.blessing import INTRODUCER
 from commonhold.grids import files, reading
 from commonhold.grids.writing import Entry
 from tests.authority.parties import DAY, HOUR, blessing, grid, lists, pin, revocations
+from tests.cli.running import runner
 from tests.grids.made import LAN, LOOP, PLAIN, TCP, TOR, UNIX, announced
 
 ATTIC = str(pin("attic"))
@@ -24,14 +25,11 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs the command, on the repository `repo` in a directory of its own."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HOLD_REPO": str(tmp_path / "repo")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    toygrid = runner(tmp_path, "tests.cli.toygrid")
 
     def run(*words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "tests.cli.toygrid", *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
-        assert done.returncode == code, (done.stdout, done.stderr)
-        return done
+        done = toygrid(*words, code=code)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     run("init")
     return run

@@ -39,7 +39,7 @@ from commonhold.transport import listen
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 from commonhold.transport.rules import Rules
-from commonhold.transport.visitors import Limits, Visitors
+from commonhold.transport.visitors import Visitors
 
 QUOTA = 1 << 30
 DAY = 86_400
@@ -116,7 +116,9 @@ async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | 
         where = listen.address(sock)
         assert isinstance(where, TcpHint)
         stop = asyncio.Event()
-        serving = asyncio.create_task(listen.serve(service.app(), seed, [sock], visitors or Visitors(Limits()), stop))
+        serving = asyncio.create_task(
+            listen.serve(service.app(), seed, [sock], Visitors() if visitors is None else visitors, stop)
+        )
         try:
             yield Server(seed, state, gate, book, keeper, where, clock)
         finally:

@@ -27,6 +27,7 @@ from commonhold.formats.request import AccountRequest, Seat, ServerRequest, Tick
 from commonhold.formats.revocations import Revocations
 from commonhold.formats.statement import Kind, Statement
 from tests import vectors
+from tests.examples import examples
 
 FILE = json.loads((vectors.ROOT / "statements.json").read_text())
 CASES = vectors.cases("statements")
@@ -229,7 +230,7 @@ SAID: dict[Kind, st.SearchStrategy[Any]] = {
 
 @pytest.mark.parametrize("kind", Kind)
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_what_is_signed_comes_back(kind: Kind, data: st.DataObject) -> None:
     said = data.draw(SAID[kind])
     found = verified(kind, signed(kind, said.body, SEED).encoded)
@@ -237,7 +238,7 @@ def test_what_is_signed_comes_back(kind: Kind, data: st.DataObject) -> None:
 
 
 @given(kind=st.sampled_from(Kind), at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_no_bit_of_a_statement_can_be_changed(kind: Kind, at: float, bit: int) -> None:
     raw = bytearray(sound(kind)[0])
     raw[int(at * len(raw))] ^= 1 << bit

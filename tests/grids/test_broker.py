@@ -15,6 +15,7 @@ from commonhold.grids.clauses import File, Marked
 from commonhold.grids.known import Decision, KnownServer, View
 from commonhold.grids.marked import Place
 from tests.authority.parties import DAY, NOW, blessing, grid, lists, pin, revocations
+from tests.examples import examples
 from tests.grids.made import (
     LAN,
     LOOP,
@@ -157,7 +158,7 @@ shown_by_one = st.lists(
 
 
 @given(st.lists(shown_by_one, min_size=1, max_size=4), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_d7_the_order_of_introducers_is_nothing(shown: list[list[tuple[str, int, object]]], mix: object) -> None:
     caches = [
         cache(f"i{n}", *(announced(server, str(hint), sequence=number) for server, number, hint in each))

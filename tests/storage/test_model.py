@@ -14,6 +14,7 @@ from commonhold.host import disk
 from commonhold.storage.keeping import GRACE, MAX_LEASE
 from commonhold.storage.moving import PAUSE
 from commonhold.storage.underway import UPLOAD_SECONDS
+from tests.examples import examples
 from tests.storage.keeping import MOST, Clock, Place, bytes_of, hash_of, index_of
 
 QUOTA = 25_000
@@ -169,6 +170,6 @@ class Kept(RuleBasedStateMachine):
 
 TestKept = Kept.TestCase
 TestKept.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(25), stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestKept.pytestmark = [pytest.mark.slow]  # type: ignore[attr-defined]

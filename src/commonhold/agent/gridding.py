@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 from commonhold.agent.blocks import Source
 from commonhold.agent.naming import unread
 from commonhold.api import BlockStore
-from commonhold.calls import EndedTree, KeptTree, PackHealth, Receiving, ServerUse, Shared, Sharing, TreeHealth, Watcher
+from commonhold.calls import (
+    EndedTree,
+    KeptTree,
+    PackHealth,
+    Receiving,
+    ServerUse,
+    Shared,
+    Sharing,
+    TreeHealth,
+    Watcher,
+)
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import link as links
 from commonhold.formats.capability import ReadCapability, VerifyCapability
@@ -184,15 +194,16 @@ class LocalGrids:
     def _kept(self, on: "OnGrid", what: str) -> "KeptSet":
         """What is kept under a name, or of a capability. NOT_FOUND; USAGE if it is under several names."""
         sets = on.sets()
+        said = f"{what[:10]}…" if links.is_secret(what) else what[:80]
         found = [one for one in sets if one.name == what]
         if not found and links.is_secret(what):
             _, seed = self._set(on, what)
             found = [one for one in sets if one.seed == seed]
         if not found:
-            raise HoldError("find", Kind.NOT_FOUND, what[:80], f"nothing is kept under that name on {on.name}")
+            raise HoldError("find", Kind.NOT_FOUND, said, f"nothing of that is kept on {on.name}", hint="hold keep")
         if len(found) > 1:
             why = f"it is kept as {', '.join(one.name for one in found)}"
-            raise HoldError("find", Kind.USAGE, what[:80], why, hint=f"hold keep --end {found[0].name}")
+            raise HoldError("find", Kind.USAGE, said, why, hint=f"hold keep --end {found[0].name}")
         return found[0]
 
     def check(self, what: str, grid: str | None, deep: bool) -> TreeHealth:

@@ -162,10 +162,6 @@ class OnGrid:
         """What this user keeps here."""
         return self._book.sets()
 
-    def cares(self) -> dict[str, Care]:
-        """How they are looked after, and how they were."""
-        return self._book.cares()
-
     def keeps(self, capability: VerifyCapability) -> bool:
         """Whether a tree is kept here, as far as the book says or else servers do. UNREACHABLE."""
         seed = set_seed(capability.key, capability)
@@ -178,6 +174,10 @@ class OnGrid:
                 raise
             return False
         return True
+
+    def cares(self) -> dict[str, Care]:
+        """How they are looked after, and how they were."""
+        return self._book.cares()
 
     def packs(self, name: str) -> int:
         """How many packs a set has."""

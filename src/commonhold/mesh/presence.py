@@ -38,16 +38,16 @@ class Profile:
 
 
 class Presence:
-    """See the module. `state` is the server's directory; `learned` is told of what was asked for; `leaving`: whether it
-    is being emptied."""
+    """See the module. `state` is the server's directory; `learned` is told of what was asked for; `rules` say
+    by which way introducers may be dialled; `leaving`: whether the server is being emptied."""
 
     def __init__(
         self, profile: Profile, state: Path, introducers: Iterable[Address], asks: Iterable[Subscription],
-        learned: Callable[[Record], None], leaving: Callable[[], bool],
+        learned: Callable[[Record], None], rules: Rules, leaving: Callable[[], bool],
     ) -> None:  # fmt: skip
         known = tuple(introducers)
         server = pin_of(sign.public_key(profile.seed))
-        here = setting(known, Rules())
+        here = setting(known, rules)
         config = Config(
             frozenset((profile.grid,)), False, server, tuple(map(contact, known)), outbound=SUBSCRIBER_OUTBOUND
         )

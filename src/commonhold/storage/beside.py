@@ -3,22 +3,15 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from commonhold.errors import HoldError
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import Ledger
 
+Beside: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 _SWEEP_SECONDS = 60.0
 _MOVE_SECONDS = 2.0  # until it is looked again whether a shelf is to be emptied
-
-
-class Beside(Protocol):
-    """What runs as long as the server does."""
-
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Go on until cancelled."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

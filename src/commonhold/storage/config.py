@@ -12,20 +12,22 @@ from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.pin import GridId
 from commonhold.host import configs
+from commonhold.transport import torconfig
+from commonhold.transport.torconfig import NO_TOR, Tor
 
 RESERVE: Final = 1 << 30
 MAX_LISTEN: Final = 16
 MAX_INTRODUCERS: Final = 16
-_FIELDS: Final = frozenset(
-    ("state", "grid", "blessers", "needed", "listen", "announce", "introducers", "name", "reserve")
-)
+_FIELDS: Final = torconfig.FIELDS | {
+    "state", "grid", "blessers", "needed", "listen", "announce", "introducers", "name", "reserve",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """One server of one grid. `blessers` are those whose credentials count, of whom `needed` must agree; `announce` are
     the addresses by which others reach it, as hints; `introducers` those that are told of it; `reserve` bytes of each
-    disk stay free."""
+    disk stay free; `tor` is how it dials, and is reached, by Tor."""
 
     state: Path
     grid: GridId
@@ -36,6 +38,7 @@ class Config:
     introducers: tuple[Address, ...] = ()
     name: str = ""
     reserve: int = RESERVE
+    tor: Tor = NO_TOR
 
 
 def read(path: Path) -> Config:
@@ -48,15 +51,17 @@ def parse(values: Mapping[str, Any]) -> Config:
     configs.only(values, _FIELDS)
     grid = configs.one("grid", values.get("grid"), pin.parse_grid)
     blessers = configs.several(values, "blessers", pin.parse_grid, MAX_BLESSERS) or (grid,)
-    announced = configs.several(values, "announce", hint.parse, announcement.MAX_ADDRESSES)
+    listen = configs.several(values, "listen", configs.listening, MAX_LISTEN)
+    announced = configs.several(values, "announce", hint.parse, announcement.MAX_ADDRESSES - ("onion" in values))
     return Config(
         state=configs.directory(values, "state"),
         grid=grid,
         blessers=frozenset(one.blesser for one in blessers),
-        listen=configs.several(values, "listen", configs.listening, MAX_LISTEN),
+        listen=listen,
         needed=configs.number(values, "needed", 1),
         announce=tuple(map(str, announced)),
         introducers=configs.several(values, "introducers", address.parse, MAX_INTRODUCERS),
         name=configs.label(values, "name", announcement.MAX_NAME),
         reserve=configs.number(values, "reserve", RESERVE),
+        tor=torconfig.parse(values, listen, announced),
     )

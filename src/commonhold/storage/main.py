@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,8 @@ from commonhold.storage.keeping import Keeper
 from commonhold.storage.orders import Orders
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
-from commonhold.transport import listen
+from commonhold.transport import listen, torconfig
+from commonhold.transport.onion import published
 from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS = 8
@@ -60,7 +62,7 @@ def run(config: Config, environment: Mapping[str, str], keeping: type[Keeper] = 
         ):
             orders = Orders(book, lambda: keeper, True)
             ordered = control.listening(orders.do, config.state / control.SOCKET, workers)
-            beside += [Sweeping(keeper), Moving(keeper, _warn), Leaving(keeper, book, _warn)]
+            beside += [Sweeping(keeper).run, Moving(keeper, _warn).run, Leaving(keeper, book, _warn).run]
             runner.run(_until_told(service, keeper, ordered, beside, seed, config, environment))
 
 
@@ -85,20 +87,25 @@ class _Heard:
 
 @contextlib.contextmanager
 def _enrolled(config: Config, seed: Seed, heard: _Heard, leaving: Callable[[], bool]) -> Iterator[list[Beside]]:
-    """What runs beside the server: how it is blessed, if it has joined a grid; and its place in the mesh, if it knows
-    introducers."""
-    joined = enrolled.joined(config.state)
+    """What runs beside the server: how it is blessed, if it has joined a grid; its place in the mesh, if it knows
+    introducers; and its onion address, if it is to have one."""
+    joined = enrolled.joined(config.state, config.tor.rules)
+    onion = config.tor.onion(config.state)
+    addresses = torconfig.addresses(config.announce, onion)
     introducers = (*config.introducers, *(enrolled.introducers(joined) if joined else ()))
     beside: list[Beside] = []
     with contextlib.ExitStack() as stack:
         if joined is not None:
-            enrolment = enrolled.Enrolled(joined, seed, config.announce, heard.take)
+            enrolment = enrolled.Enrolled(joined, seed, addresses, heard.take)
             stack.callback(enrolment.close)
-            beside.append(enrolment)
+            beside.append(enrolment.run)
         if introducers:
-            profile = Profile(seed, config.grid, STORAGE, config.announce, config.name)
+            profile = Profile(seed, config.grid, STORAGE, addresses, config.name)
             asks = asked(config.grid, BLESSER, config.blessers)
-            beside.append(Presence(profile, config.state, dict.fromkeys(introducers), asks, heard.learned, leaving))
+            known, rules = dict.fromkeys(introducers), joined.rules if joined else config.tor.rules
+            beside.append(Presence(profile, config.state, known, asks, heard.learned, rules, leaving).run)
+        if onion is not None:
+            beside.append(functools.partial(published, onion, _warn))
         yield beside
 
 
@@ -124,10 +131,10 @@ async def _until_told(
     try:
         async with (
             ordered,
-            foreground.until_told(listening, environment) as stop,
+            foreground.until_told(config.listen, environment) as stop,
             asyncio.TaskGroup() as group,
         ):
-            beside = [group.create_task(one.run()) for one in others]
+            beside = [group.create_task(one()) for one in others]
             await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop)
             for task in beside:
                 task.cancel()

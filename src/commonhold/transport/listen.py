@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from commonhold.errors import HoldError, Kind, os_errors
-from commonhold.formats.hint import TcpHint
+from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin
 from commonhold.host import sockets
@@ -57,8 +57,10 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-def address(sock: socket.socket) -> TcpHint:
-    """Where a socket of `bind` listens: with the port that it got."""
+def address(sock: socket.socket) -> TcpHint | UnixHint:
+    """Where a socket listens: the port that it got of `bind`, or its path, which is no longer than 107 bytes."""
+    if sock.family == socket.AF_UNIX:
+        return UnixHint(sock.getsockname())
     return TcpHint(*sock.getsockname()[:2])
 
 
