@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.installed-dev
 RUN := $(VENV)/.installed-run
+unexport PYTHONDONTWRITEBYTECODE # every process of the tests would compile all it imports
 
 .PHONY: help demo check test soak fuzz bench man deb clean
 
@@ -27,18 +28,19 @@ demo: $(RUN) ## add a real directory (DIR=…), read it back, break a block; as 
 check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/pytest -m "not slow and not root and not soak" -n auto
+	@said=$$(mktemp); failed=; $(BIN)/mypy >"$$said" 2>&1 & types=$$!; trap 'rm -f "$$said"' EXIT; \
+	  $(BIN)/pytest -m "not slow and not root and not soak" --hypothesis-profile=fast -n auto --dist worksteal || failed=1; \
+	  wait $$types || failed=1; cat "$$said"; [ -z "$$failed" ]
 
 test: $(DEV) ## everything but the long runs; root for the tests that need it
 	@packaging/test-needs
-	@$(BIN)/pytest -m "not soak and not alone" -n auto --dist loadfile
+	@$(BIN)/pytest -m "not soak and not alone" -n auto --dist loadfile --durations 12 --durations-min 20
 	@if [ "$$(id -u)" = 0 ]; then $(BIN)/pytest -m "alone and not soak" tests/system; fi
 
-soak: $(DEV) ## at length: 2000 kills, 200 power cuts, ten minutes of a mount beside ext4 and of fsx
+soak: $(DEV) ## at length: 2000 kills, 200 power cuts, ten minutes of a mount beside ext4 and of fsx, a thousand steps of rehearsal
 	@packaging/test-needs
-	@HOLD_SOAK=1 $(BIN)/pytest tests/system -n auto
+	@HOLD_SOAK=1 $(BIN)/pytest tests/system tests/gossip/test_world.py tests/storage/test_kill.py tests/volume/test_real.py -n auto
 
 fuzz: $(DEV) ## every decoder against made-up input for FUZZ_SECONDS (300)
 	@$(BIN)/python -m tests.fuzz.run $${FUZZ_SECONDS:-300}

@@ -19,11 +19,7 @@ MUST = {f"B{number}" for number in (*range(1, 33), 34)} | {
 }
 
 # Which no test shows, and why.
-NOT_YET = {
-    "D4": "nothing listens for control or for logs but unix sockets, which have no key; no test says so of all daemons",
-    "D15": "what a key costs for each connection is measured by benchmarks/transport_rows.py, and no test holds it",
-    "D17": "there is no reverse channel: a server that nobody can dial needs an address of its own, such as an onion's",
-}
+NOT_YET: dict[str, str] = {}
 
 _NAMED = re.compile(r"(?:\b|_)([bBdD][0-9]{1,2})(?:\b|_)")
 

@@ -69,7 +69,7 @@ KINDS: dict[str, tuple[bytes, Fields]] = {
     "announcement": (SERVER, {
         "v": 1, "grid": GRID, "purpose": "storage", "server": AT, "sequence": 7, "not_after": 1_800_000_000,
         "addresses": ["tcp:attic.example:7070", "smoke:signals over the hill"], "name": "Dachboden im Süden",
-        "blessings": [envelope("blessing", cbor(BLESSING), BLESSER)],
+        "blessings": [envelope("blessing", cbor(BLESSING), BLESSER)], "leaving": True,
     }),
     "credential": (BLESSER, {
         "v": 1, "grid": GRID, "server": AT, "account": ACCOUNT, "client": public(CLIENT), "quota": 1 << 60,
@@ -87,6 +87,7 @@ KINDS: dict[str, tuple[bytes, Fields]] = {
         "v": 1, "grid": GRID, "sequence": 3, "issued": 1_700_000_000, "fresh_until": 1_700_600_000,
         "serials": [0, 1, 4_294_967_296, (1 << 63) - 1],
     }),
+    "call": (SERVER, {"v": 1, "relay": pin(public(HOLDER)), "connection": pin(public(CLIENT)), "time": 1_700_000_002}),
     "request": (SERVER, {
         "v": 1, "grid": GRID, "blesser": GRID, "time": 1_700_000_000, "server": AT,
         "purposes": ["storage", "introducer"], "addresses": ["tcp:attic.example:7070"], "ticket": bytes(32),
@@ -96,7 +97,7 @@ KINDS: dict[str, tuple[bytes, Fields]] = {
         "seats": sorted([AT + public(CLIENT), bytes(32) + public(HOLDER)]),
     }),
 }  # fmt: skip
-OPTIONAL = {"name", "ticket"}
+OPTIONAL = {"name", "ticket", "leaving"}
 WORDS = ["", "Storage", "-a", "a-", "a_b", "a" * 33, "a b", "ä"]
 BEYOND: dict[str, list[Any]] = {
     "grid": [bytes(31), bytes(33), PLAIN[:31]],
@@ -107,6 +108,7 @@ BEYOND: dict[str, list[Any]] = {
     "blesser": [bytes(31), bytes(33)],
     "nonce": [bytes(31), bytes(33), b""],
     "connection": [bytes(31)],
+    "relay": [bytes(31), bytes(33)],
     "ticket": [bytes(31), bytes(33), None],
     "purpose": WORDS,
     "purposes": [[], ["a", "a"], [str(n) for n in range(9)], *([word] for word in WORDS)],
@@ -114,6 +116,7 @@ BEYOND: dict[str, list[Any]] = {
     "addresses": [["a", "a"], [str(n) for n in range(17)], ["a" * 301], [""], ["a\nb"], ["\u202ea"], [b"a"], "a"],
     "blessings": [[bytes(4097)], [bytes([n]) for n in range(9)], ["a"]],
     "name": ["", "a" * 65, "a\0b", "\x1b[2J", None],
+    "leaving": [False, 1, b"\xf5"],
     "quota": [(1 << 60) + 1, -1, True],
     "not_before": [-1, 1 << 63],
     "not_after": [-1, 1 << 63, 1.1],

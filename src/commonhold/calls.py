@@ -41,6 +41,10 @@ class Watcher(Protocol):
         """So many more bytes were read or written. 0 of them: it is about to be made final."""
         ...
 
+    def part(self, name: str, count: int) -> None:
+        """So many more bytes went to one of several places."""
+        ...
+
     def file(self, path: str, cid: Cid, size: int) -> None:
         """One more file, directory or link is in. Told only where it was asked for."""
         ...
@@ -407,7 +411,11 @@ class History(Protocol):
 
 
 class KeptTree(NamedTuple):
-    """A sealed tree that is kept on a grid, k-of-n; `until` in seconds since 1970, when its leases end."""
+    """A sealed tree that is kept on a grid, k-of-n; `until` in seconds since 1970, when its leases end.
+
+    `looked`: when it was last looked at, None before that has happened; it was `whole`, `readable` or `missing` then,
+    and `said` is what is wrong; `next`: when that is due again.
+    """
 
     grid: str
     name: str
@@ -415,11 +423,16 @@ class KeptTree(NamedTuple):
     packs: int
     made: int
     until: int
+    state: str | None
+    looked: int | None
+    next: int | None
+    said: str
 
 
 class PackHealth(NamedTuple):
     """How one pack of a kept tree is: which share is at which servers (their pins), whose are damaged, and why; and who
-    did not say."""
+    did not say. Shares at servers that are `leaving` do not count.
+    """
 
     bytes: int
     whole: bool
@@ -427,6 +440,7 @@ class PackHealth(NamedTuple):
     shares: list[tuple[int, list[str]]]
     damaged: list[tuple[str, str]]
     failed: list[tuple[str, str]]
+    leaving: list[tuple[str, int]]
 
 
 class TreeHealth(NamedTuple):
@@ -477,6 +491,17 @@ class Receiving(NamedTuple):
     key: str
 
 
+class EndedTree(NamedTuple):
+    """What is not kept any more: how many servers were told; who was not, by pin and name, and why; and when what
+    those have goes by itself, in seconds since 1970."""
+
+    grid: str
+    name: str
+    told: int
+    untold: list[tuple[str, str, str]]
+    gone: int
+
+
 class Grids(Protocol):
     """What is kept on the grids that this user has joined. `grid` None is the only one. `what` is a capability or link,
     or the name under which something is kept."""
@@ -491,6 +516,10 @@ class Grids(Protocol):
 
     def all(self) -> list[KeptTree]:
         """What is kept."""
+        ...
+
+    def end(self, what: str, grid: str | None) -> EndedTree:
+        """Have a grid keep something no longer, but for what it has in common with other things kept there."""
         ...
 
     def check(self, what: str, grid: str | None, deep: bool) -> TreeHealth:

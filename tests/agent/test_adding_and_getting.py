@@ -158,6 +158,9 @@ class Leaving:
         if not count:
             raise Gone
 
+    def part(self, name: str, count: int) -> None:
+        raise AssertionError(name)
+
     def file(self, path: str, cid: Cid, size: int) -> None:
         """See `calls.Watcher`."""
 
@@ -220,6 +223,7 @@ def test_the_deepest_holdignore_that_has_an_opinion_decides(store: Store, tmp_pa
     assert found == {"keep.log", "sub/b.log", "sub/deep/d.log", "sub/deep/only/here/e.txt"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [4096, MIB])
 def test_what_is_here_already_is_added_again_however_much_it_is(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int

@@ -34,6 +34,7 @@ from commonhold.ipc.treewords import (
 )
 from commonhold.trees import ROOT, Attr, Change, Who
 from tests.agent.attending import Said, asking, call
+from tests.examples import examples
 from tests.fakes.trees import MemoryTree
 
 ME = Who("alice@home", "alice@home")
@@ -145,7 +146,7 @@ def test_calls_are_answered_in_the_way_they_were_asked() -> None:
     assert BY_NAME["listing"].result.decode(found[10].body)[0].name == b"one"  # type: ignore[union-attr]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.lists(st.integers(1, len(b"".join(SESSION)) - 1), max_size=20))
 def test_calls_may_come_in_any_pieces(cuts: list[int]) -> None:
     whole = b"".join(SESSION)

@@ -35,6 +35,7 @@ from commonhold.unixfs.build import Built
 from commonhold.unixfs.chunk import FixedChunker
 from commonhold.unixfs.profile import V0_2015, V1_2025, Profile, with_attributes
 from tests.agent.answering import PATIENCE, until
+from tests.examples import examples
 from tests.node.serving import running
 from tests.unixfs.test_hostile import LIES, chain, sharded
 from tests.unixfs.trees import Memory
@@ -458,7 +459,7 @@ def test_every_call_that_a_tree_has_is_answered(world: World) -> None:
 # ── reading ──
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.sampled_from([V1_2025, V0_2015]), st.integers(0, 5000), st.integers(1, 700), st.integers(2, 5),
     st.lists(st.tuples(st.booleans(), st.integers(0, 5100), st.integers(0, 5100)), max_size=25),

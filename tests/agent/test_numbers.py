@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from commonhold.agent.numbers import BY_CID, Numbers, Object
 from commonhold.formats import cid as cids
 from commonhold.formats.cid import Cid
+from tests.examples import examples
 
 CID = cids.from_digest(cids.RAW, bytes(32))
 EPOCH = b"one"
@@ -249,4 +250,4 @@ class Kernel(RuleBasedStateMachine):
 
 
 TestKernel = Kernel.TestCase
-TestKernel.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+TestKernel.settings = settings(max_examples=examples(25), stateful_step_count=40, deadline=None)

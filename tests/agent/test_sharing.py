@@ -81,7 +81,7 @@ class Here:
 
     def _keep(self, what: str, name: str | None, grid: str | None, watcher: Watcher) -> KeptTree:
         self.put.append((what, name, grid))
-        return KeptTree(str(grid), str(name), "3-of-5", 1, 0, 0)
+        return KeptTree(str(grid), str(name), "3-of-5", 1, 0, 0, None, None, None, "")
 
     def share(self, what: str, how: Sharing = OPEN) -> tuple[str, str, bool]:
         return tuple(Sharer(self.opened, self.opened.own, self._keep).share(what, how, self.watcher))  # type: ignore[return-value]

@@ -21,6 +21,7 @@ from commonhold.volume.pieces import CHUNK
 from commonhold.volume.point import Point
 from commonhold.volume.volume import Volume
 from tests.agent.owning import ME, Home
+from tests.examples import examples
 
 FILE, DIRECTORY, LINK, PIPE, DEVICE = 0o100644, 0o040755, 0o120777, 0o010600, 0o020600
 
@@ -97,8 +98,11 @@ def build(volume: Volume, directory: int, objects: list[Any]) -> None:
         volume.change(number, change)
 
 
+@pytest.mark.slow
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(first=st.lists(OBJECTS, max_size=8), second=st.lists(OBJECTS, max_size=4), plain=st.booleans(), root=CHANGES)
 def test_any_tree_comes_back_as_it_was(
@@ -269,6 +273,7 @@ def test_what_is_remembered_and_gone_is_woven_again(home: Home, remembering: Non
 # ── while others write ──
 
 
+@pytest.mark.slow
 def test_a_snapshot_while_others_write_is_a_state_that_was(home: Home) -> None:
     volume, stop = home.volume, threading.Event()
     first, second = (make(volume, ROOT, name, FILE) for name in (b"first", b"second"))
@@ -411,6 +416,7 @@ def test_a_restore_that_fails_anywhere_changes_nothing_or_all(home: Home, monkey
     assert failed > 15 and list(volume.verify()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("below", ["tree", ""])
 def test_a_restore_that_a_death_cut_short_leaves_the_old_or_the_new(
     home: Home, monkeypatch: pytest.MonkeyPatch, below: str

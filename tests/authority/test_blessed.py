@@ -3,6 +3,7 @@
 REQUIREMENTS B3, B8, B11, B16, B28, B29, B30, B32, B33, B35, D24.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from tests.authority.parties import (
     rule,
     seed,
 )
+from tests.examples import examples
 
 ONE = Trust((of_its_blesser(grid()),))
 
@@ -135,6 +137,46 @@ def test_a_server_whose_blesser_is_no_longer_believed_is_read_from_where_shares_
     assert may_read(candidate(blessing(), held=True), nobody, lists(), NOW).allowed
 
 
+def test_nothing_new_goes_to_a_server_that_says_it_is_leaving_and_reading_goes_on() -> None:
+    leaving = candidate(blessing(classes=("eu",)), leaving=True)
+    verdict = may_upload(leaving, ONE, lists(), NOW)
+    assert not verdict.allowed and verdict.leaving and verdict.until is None and "being emptied" in verdict.said
+    assert verdict.by == (public("blesser"),) and verdict.classes == {"eu"}  # it is blessed all the same
+    read = may_read(leaving, ONE, lists(), NOW)
+    assert read == may_read(candidate(blessing(classes=("eu",))), ONE, lists(), NOW) and read.allowed
+    assert not may_upload(candidate(blessing()), ONE, lists(), NOW).leaving
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_of_lost_blessings_one_that_was_taken_back_alone_has_shares_moved(fault: str) -> None:
+    data, reason, known = FAULTS[fault]
+    assert may_upload(candidate(data), ONE, known or lists(), NOW).leaving is (reason is Reason.REVOKED)
+    said = may_upload(candidate(data, leaving=True), ONE, known or lists(), NOW)
+    assert said.leaving and not said.by and said.said.startswith("not blessed for storage")
+
+
+@pytest.mark.parametrize(
+    ("other", "leaving"),
+    [
+        (blessing("second", serial=8), False),  # its blesser's list has not come
+        (blessing("second", serial=8, not_before=NOW + DAY // 2), False),
+        (blessing("second", serial=8, not_after=NOW - HOUR), True),
+        (blessing("third", serial=8), True),  # whose word does not count
+    ],
+)
+def test_shares_stay_where_another_blessing_can_still_hold(other: bytes, leaving: bool) -> None:
+    asked = candidate(blessing(), other)
+    verdict = may_upload(asked, trust("blesser", "second"), lists(revocations(7)), NOW)
+    assert not verdict.allowed and verdict.leaving is leaving
+    both = may_upload(asked, trust("blesser", "second", needed=2), lists(revocations(7)), NOW)
+    assert not both.allowed and both.leaving  # two are needed, and one was taken back
+
+
+def test_an_announcement_says_whether_its_server_is_leaving() -> None:
+    assert not announced(announce("tcp:a.example:1")).leaving
+    assert announced(replace(announce("tcp:a.example:1"), leaving=True)).leaving
+
+
 def test_b3_a_server_without_a_blessing_is_refused() -> None:
     assert may_upload(candidate(), ONE, lists(), NOW).said == "not blessed for storage: it shows no blessing"
 
@@ -207,7 +249,7 @@ def test_b32_an_answer_lasts_as_long_as_enough_blessers_agree() -> None:
     wanted=st.sets(st.sampled_from(["a", "b"])),
     gone=st.sets(st.integers(0, 2)),
 )  # fmt: skip
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_b32_the_answer_is_that_of_counting_and_ends_when_it_says(
     blessings: list[tuple[str, int, int, set[str], int]], needed: int, wanted: set[str], gone: set[int]
 ) -> None:

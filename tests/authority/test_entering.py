@@ -36,6 +36,7 @@ from tests.authority.parties import (
     rule,
     warrant,
 )
+from tests.examples import examples
 
 DOOR = Door(pin("attic"), grid(), rule("blesser"))
 GIVEN = Given(Nonce(b"n" * 32), pin("line"), NOW - 1)
@@ -268,7 +269,7 @@ def test_there_is_a_limit_of_credentials(count: int) -> None:
 
 
 @given(data=st.binary(max_size=200), which=st.integers(0, 2))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_bytes_at_the_door_are_a_knock_or_malformed(data: bytes, which: int) -> None:
     with pytest.raises(Malformed):
         knock(

@@ -16,6 +16,7 @@ from commonhold.formats.announcement import Announcement
 from commonhold.formats.blessing import STORAGE
 from commonhold.formats.pin import SpkiPin
 from tests.authority.parties import DAY, NOW, blessing, grid, lists, pin
+from tests.examples import examples
 
 PACK, OTHER = Secret(b"p" * 32), Secret(b"o" * 32)
 YES, NO = Verdict(True, "blessed"), Verdict(False, "not blessed for storage: it shows no blessing")
@@ -131,7 +132,7 @@ def best(shares: int, allowed: set[SpkiPin], there: dict[SpkiPin, set[int]]) -> 
     there=st.dictionaries(st.sampled_from(SMALL), st.sets(st.integers(0, 5))),
     secret=st.binary(min_size=32, max_size=32),
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_as_many_servers_as_can_be_have_a_share_and_as_few_shares_as_can_be_move(
     shares: int, allowed: set[SpkiPin], there: dict[SpkiPin, set[int]], secret: bytes
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.authority.derived import Secret, client_seed
-from commonhold.blesser import config, home
+from commonhold.blesser import config, home, main
 from commonhold.blesser.book import MAX_WAITING, Book
 from commonhold.blesser.meetings import MOST, Meetings, Outcome
 from commonhold.blesser.office import Office
@@ -206,6 +206,39 @@ def test_what_is_wrong_with_a_config_is_said(family: Path, old: str, new: str, w
 def test_a_config_that_does_not_name_its_own_key_is_refused(family: Path, tmp_path: Path) -> None:
     with pytest.raises(HoldError, match="nothing of the blesser"):
         config.read(family / "blesser.toml", "family", make_home(tmp_path / "x", "tcp:192.0.2.7:1").public)
+
+
+def by_tor(family: Path, *lines: str, listen: str = "tcp:127.0.0.1:4653", announce: str = "") -> None:
+    """Have the blesser's config say more, and listen and be announced elsewhere."""
+    path = family / "blesser.toml"
+    text = path.read_text().replace('listen = ["tcp:192.0.2.7:4653"]', f'listen = ["{listen}"]')
+    text = text.replace('addresses = ["tcp:192.0.2.7:4653"]', f"addresses = [{announce}]")
+    assert listen in text and "192.0.2.7" not in text.replace(announce, "")
+    onion = '[onion]\ncontrol = "unix:/run/tor/control"\ncookie = "/run/tor/control.authcookie"\nport = 4653\n'
+    path.write_text("\n".join((*lines, text, onion)))
+
+
+def test_a_blesser_behind_an_onion_address_is_in_the_charter_with_it(family: Path) -> None:
+    by_tor(family, 'tor = "tcp:127.0.0.1:9050"', "anonymous = true")
+    found, keys = main.read(family)
+    onion = found.tor.onion(family)
+    assert onion is not None and found.own.addresses == (str(onion.service.hint),)
+    assert found.charter.blesser(keys.public) == found.own and found.tor.rules.anonymous
+    assert main.read(family)[0] == found
+
+
+def test_an_anonymous_blesser_that_others_are_to_dial_directly_is_refused(family: Path) -> None:
+    by_tor(family, 'tor = "tcp:127.0.0.1:9050"', "anonymous = true", announce='"tcp:192.0.2.7:4653"')
+    with pytest.raises(HoldError, match="announce: it is to be anonymous") as error:
+        main.read(family)
+    assert error.value.kind is Kind.ANONYMITY
+
+
+def test_a_blesser_with_more_addresses_than_a_charter_takes_is_told_so(family: Path) -> None:
+    by_tor(family, announce=", ".join(f'"tcp:192.0.2.{number}:1"' for number in range(1, 9)))
+    with pytest.raises(HoldError, match="with its onion address") as error:
+        main.read(family)
+    assert error.value.kind is Kind.USAGE
 
 
 # ── codes ──

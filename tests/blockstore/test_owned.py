@@ -20,6 +20,7 @@ from commonhold.blockstore.store import Store, create, discard_index
 from commonhold.blockstore.verify import verify
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import cid as cids
+from tests.examples import examples
 from tests.suites.blockstore import *  # noqa: F403
 from tests.suites.blockstore import keep, key_of
 
@@ -279,6 +280,6 @@ def test_owners_agree_with_a_model(tmp_path: Path) -> None:
     run_state_machine_as_test(
         Owners,
         settings=settings(
-            max_examples=100, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(100), stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -13,6 +13,7 @@ from commonhold.host import disk
 from tests.suites.blockstore import keep, key_of
 
 
+@pytest.mark.slow
 def test_several_readers_see_whole_blocks_while_segments_are_rewritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,32 +4,32 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.cli import forked
+
 Hold = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
-def runner(home: Path) -> Hold:
+def environment(home: Path) -> dict[str, str]:
+    """What the command is told: whose home this is, and its repository."""
+    root = str(Path(__file__).parents[2])
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "HOLD_REPO": str(home / "repo"), "PYTHONPATH": root}
+
+
+def runner(home: Path, program: str = "tests.cli.hold") -> Hold:
     """Runs the command in a home directory, on the repository `repo` in it. `code`: the exit code, None for any."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "HOLD_REPO": str(home / "repo")}
 
     def run(
         *words: str, code: int | None = 0, given: bytes = b"", cwd: Path = home, **extra: str | None
     ) -> "subprocess.CompletedProcess[bytes]":
-        seen = environment | {"PYTHONPATH": str(Path(__file__).parents[2])} | extra
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.cli.hold", *words],
-            input=given,
-            capture_output=True,
-            cwd=cwd,
-            env={name: value for name, value in seen.items() if value is not None},
-            check=False,
-        )
+        seen = environment(home) | extra
+        kept = {name: value for name, value in seen.items() if value is not None}
+        done = forked.origin_for(kept).run(program, words, given, cwd, kept)
         assert code is None or done.returncode == code, (done.stdout, done.stderr)
         return done
 

@@ -5,11 +5,12 @@ import pty
 import select
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.cli.running import runner
 
 _SHELLS = ("bash", "zsh", "fish")
 _CASES = {
@@ -30,36 +31,35 @@ def script(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     shell = request.param
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
-    printed = subprocess.run(
-        [sys.executable, "-m", "tests.cli.hold", "completion", shell], capture_output=True, check=True
-    ).stdout
     path = tmp_path / f"completion.{shell}"
-    path.write_bytes(printed)
+    path.write_bytes(runner(tmp_path)("completion", shell).stdout)
     work = tmp_path / "work"
     work.mkdir()
     (work / "tree").write_text("")
     return path
 
 
-@pytest.mark.parametrize("script", ["bash"], indirect=True)
-@pytest.mark.parametrize("line", _CASES)
-def test_bash_completes(script: Path, line: str) -> None:
-    ask = (
-        f'source {script}; COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _hold; echo "${{COMPREPLY[@]}}"'
-    )
+def _asked(shell: list[str], script: Path, asks: list[str]) -> dict[str, set[str]]:
+    """What one shell makes of every case: of each a line that says which it is, then its words."""
+    lines = "; ".join(f"echo '= {line}'; {ask}" for line, ask in zip(_CASES, asks, strict=True))
     done = subprocess.run(
-        ["bash", "--norc", "-c", ask], cwd=script.parent / "work", capture_output=True, text=True, check=True
-    )
-    assert set(done.stdout.split()) == _CASES[line] and not done.stderr
+        [*shell, "-c", f"source {script}; {lines}"], cwd=script.parent / "work", capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(script.parent)}, check=True,
+    )  # fmt: skip
+    assert not done.stderr
+    parts = [part.partition("\n") for part in done.stdout.split("= ")[1:]]
+    return {line: {row.split("\t")[0] for row in words.splitlines()} for line, _, words in parts}
+
+
+@pytest.mark.parametrize("script", ["bash"], indirect=True)
+def test_bash_completes(script: Path) -> None:
+    ask = "COMP_WORDS=({}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _hold; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    assert _asked(["bash", "--norc"], script, [ask.format(line) for line in _CASES]) == _CASES
 
 
 @pytest.mark.parametrize("script", ["fish"], indirect=True)
-@pytest.mark.parametrize("line", _CASES)
-def test_fish_completes(script: Path, line: str) -> None:
-    ask = ["fish", "--no-config", "-c", f"source {script}; complete -C {line!r}"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(script.parent)}
-    done = subprocess.run(ask, cwd=script.parent / "work", env=environment, capture_output=True, text=True, check=True)
-    assert {row.split("\t")[0] for row in done.stdout.splitlines()} == _CASES[line] and not done.stderr
+def test_fish_completes(script: Path) -> None:
+    assert _asked(["fish", "--no-config"], script, [f"complete -C {line!r}" for line in _CASES]) == _CASES
 
 
 @pytest.mark.parametrize("script", ["zsh"], indirect=True)

@@ -15,6 +15,7 @@ __all__ = ["shell"]
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_five_minutes_of_the_readme(shell: Shell, tmp_path: Path) -> None:
     section = (ROOT / "README.md").read_text().split("## Five minutes")[1].split("\n## ")[0]
     lines = [line.strip() for line in section.splitlines() if line.startswith(("    hold ", "    CID="))]

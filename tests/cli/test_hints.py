@@ -10,7 +10,7 @@ __all__ = ["shell"]
 HELLO = "bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4"
 _READY = (
     "hold init --quiet >/dev/null; mkdir tree sub; echo 'hello world' | tee hello >tree/hello; ln hello sub/hello;"
-    " ln -s x tree/link; root=$(hold add -Q -r tree); hold add -Q hello >/dev/null; "
+    " ln -s x tree/link; hold add -Q -r tree >root; hold add -Q hello >/dev/null"
 )
 
 
@@ -45,7 +45,7 @@ _READY = (
     ],
 )
 def test_an_error_says_what_to_do(shell: Shell, words: str, code: int, hint: str) -> None:
-    told = shell(f"{_READY} hold {words} >/dev/null", code=code).stderr.decode().splitlines()[-3:]
+    told = shell(f"root=$(<root); hold {words} >/dev/null", code, after=_READY).stderr.decode().splitlines()[-3:]
     assert told[0].startswith("error: ") and told[1].startswith(f"try: {hint}") and told[2].startswith("code: E-")
 
 

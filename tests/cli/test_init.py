@@ -1,5 +1,7 @@
 """Making a repository: once, whole, durably, and where it was asked for."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,15 @@ def test_a_place_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(HoldError) as caught:
         create(tmp_path / "file" / "repo")
     assert caught.value.kind is Kind.NOT_A_DIRECTORY
+
+
+@pytest.mark.root
+def test_a_working_directory_that_is_closed_to_us_is_no_obstacle(tmp_path: Path) -> None:
+    """It is that of whoever has started us by `sudo -u`."""
+    inner = tmp_path / "closed" / "inner"
+    inner.mkdir(parents=True)
+    inner.parent.chmod(0o700)
+    look = "from commonhold.cli import opening; print(opening._cwd(), [*opening.searched()][:0])"
+    words = [sys.executable, "-c", look]
+    said = subprocess.run(words, cwd=inner, user=65534, env={"HOME": "/"}, capture_output=True, text=True, check=True)
+    assert said.stdout == "None []\n"

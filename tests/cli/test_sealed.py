@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Hold as Run
-from tests.cli.running import hold, last
+from tests.cli.running import environment, hold, last
 from tests.cli.test_commands import tree
 
 __all__ = ["hold", "tree"]
@@ -204,5 +204,7 @@ def test_who_finds_the_repository_in_use_is_not_told_the_capability(hold: Run, t
 
 @pytest.mark.parametrize("words", [["version"], ["add", "-n", "tree/hello"], ["pin", "ls"]])
 def test_who_does_not_seal_does_not_wait_for_the_cipher(hold: Run, tree: Path, words: list[str]) -> None:
-    imported = hold(*words, PYTHONPROFILEIMPORTTIME="1").stderr
+    command = [sys.executable, "-X", "importtime", "-m", "tests.cli.hold", *words]
+    home = tree.parent
+    imported = subprocess.run(command, cwd=home, env=environment(home), capture_output=True, check=True).stderr
     assert b"commonhold.cli.main" in imported and b"cryptography" not in imported

@@ -15,6 +15,7 @@ from commonhold.formats.blessing import INTRODUCER
 from commonhold.grids import files, reading
 from commonhold.grids.writing import Entry
 from tests.authority.parties import DAY, HOUR, blessing, grid, lists, pin, revocations
+from tests.cli.running import runner
 from tests.grids.made import LAN, LOOP, PLAIN, TCP, TOR, UNIX, announced
 
 ATTIC = str(pin("attic"))
@@ -24,14 +25,11 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs the command, on the repository `repo` in a directory of its own."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HOLD_REPO": str(tmp_path / "repo")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    toygrid = runner(tmp_path, "tests.cli.toygrid")
 
     def run(*words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "tests.cli.toygrid", *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
-        assert done.returncode == code, (done.stdout, done.stderr)
-        return done
+        done = toygrid(*words, code=code)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     run("init")
     return run
@@ -129,6 +127,21 @@ def test_why_says_each_verdict_blessing_address_and_what_decided_it(run: Run) ->
     (line,) = [one["by"].split(":")[1] for one in row["decided"] if one["field"] == "announcement"]
     assert row["decided"][0]["by"].startswith(f"cache/{pin('one')}.yaml:") and int(line) > 4
     assert {one["view"] for one in row["introducers"]} == {"shows the same", "shows an older one"}
+
+
+def test_a_server_that_is_leaving_is_shown_as_that(run: Run, family: Path) -> None:
+    now = int(time.time())
+    held = (blessing(not_before=now - DAY, not_after=now + DAY),)
+    data = announced("attic", sequence=3, blessings=held, leaving=True)
+    files.write_cache(family, pin("three"), [Entry(data, reading.announced(data), now - 60)], PLAIN)
+    (line,) = [line for line in run("servers").stdout.splitlines() if " attic " in line and "storage" in line]
+    assert "read only, leaving" in line
+    assert {row["name"]: row["leaving"] for row in rows(run("servers", "--json")) if row["purpose"] == "storage"} == {
+        "attic": True, "cellar": False,
+    }  # fmt: skip
+    storage = run("why", ATTIC[:12]).stdout.split("\n\n")[1]
+    assert "\nupload: no: it says that it is being emptied" in storage and "\nread: yes: blessed" in storage
+    assert "\nleaving: what is kept there" in storage and f"\nleaving true: cache/{str(pin('three'))[:10]}" in storage
 
 
 @pytest.mark.usefixtures("family")

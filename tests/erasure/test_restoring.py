@@ -18,6 +18,7 @@ from commonhold.erasure.share import NewShare, Share, verify
 from commonhold.erasure.spreading import Spreading
 from commonhold.erasure.values import Piece, Shape
 from tests.erasure.packs import SEED, gathered, opened, part, place, places, restored, server, some, spread
+from tests.examples import examples
 
 CODE = quickest()
 
@@ -48,7 +49,7 @@ def test_any_three_of_five_restore_a_pack(code: Code, size: int) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_any_k_of_n_restore_and_mend_a_pack(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 12))
     shape = Shape(data.draw(st.integers(1, n)), n)

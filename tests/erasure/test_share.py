@@ -17,6 +17,7 @@ from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.pack import MAX_PACK
 from commonhold.formats.pin import SpkiPin
 from tests.erasure.packs import SEED, gathered, opened, part, place, places, server, some, spread
+from tests.examples import examples
 
 SHAPE = Shape(3, 5)
 PACK = some(SEGMENT * 2 + 1000)
@@ -80,7 +81,7 @@ def test_another_version_is_not_supported(version: int) -> None:
 
 
 @given(st.binary(min_size=HEADER, max_size=HEADER))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_header_gives_a_layout_or_is_refused(said: bytes) -> None:
     try:
         layout, number = unpack_header(said)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from commonhold.authority.blessed import Verdict
 from commonhold.authority.derived import Secret, account_number, client_seed
@@ -36,10 +37,11 @@ from commonhold.storage.places import UNBOUNDED
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen
+from commonhold.transport.brought import Brought
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 from commonhold.transport.rules import Rules
-from commonhold.transport.visitors import Limits, Visitors
+from commonhold.transport.visitors import Visitors
 
 QUOTA = 1 << 30
 DAY = 86_400
@@ -99,8 +101,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | None = None) -> AsyncIterator[Server]:
-    """A storage server at a free port of loopback."""
+async def server(
+    state: Path, threads: ThreadPoolExecutor, visitors: Visitors | None = None, brought: Brought | None = None
+) -> AsyncIterator[Server]:
+    """A storage server at a free port of loopback; or, if there are `brought` connections, by those alone."""
     state.mkdir(exist_ok=True)
     seed = Seed(hashlib.sha256(str(state).encode()).digest())
     pin = pin_of(sign.public_key(seed))
@@ -116,7 +120,11 @@ async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | 
         where = listen.address(sock)
         assert isinstance(where, TcpHint)
         stop = asyncio.Event()
-        serving = asyncio.create_task(listen.serve(service.app(), seed, [sock], visitors or Visitors(Limits()), stop))
+        listening = [sock] if brought is None else []
+        if brought is not None:
+            sock.close()
+        app, bearable = service.app(), Visitors() if visitors is None else visitors
+        serving = asyncio.create_task(listen.serve(app, seed, listening, bearable, stop, brought))
         try:
             yield Server(seed, state, gate, book, keeper, where, clock)
         finally:
@@ -125,25 +133,38 @@ async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | 
             keeper.close()
 
 
+class Reached(Protocol):
+    """A server as its clients know it."""
+
+    @property
+    def pin(self) -> SpkiPin: ...
+
+    @property
+    def hint(self) -> TcpHint: ...
+
+
 class Client:
     """An account with a credential at each server: `exchange.packing.Servers`."""
 
-    def __init__(self, servers: Sequence[Server], account: str = "alice") -> None:
+    def __init__(self, servers: Sequence[Reached], account: str = "alice") -> None:
         self.account = account
         self.secret = Secret(hashlib.sha256(account.encode()).digest())
         self.known = {one.pin: one.hint for one in servers}
         self.refused: dict[SpkiPin, str] = {}
+        self.leaving: set[SpkiPin] = set()
+        self.barred: set[SpkiPin] = set()  # where there is no credential
         self._connections: dict[SpkiPin, Connection] = {}
 
     def verdicts(self) -> Mapping[SpkiPin, Verdict]:
-        return {pin: Verdict(pin not in self.refused, self.refused.get(pin, "blessed")) for pin in self.known}
+        no = dict.fromkeys(self.leaving, "it is leaving") | self.refused
+        return {pin: Verdict(pin not in no, no.get(pin, "blessed"), leaving=pin in self.leaving) for pin in self.known}
 
     def badge(self, pin: SpkiPin, quota: int = QUOTA) -> Badge:
         key = client_seed(self.secret, pin)
         return Badge(GRID, (credential(pin, key, self.account, quota),), key)
 
     async def open(self, server: SpkiPin) -> StorageServer:
-        return StorageServer(await self.connection(server), self.badge(server), now)
+        return StorageServer(await self.connection(server), None if server in self.barred else self.badge(server), now)
 
     async def connection(self, server: SpkiPin) -> Connection:
         """The one that is open, or a new one."""

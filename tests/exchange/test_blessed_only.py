@@ -69,6 +69,7 @@ LOST: dict[str, Callable[[Server], tuple[bytes, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", STRANGERS)
 def test_nothing_is_put_at_a_server_that_no_blesser_who_counts_has_blessed_nor_is_it_dialled(
     tmp_path: Path, said: str

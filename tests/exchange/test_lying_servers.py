@@ -125,6 +125,7 @@ def test_with_one_liar_all_is_read_from_the_others_and_it_is_named(tmp_path: Pat
     on_grid(tmp_path, 5, work)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", [lie for lie in Lie if lie.in_pieces])
 def test_a_liar_that_is_asked_first_costs_nothing_but_another_server_s_answer(tmp_path: Path, lie: Lie) -> None:
     async def work(there: Grid) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,8 +29,8 @@ class SocksProxy:
     offered: list[bytes] = field(default_factory=list)
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[TcpHint]:
-        """Serve while the block runs; where."""
+    async def listening(self, sock: socket.socket | None = None) -> AsyncIterator[TcpHint]:
+        """Serve while the block runs; where: at any free port of loopback, or by a socket that listens."""
         under_way: set[asyncio.Task[None]] = set()
 
         async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,7 +42,8 @@ class SocksProxy:
             writer.close()
             under_way.discard(task)
 
-        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        sock = sock or socket.create_server(("127.0.0.1", 0))
+        server = await asyncio.start_server(greet, sock=sock)
         try:
             yield TcpHint(*server.sockets[0].getsockname()[:2])
         finally:

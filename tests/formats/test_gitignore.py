@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from commonhold.formats import gitignore
 from commonhold.formats.malformed import Malformed
+from tests.examples import examples
 
 NAMES = ["a", "b", "ab", "a.b", ".a", "a b", "A", "[", "!a", "aab"]
 PATHS = [
@@ -68,7 +69,7 @@ LINES = st.lists(st.lists(PART, max_size=6).map("".join), max_size=4).map("\n".j
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is the judge")
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=LINES)
 def test_patterns_mean_what_git_says(tree: Path, text: str) -> None:
     assume(not re.search(r"[^/\n!]\*\*", text))  # git takes `a**/b` for `a`, then `**/b`; its manual does not

@@ -11,12 +11,13 @@ from commonhold.formats import car, dagcbor, dagpb, multihash, unixfs, varint
 from commonhold.formats import cid as cids
 from commonhold.formats.malformed import Malformed, Unsupported
 from tests import vectors
+from tests.examples import examples
 from tests.fuzz.targets import TARGETS
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 @given(data=st.binary(max_size=300))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_bytes_give_a_value_or_malformed(target: Callable[[bytes], None], data: bytes) -> None:
     target(data)
 

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from commonhold.crypto import sign
 from commonhold.crypto.statements import signed, verified
-from commonhold.formats import announcement, blessing, credential, dagcbor, entry, request, revocations, statement
+from commonhold.formats import (
+    announcement,
+    blessing,
+    credential,
+    dagcbor,
+    entry,
+    relaywords,
+    request,
+    revocations,
+    statement,
+)
 from commonhold.formats.announcement import Announcement
 from commonhold.formats.blessing import Blessing, Purpose
 from commonhold.formats.credential import AccountId, Credential, Warrant
@@ -23,10 +33,12 @@ from commonhold.formats.entry import Entry, Nonce
 from commonhold.formats.keys import PublicKey, Seed
 from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.pin import GridId, SpkiPin, parse_grid, parse_pin, pin_of
+from commonhold.formats.relaywords import Call
 from commonhold.formats.request import AccountRequest, Seat, ServerRequest, Ticket
 from commonhold.formats.revocations import Revocations
 from commonhold.formats.statement import Kind, Statement
 from tests import vectors
+from tests.examples import examples
 
 FILE = json.loads((vectors.ROOT / "statements.json").read_text())
 CASES = vectors.cases("statements")
@@ -38,6 +50,7 @@ PARSERS: dict[Kind, Callable[[Statement], Any]] = {
     Kind.WARRANT: credential.parse_warrant,
     Kind.ENTRY: entry.parse,
     Kind.REQUEST: request.parse,
+    Kind.CALL: relaywords.parse_call,
 }
 
 
@@ -199,7 +212,7 @@ SEATS = st.dictionaries(PINS, PUBLIC, min_size=1, max_size=20).map(
 SAID: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.ANNOUNCEMENT: st.builds(
         Announcement, GRIDS, PURPOSES, st.just(SERVER), TEXTS, NUMBERS, NUMBERS,
-        st.lists(st.binary(max_size=99), max_size=8).map(tuple), st.just("") | PRINTED,
+        st.lists(st.binary(max_size=99), max_size=8).map(tuple), st.just("") | PRINTED, st.booleans(),
     ),
     Kind.BLESSING: st.builds(
         lambda grid, purpose, server, classes, span, serial: Blessing(
@@ -224,12 +237,13 @@ SAID: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.REQUEST: st.builds(
         ServerRequest, GRIDS, PUBLIC, NUMBERS, st.just(SERVER), SEVERAL_PURPOSES, TEXTS, TICKETS,
     ) | st.builds(AccountRequest, GRIDS, PUBLIC, NUMBERS, PRINTED, SEATS, TICKETS),
+    Kind.CALL: st.builds(Call, PINS, PINS, NUMBERS),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", Kind)
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_what_is_signed_comes_back(kind: Kind, data: st.DataObject) -> None:
     said = data.draw(SAID[kind])
     found = verified(kind, signed(kind, said.body, SEED).encoded)
@@ -237,7 +251,7 @@ def test_what_is_signed_comes_back(kind: Kind, data: st.DataObject) -> None:
 
 
 @given(kind=st.sampled_from(Kind), at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_no_bit_of_a_statement_can_be_changed(kind: Kind, at: float, bit: int) -> None:
     raw = bytearray(sound(kind)[0])
     raw[int(at * len(raw))] ^= 1 << bit

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from commonhold.formats import gossip as wire
 from commonhold.formats.gossip import FIRST, LAST, MAX_RANGES, Digest, Id, Listing, Part, Ranges, Slot, id_of
 from commonhold.gossip.reconcile import Ids, answer, echo
+from tests.examples import examples
 
 IDS = st.builds(
     lambda slot, sequence, digest: id_of(Slot(slot), sequence, Digest(bytes([digest]) * 16)),
@@ -53,7 +54,7 @@ def both(ids: Ids) -> list[Id]:
     return ids.between(FIRST, LAST)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(SETS, SETS)
 def test_after_a_comparison_both_have_the_greatest_of_each_slot(one: list[Id], two: list[Id]) -> None:
     want: dict[Slot, Id] = {}

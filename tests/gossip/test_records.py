@@ -13,6 +13,7 @@ from commonhold.formats.statement import Kind
 from commonhold.gossip.reading import Reader, Record
 from commonhold.gossip.records import OVERHEAD, Outcome, Source, Store, Verdict
 from commonhold.gossip.values import Bounds
+from tests.examples import examples
 from tests.gossip.statements import DAY, EPOCH, GRID, announced, blessing, grid_of, key, pin, revoked, seed
 
 NOW = float(EPOCH)
@@ -62,7 +63,7 @@ def test_purposes_kinds_and_keys_do_not_replace_each_other() -> None:
     assert kept(found) == {*statements, lone.data}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.permutations([0, 1, 2, 3, 4, 5, 6, 6, 5, 3]))
 def test_any_order_and_repetition_ends_in_the_same_store(order: list[int]) -> None:
     pool = [announced("a", 1), announced("a", 2, label="x"), announced("a", 2, label="y"), announced("b", 5)]
@@ -265,7 +266,7 @@ def test_ones_own_gives_way_to_nobody_and_is_not_counted_against_ones_own_rate()
     assert [record.data for record in found.own()] == [announced("me", 39, blessers=())]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4), st.integers(0, 3)), max_size=60), st.integers(2, 9))
 def test_whatever_comes_the_books_are_right_and_the_room_is_kept(steps: list[tuple[int, int, int]], room: int) -> None:
     found = store(small(room))

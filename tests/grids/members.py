@@ -35,13 +35,14 @@ def closed() -> int:
         return int(sock.getsockname()[1])
 
 
-def announced(one: Server, **blessed: int) -> bytes:
-    """What a server says of itself, a day ago."""
+def announced(one: Server, leaving: bool = False, **blessed: int) -> bytes:
+    """What a server says of itself, a day ago, and a second later if it is leaving."""
     held = {"not_before": now() - DAY, "not_after": now() + DAY} | blessed
     word = Blessing(grid=GRID, server=one.pin, purpose=STORAGE, classes=(), serial=4, **held)
     said = Announcement(
-        grid=GRID, purpose=STORAGE, server=one.pin, addresses=("tcp:attic.example:1",), sequence=now() - DAY,
+        grid=GRID, purpose=STORAGE, server=one.pin, addresses=("tcp:attic.example:1",), sequence=now() - DAY + leaving,
         not_after=now() + DAY, blessings=(signed(Kind.BLESSING, word.body, BLESSER).encoded,), name=one.state.name,
+        leaving=leaving,
     )  # fmt: skip
     return signed(Kind.ANNOUNCEMENT, said.body, one.seed).encoded
 

@@ -21,6 +21,7 @@ from commonhold.transport import dial
 from commonhold.transport.dial import NotReached
 from commonhold.transport.rules import Direct, Local, Proxied, Rules, Way, route
 from tests.authority.parties import DAY, NOW, grid, pin
+from tests.examples import examples
 from tests.grids.made import (
     ANONYMOUS,
     EVERY,
@@ -63,7 +64,7 @@ addresses = st.lists(st.sampled_from([*map(str, EVERY), *STRANGE]), min_size=1, 
 
 
 @given(addresses, addresses, st.sampled_from(ALL_RULES))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_d10_no_address_of_any_kind_that_was_announced_is_dialled_directly(
     shown: list[str], pasted: list[str], rules: Rules
 ) -> None:
@@ -75,7 +76,7 @@ def test_d10_no_address_of_any_kind_that_was_announced_is_dialled_directly(
 
 
 @given(st.lists(st.sampled_from(EVERY), min_size=1, max_size=6, unique=True), st.booleans(), st.sampled_from(ALL_RULES))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_d11_the_one_server_that_an_override_names_is_reached_at_the_addresses_that_it_names(
     named: list[Hint], instead: bool, rules: Rules
 ) -> None:

@@ -15,6 +15,7 @@ from commonhold.grids.clauses import File, Marked
 from commonhold.grids.known import Decision, KnownServer, View
 from commonhold.grids.marked import Place
 from tests.authority.parties import DAY, NOW, blessing, grid, lists, pin, revocations
+from tests.examples import examples
 from tests.grids.made import (
     LAN,
     LOOP,
@@ -101,6 +102,27 @@ def test_b3_a_revoked_server_may_be_read_and_is_known_as_that() -> None:
     assert not server.upload.allowed and server.read.allowed and "revoked" in server.upload.said
 
 
+def test_the_newest_announcement_says_whether_a_server_is_leaving_whoever_shows_it() -> None:
+    before, leaving = announced("attic", sequence=3), announced("attic", sequence=4, leaving=True)
+    server = one(cache("a", before), cache("b", leaving))
+    assert server.leaving and not server.upload.allowed and server.read.allowed and "emptied" in server.upload.said
+    assert decided(server, "leaving").place == cache("b", leaving).clauses[ATTIC].copies[0].place
+    assert not server.judged(TRUST, lists(), NOW)[0].allowed and server.judged(TRUST, lists(), NOW)[1].allowed
+    back = one(cache("a", before), cache("b", leaving), cache("c", announced("attic", sequence=5)))
+    assert not back.leaving and back.upload.allowed and back.judged(TRUST, lists(), NOW)[0].allowed
+
+
+def test_an_override_does_not_keep_a_server_that_is_leaving() -> None:
+    by = override(f"{{attic}}:\n  local: {{name: mine}}\n  announcement: {{addresses: ['{LAN}']}}\n")
+    assert one(cache("a", announced("attic", leaving=True)), by=by).leaving
+
+
+def test_a_server_whose_blessing_was_taken_back_is_leaving() -> None:
+    shown = cache("a", announced("attic"))
+    assert one(shown, known=lists(revocations(7))).leaving and not one(shown).leaving
+    assert not one(shown, now=NOW + 2 * DAY).leaving  # expired, with a list that is stale, too
+
+
 def test_b29_a_server_of_another_grid_is_not_used() -> None:
     server = one(cache("a", announced("attic", grid=grid("other"))))
     assert not server.upload.allowed and not server.read.allowed and "not taken part in" in server.upload.said
@@ -136,7 +158,7 @@ shown_by_one = st.lists(
 
 
 @given(st.lists(shown_by_one, min_size=1, max_size=4), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_d7_the_order_of_introducers_is_nothing(shown: list[list[tuple[str, int, object]]], mix: object) -> None:
     caches = [
         cache(f"i{n}", *(announced(server, str(hint), sequence=number) for server, number, hint in each))

@@ -8,6 +8,7 @@ from commonhold.formats.hint import Hint
 from commonhold.grids import editing, reading
 from commonhold.grids.marked import Wrong
 from tests.authority.parties import pin
+from tests.examples import examples
 from tests.grids.made import LAN, LOOP, TCP, TOR, announced, cache_bytes, filled, text64
 
 ATTIC, CELLAR = pin("attic"), pin("cellar")
@@ -184,7 +185,7 @@ def overrides(draw: st.DrawFn) -> str:
 
 
 @given(overrides(), addresses, st.booleans())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 def test_d23_whatever_a_file_looks_like_the_clause_alone_is_changed(text: str, hints: list[Hint], direct: bool) -> None:
     data = filled(text)
     before = reading.override(data)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,20 @@ from commonhold.grids import holder, membership
 from commonhold.grids.accounts import AccountEnrolment
 from commonhold.grids.hosts import ServerEnrolment
 from commonhold.transport import listen
-from tests.grids.blessers import DAY, GIB, NOW, Clock, Together, blessing, joined, make_home, pin, seed, server_joined
+from tests.grids.blessers import (
+    DAY,
+    GIB,
+    HOUR,
+    NOW,
+    Clock,
+    Together,
+    blessing,
+    joined,
+    make_home,
+    pin,
+    seed,
+    server_joined,
+)
 from tests.transport.ends import run
 
 
@@ -75,17 +89,21 @@ def test_an_account_has_its_name_before_it_knows_any_server(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_both_are_renewed_in_time_for_months_without_a_restart(tmp_path: Path) -> None:
+def test_both_are_renewed_in_time_for_months_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sleeps, this test too, does so by the same clock, which goes on when all of them do."""
+    monkeypatch.setattr("commonhold.grids.enrolling.LONGEST_SECONDS", 6 * HOUR)
+
     async def work() -> None:
-        clock = Together(2)
+        clock = Together(3)
         async with blessing(tmp_path / "family", clock, list_hours=30 * 24) as there:  # few of them are heard
             attic = server_joined(there.office.invite_server((STORAGE,), (), DAY), tmp_path / "attic", clock, seed(1))
             alice = joined(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, [pin(1), pin(2)])
             ends: list[int] = []
             tasks = [asyncio.create_task(one.run()) for one in (attic, alice)]
             while clock.now < NOW + 120 * DAY:
-                there.office.sign_list()
-                await asyncio.sleep(0.002)
+                await clock.sleep(6 * HOUR)
+                if (clock.now - NOW) % DAY < 6 * HOUR:
+                    there.office.sign_list()
                 if alice.badge(pin(1)) and alice.badge(pin(2)) and attic.blessings(STORAGE):
                     until = [_until(alice, 1), _until(alice, 2), _blessed_until(attic)]
                     assert all(clock.now < one for one in until), "it had ended"
@@ -93,11 +111,11 @@ def test_both_are_renewed_in_time_for_months_without_a_restart(tmp_path: Path) -
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert len(set(ends)) >= 5  # renewed about every twenty days
+            assert len(ends) > 4 * 115 and len(set(ends)) >= 5  # renewed about every twenty days
             attic.close()
             alice.close()
 
-    run(work(), 60)
+    run(work())
 
 
 def _until(alice: AccountEnrolment, number: int) -> int:
@@ -187,9 +205,12 @@ def test_many_servers_are_asked_for_in_few_requests(tmp_path: Path) -> None:
         async with blessing(tmp_path / "family", clock) as there:
             servers = [pin(number) for number in range(600)]
             alice = joined(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, servers)
-            await alice.once()
-            assert all(alice.badge(one) is not None for one in servers)
-            assert sum(said.startswith(b"/v1/enrol") for said in there.said) == 3
+            while not all(alice.badge(one) is not None for one in servers):
+                await alice.once()
+                clock.now += 60  # until it may ask again, if a call was cut off where the machine has other work
+            pairs = itertools.pairwise(there.said)
+            answers = {said for asked, said in pairs if asked.startswith(b"/v1/enrol") and not said.startswith(b"/v1/")}
+            assert len(answers) == 3
             alice.close()
 
     run(work())
@@ -220,7 +241,7 @@ def test_a_person_lets_in_who_has_no_invitation(tmp_path: Path) -> None:
             attic = server_joined(invitation, tmp_path / "attic", clock, seed(1))
             attic.close()
             holder.drop_ticket(tmp_path / "attic")
-            attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+            attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
             await attic.once()
             assert attic.last[there.blesser.key].waits and not attic.blessings(STORAGE)
             (waiting,) = there.orders.do({"do": "list"})["waiting"]
@@ -249,19 +270,19 @@ def test_a_blessing_that_a_person_carried_counts_like_any_other(tmp_path: Path) 
         brought = tmp_path / "attic" / "blessings"
         brought.mkdir()
         (brought / "a.blessing").write_bytes(carried)
-        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
         assert attic.blessings(STORAGE) == (carried,)
         with pytest.raises(HoldError, match="another server"):
             attic.bring(others)
         attic.close()
         (brought / "b.blessing").write_bytes(strange)  # by a blesser that does not count: passed over
         (brought / "c.blessing").write_bytes(older)
-        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
         assert attic.blessings(STORAGE) == (carried,)
         attic.close()
         (brought / "b.blessing").write_bytes(b"nonsense")
         with pytest.raises(HoldError, match=r"b\.blessing"):
-            ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+            ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
 
     run(work())
 
@@ -299,7 +320,7 @@ def test_a_list_that_came_by_another_way_is_heard_and_kept(tmp_path: Path) -> No
             statement = there.office.sign_list()
         attic.hear(statement)
         attic.close()
-        again = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+        again = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
         assert again.lists.kept == (statement,)
         again.close()
 

@@ -24,7 +24,7 @@ from commonhold.grids.seen import (
 )
 from commonhold.host.health import Finding, Status
 from commonhold.transport.rules import Rules, Way
-from tests.authority.parties import DAY, HOUR, NOW, blessing, grid, lists, pin, revocations
+from tests.authority.parties import DAY, HOUR, NOW, blessing, candidate, grid, lists, pin, revocations
 from tests.grids.made import TRUST
 
 PROXY = TcpHint("127.0.0.1", 9050)
@@ -48,8 +48,8 @@ def only(found: Finding | list[Finding], status: str, *words: str) -> None:
 
 
 def verdict(*blessings: bytes, known: Lists | None = None, now: int = NOW) -> Verdict:
-    candidate = Candidate(pin("attic"), grid(), STORAGE, blessings or (blessing(),))
-    return may_upload(candidate, TRUST, known or lists(), now)
+    asked = Candidate(pin("attic"), grid(), STORAGE, blessings or (blessing(),))
+    return may_upload(asked, TRUST, known or lists(), now)
 
 
 def server(name: str = "attic", how: How = How.UP, upload: Verdict | None = None, **use: int) -> ServerSeen:
@@ -227,6 +227,15 @@ def test_a_server_that_lost_its_blessing_is_named_with_the_reason(upload: Verdic
     only(health.blessings([server(upload=upload)]), "WARN", "attic", "hold why attic", *words)
 
 
+def test_a_server_that_is_leaving_is_named_and_does_not_count() -> None:
+    old = blessing(serial=3, not_after=NOW - DAY)
+    leaving = may_upload(candidate(blessing(), old, leaving=True), TRUST, lists(), NOW)
+    seen = [server("barn"), server(upload=leaving)]
+    only(health.servers(seen, (1, 1), "/g"), "WARN", "attic is being emptied", "hold why attic")
+    assert "1 of 2 that are known" in told(health.servers(seen, (1, 2), "/g"))[1][1]
+    assert health.blessings(seen) == []
+
+
 def test_what_a_stale_list_or_a_wrong_clock_does_to_all_servers_is_not_told_of_each() -> None:
     stale = verdict(known=lists(revocations(fresh_until=NOW - HOUR // 2)))
     early = verdict(now=NOW - 2 * DAY, known=lists(revocations(issued=NOW - 9 * DAY)))
@@ -251,6 +260,13 @@ def test_a_lease_is_told_two_weeks_before_its_end(until: int, status: str) -> No
 
 def test_a_name_with_a_line_end_stays_one_line() -> None:
     only(health.leases([Lease("a\nOK b", NOW)], NOW), "FAIL", "a\\nOK b was kept", "hold repair 'a\\nOK b'")
+
+
+def test_what_is_kept_and_damaged_or_was_not_looked_at_is_told_with_what_to_do() -> None:
+    assert health.kept([]) == []
+    only(health.kept([Lease("a", NOW)]), "OK", "nothing that is kept is known to lack a share")
+    only(health.kept([Lease("my a", NOW, "shares of it are missing")]), "WARN", "my a: shares", "hold repair 'my a'")
+    only(health.kept([Lease("a", NOW, "no\nway", lost=True)]), "FAIL", "a: no\\nway", "hold check a")
 
 
 def test_the_slow_code_is_a_warning() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from commonhold.grids import marked
 from commonhold.grids.marked import MAX_FILE, Bad, Entries, Items, Node, Scalar, Wrong, parse
+from tests.examples import examples
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"])
@@ -112,7 +113,7 @@ def test_a_file_that_begins_and_never_ends_is_no_work(unit: str) -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_whatever_comes_it_is_nodes_or_wrong(data: bytes) -> None:
     try:
         found = parse("f", data)

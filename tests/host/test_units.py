@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.host.repository import SYSTEM, SYSTEM_SOCKET
-from commonhold.host.units import AGENT, MOUNT, NODE, SYSTEM_PATHS, drift, shipped
+from commonhold.host.units import AGENT, GRID, MOUNT, NODE, SYSTEM_PATHS, drift, shipped
 from commonhold.mount import config as mounts
 from commonhold.node.config import Limits, parse
 
@@ -29,11 +29,14 @@ def _analyze(directory: Path, *words: str) -> str:
 
 
 @_ANALYZE
-@pytest.mark.parametrize(("units", "manager"), [(NODE, "--system"), (MOUNT, "--system"), (AGENT, "--user")])
+@pytest.mark.parametrize(
+    ("units", "manager"), [(NODE, "--system"), (MOUNT, "--system"), (GRID, "--system"), (AGENT, "--user")]
+)
 def test_systemd_finds_nothing_wrong(tmp_path: Path, units: tuple[str, ...], manager: str) -> None:
     for unit in units:  # the one change: a program that exists on this machine
-        (tmp_path / unit).write_text(shipped(unit).replace("=/usr/bin/hold ", f"={sys.executable} "))
-    assert _analyze(tmp_path, "verify", "--man=no", manager, *(f"./{unit}" for unit in units)) == ""
+        unit_file = tmp_path / unit.replace("@.", "@family.")
+        unit_file.write_text(shipped(unit).replace("=/usr/bin/hold ", f"={sys.executable} "))
+    assert _analyze(tmp_path, "verify", "--man=no", manager, *(f"./{one.name}" for one in tmp_path.iterdir())) == ""
 
 
 @_ANALYZE
@@ -41,14 +44,17 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, units: tuple[str, ...], man
     ("service", "most"),
     [
         ("commonhold-node.service", 1.0),
+        # They listen where their configs say, so the network stays.
+        *((unit, 1.1) for unit in GRID),
         # Root's, and in the host's mount namespace: half of what can be taken away cannot be taken from it.
         ("commonhold-mount.service", 3.6),
-        # Counted as root's, with all capabilities of root; a user's process has none of them.
-        ("commonhold-agent.service", 6.0),
+        # Counted as root's, with all capabilities of root; a user's process has none of them. It calls grids' servers.
+        ("commonhold-agent.service", 6.2),
     ],
 )
-def test_the_sandbox_leaves_little_exposed(service: str, most: float) -> None:
-    said = _analyze(_UNITS, "security", "--offline=true", f"./{service}")
+def test_the_sandbox_leaves_little_exposed(tmp_path: Path, service: str, most: float) -> None:
+    shutil.copy(_UNITS / service, tmp_path / service.replace("@.", "@family."))
+    said = _analyze(tmp_path, "security", "--offline=true", f"./{service.replace('@.', '@family.')}")
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
     assert found and float(found[1]) <= most
 
@@ -57,6 +63,25 @@ def test_the_node_can_tell_who_calls_it() -> None:
     """With one of these it would take callers for nobody, or nobody for a caller."""
     settings = {line.partition("=")[0] for line in shipped("commonhold-node.service").splitlines()}
     assert not settings & {"PrivateUsers", "ProtectProc", "ProcSubset", "DynamicUser"}
+
+
+def test_the_daemons_of_a_grid_have_one_sandbox_and_each_its_own_user_and_places() -> None:
+    found = []
+    for unit in GRID:
+        text = shipped(unit)
+        name = unit.removeprefix("commonhold-").removesuffix("@.service")
+        assert f"\nUser=hold-{name}\nGroup=hold-{name}\n" in text
+        users = re.findall(r"^u (\S+) ", shipped("commonhold.sysusers"), re.MULTILINE)
+        assert users.count(f"hold-{name}") == 1 and f"d /var/lib/commonhold-{name} " in shipped("commonhold.tmpfiles")
+        lines = [line for line in text.replace(name, "NAME").splitlines() if re.match(r"\w+=|\[", line)]
+        found.append(
+            [
+                line
+                for line in lines
+                if not re.match("Description|Documentation|AssertPath|ExecStart|StateDirectory=|NoExecPaths", line)
+            ]
+        )
+    assert found[0] == found[1] == found[2]
 
 
 def test_nothing_gives_the_mount_a_view_of_the_files_that_is_not_the_hosts() -> None:
@@ -126,6 +151,6 @@ def test_a_unit_that_is_not_installed_is_not_the_same(tmp_path: Path) -> None:
 
 
 def test_every_unit_is_shipped_and_says_where_its_manual_is() -> None:
-    for unit in NODE + MOUNT + AGENT:
+    for unit in NODE + MOUNT + GRID + AGENT:
         assert "Documentation=man:commonhold(7)" in shipped(unit)
     assert Path("/etc/systemd/system") == SYSTEM_PATHS[0]

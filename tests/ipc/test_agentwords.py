@@ -26,6 +26,7 @@ from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
 from commonhold.ipc.agentwords import ROOMS, Coming, Hello, Table, Welcome
 from commonhold.ipc.frames import Message
+from tests.examples import examples
 
 CALLS = [
     f"{room}.{name}"
@@ -97,7 +98,7 @@ def comparable(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", CALLS)
 @given(data=st.data())
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow])
 def test_a_calls_arguments_and_its_result_come_through(name: str, data: st.DataObject) -> None:
     call = Table().call(name)
     assert call is not None
@@ -108,7 +109,7 @@ def test_a_calls_arguments_and_its_result_come_through(name: str, data: st.DataO
 
 @pytest.mark.parametrize("name", TOLD)
 @given(data=st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 def test_what_a_watcher_is_told_comes_through(name: str, data: st.DataObject) -> None:
     told = Table().told(name)
     assert told is not None
@@ -118,7 +119,7 @@ def test_what_a_watcher_is_told_comes_through(name: str, data: st.DataObject) ->
 
 @pytest.mark.parametrize("kind", [Coming, Hello, Welcome])
 @given(data=st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 def test_the_first_words_and_their_answer_come_through(kind: Any, data: st.DataObject) -> None:
     value = data.draw(values(kind))
     assert comparable(through(kind, value)) == comparable(value)

@@ -27,6 +27,7 @@ from commonhold.ipc.treewords import (
     encode,
 )
 from commonhold.trees import MAX_IO, MAX_TARGET, MAX_XATTR, Locking, Tree
+from tests.examples import examples
 from tests.fakes.trees import MemoryTree
 
 PAGE = (Path(__file__).parents[2] / "docs/spec/mount.md").read_text()
@@ -81,7 +82,7 @@ def test_the_numbers_of_trees_notices_and_flags_are_those_of_this_protocol() -> 
 
 @pytest.mark.parametrize("call", CALLS, ids=[call.name for call in CALLS])
 @given(data=st.data())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_what_a_call_is_given_and_what_it_gives_comes_through(call: Any, data: st.DataObject) -> None:
     hints = method(call.name)
     result = hints.pop("return")

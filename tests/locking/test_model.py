@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from commonhold.locking.locks import Locks
 from commonhold.locking.values import MAX_OFFSET, NONE, READ, WRITE, Answer, Limits, Lock, Outcome, Owner, Request
+from tests.examples import examples
 
 BYTES = 6  # that are locked one by one; flock locks have all, and what is beyond
 LIMITS = Limits(of_object=16, of_table=20, waiting=6)
@@ -271,4 +272,6 @@ class Beside(RuleBasedStateMachine):
 
 
 def test_every_byte_is_held_as_by_the_model() -> None:
-    run_state_machine_as_test(Beside, settings=settings(max_examples=150, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(
+        Beside, settings=settings(max_examples=examples(150), stateful_step_count=30, deadline=None)
+    )

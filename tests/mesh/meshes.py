@@ -96,7 +96,9 @@ class Node:
     @property
     def hint(self) -> TcpHint:
         assert self.socket is not None
-        return listen.address(self.socket)
+        found = listen.address(self.socket)
+        assert isinstance(found, TcpHint)
+        return found
 
     @property
     def address(self) -> Address:
@@ -191,7 +193,7 @@ class Meshes:
         for node in list(self.nodes.values()):
             await self.stop(node)
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = 100.0) -> None:
         """Wait until something is so, by our own clock. A node that has failed fails the test."""
         async with asyncio.timeout(seconds):
             while not holds():

@@ -8,7 +8,7 @@ from commonhold.formats import hint, statement
 from commonhold.formats.address import Address
 from commonhold.formats.blessing import INTRODUCER, STORAGE
 from commonhold.formats.gossip import Subscription
-from commonhold.formats.hint import TcpHint
+from commonhold.formats.hint import Hint
 from commonhold.gossip.values import Contact
 from commonhold.mesh.reaching import Reaching
 from commonhold.transport import listen
@@ -28,12 +28,12 @@ def onion(name: str) -> str:
     return base64.b32encode(raw + check + b"\x03").decode().lower() + ".onion"
 
 
-def _tempting(here: Meshes, node: Node, decoy: TcpHint) -> None:
+def _tempting(here: Meshes, node: Node, decoy: Hint) -> None:
     """Have an introducer announce direct addresses before its onion service."""
     addresses = (
         str(decoy),
         "tcp:attic.example:1",
-        f"tcp:[::1]:{decoy.port}",
+        "tcp:[::1]:1",
         "unix:/run/x",
         f"tor:{onion(node.name)}:80",
     )

@@ -54,7 +54,7 @@ class Talk:
 
     async def over(self) -> tuple[str, bool]:
         """Why it has ended, and whether that is the other end's fault."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.task
         return self.talk.why, self.talk.fault
 

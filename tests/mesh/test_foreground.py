@@ -19,13 +19,14 @@ def test_it_says_where_it_listens_and_ends_when_it_is_told(
 ) -> None:
     async def work() -> list[bytes]:
         path = tmp_path / "socket"
-        listening = foreground.sockets([TcpHint("127.0.0.1", _free()), UnixHint(str(path))])
+        wanted: list[TcpHint | UnixHint] = [TcpHint("127.0.0.1", _free()), UnixHint(str(path))]
+        listening = foreground.sockets(wanted)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(str(tmp_path / "notify"))
             environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
-            async with foreground.until_told(listening, environment) as stop:
+            async with foreground.until_told(wanted, environment) as stop:
                 os.kill(os.getpid(), number)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await stop.wait()
             said = [manager.recv(100), manager.recv(100)]
         where = [f"tcp:127.0.0.1:{listening[0].getsockname()[1]}", f"unix:{path}"]

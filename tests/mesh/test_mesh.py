@@ -121,14 +121,16 @@ def test_who_does_wrong_is_hung_up_on(words: list[wire.Message | bytes]) -> None
     run(work())
 
 
-def test_who_is_hung_up_on_is_gone_though_they_would_say_more() -> None:
+def test_who_is_hung_up_on_is_gone_though_they_would_say_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("commonhold.transport.listen._LINGER_SECONDS", 600.0)
+
     async def work() -> None:
         async with meshes() as here:
             node = here.introducer("i0")
             async with raw(node.hint, server=pin("i0")) as other:
                 head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
                 other.writer.write(head.encode() + b"4\r\n\xff\xff\xff\xff\r\n")
-                async with asyncio.timeout(4.0):  # less than the rest of a body would be read for
+                async with asyncio.timeout(60):  # less than the rest of a body would be read for
                     assert await other.ended()
 
     run(work())
@@ -390,7 +392,7 @@ def test_it_ends_at_once_whatever_is_under_way() -> None:
             here.subscriber("jittery", [first.address], spread=1000.0)
             async with stranger(first, ME):
                 await here.until(lambda: len(first.mesh.neighbours()) == 2)
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(30):
                     await here.stop_all()
         deaf.close()
 

@@ -9,7 +9,7 @@ from tests.transport.ends import run
 
 
 async def _next(pieces: AsyncIterator[bytes]) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return await anext(pieces)
 
 

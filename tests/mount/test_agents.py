@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from commonhold.formats.fuseflags import Opcode
 from commonhold.ipc.treewords import RESENT
 from commonhold.mount.replies import Lied
+from tests.examples import examples
 from tests.mount import kernel
 from tests.mount.desks import NODE, Answer, Mount, two_users
 from tests.mount.kernel import ALICE, BOB, CAROL
@@ -386,4 +387,4 @@ class Waiting(RuleBasedStateMachine):
 
 
 TestWaiting = Waiting.TestCase
-TestWaiting.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestWaiting.settings = settings(max_examples=examples(40), stateful_step_count=40, deadline=None)

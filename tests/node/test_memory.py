@@ -424,6 +424,7 @@ def seen() -> bytes:
     return found
 
 
+@pytest.mark.slow
 def test_the_node_sees_nothing_that_is_not_sealed_and_changes_nothing_before_it_is(node: Path) -> None:
     secret = b"what nobody else is to know " * 100
     store = NodeStore(node)

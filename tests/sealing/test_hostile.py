@@ -23,6 +23,7 @@ from commonhold.sealing.opening import check_unread
 from commonhold.sealing.seal import Sealer, verify_capability, verify_key
 from commonhold.sealing.walk import walk
 from commonhold.unixfs import run
+from tests.examples import examples
 from tests.sealing.trees import ALICE, sealed_tree, stored
 
 KEY = hashlib.sha256(b"a stranger's key").digest()
@@ -287,7 +288,7 @@ def test_a_row_that_says_leaf_does_not_hide_what_is_below() -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_change_to_any_stored_block_is_noticed(data: st.DataObject) -> None:
     recipe = {"dir": {"a": {"text": "x" * 300}, "b": {"dir": {"c": {"text": "y"}}}}}
     keeping, capability, _, _ = sealed_tree(recipe, chunk=100)

@@ -18,6 +18,7 @@ from commonhold.sealing.walk import walk
 from commonhold.unixfs import profile as profiles
 from commonhold.unixfs import read, run
 from commonhold.unixfs.directory import Entry
+from tests.examples import examples
 from tests.fakes.keeping import Keeping
 from tests.sealing.trees import ALICE, BOB, feed, key_of, sealed_blocks, sealed_tree
 from tests.unixfs.trees import Memory
@@ -31,7 +32,7 @@ BUCKETS = {(m << k) + 96 for k in range(6, 19) for m in (4, 5, 6, 7)}
 
 
 @given(recipe=TREES, profile=st.sampled_from([profiles.V0_2015, profiles.V1_2025]), chunk=st.integers(20, 300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_tree_comes_back(recipe: dict[str, Any], profile: profiles.Profile, chunk: int) -> None:
     keeping, capability, plain, root = sealed_tree(recipe, profile=profile, chunk=chunk)
     blocks, sealed_root = open_sealed(keeping, capability)
@@ -54,7 +55,7 @@ def test_any_tree_comes_back(recipe: dict[str, Any], profile: profiles.Profile, 
 @given(
     data=st.binary(max_size=3000), chunk=st.integers(1, 400), span=st.tuples(st.integers(0, 3000), st.integers(0, 3000))
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_range_of_any_file_comes_back(data: bytes, chunk: int, span: tuple[int, int]) -> None:
     plain = Memory()
     root = plain.file(profiles.V1_2025, data, chunk).cid
@@ -124,7 +125,7 @@ def test_names_content_and_plain_hashes_do_not_show(profile: profiles.Profile) -
 
 
 @given(sizes=st.lists(st.integers(0, 5000), max_size=30), chunk=st.integers(16, 2000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_sizes_are_of_the_set_and_the_same_for_nodes_and_leaves(sizes: list[int], chunk: int) -> None:
     recipe = {"dir": {f"{i}": {"stream": {"seed": "s", "bytes": size}} for i, size in enumerate(sizes)}}
     keeping, _, _, _ = sealed_tree(recipe, chunk=chunk)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 _RELEASE = "bookworm"  # what the package is for
-_INCLUDE = "python3,systemd,systemd-sysv,dbus,libpam-systemd"
+_INCLUDE = "python3,systemd,systemd-sysv,dbus,libpam-systemd,sudo,tor"
 _UP_SECONDS = 240
 _CALL_SECONDS = 60
 _TIED = ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]

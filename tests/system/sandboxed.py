@@ -1,6 +1,7 @@
 """Run in a service's sandbox: what a node's store needs has to work, and what a taken-over node would like must not.
 
-With the word `mount`: what a taken-over keeper would like.
+With the word `mount`: what a taken-over keeper would like. With `grid` and a directory: the daemon of a grid that has
+it, as the instance `probe`.
 """
 
 import ctypes
@@ -8,12 +9,14 @@ import grp
 import mmap
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-STATE = Path("/var/lib/commonhold")
+STATE = Path(sys.argv[2]) if sys.argv[1:2] == ["grid"] else Path("/var/lib/commonhold")
+OTHERS = ("commonhold", "commonhold-server", "commonhold-introducer", "commonhold-blesser", "commonhold-public")
 
 
 def refused(what: str, attempt: Callable[[], object]) -> None:
@@ -34,6 +37,31 @@ def a_store_works() -> None:
         subprocess.run(["/usr/bin/hold", "--repo", str(repository), *words], check=True, cwd="/")
 
 
+def strangers_are_served() -> None:
+    """Connections come in and go out, over TCP and unix sockets; a book is kept; a key reaches OpenSSL from memory."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()):
+        listening.accept()[0].close()
+    run = Path("/run", STATE.parts[3], "probe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(run / "probe"))
+    (run / "probe").unlink()
+    with sqlite3.connect(STATE / "probe.sqlite") as book:
+        book.execute("pragma journal_mode = wal")
+        book.execute("create table probe (number integer)")
+    key = os.memfd_create("probe")
+    Path(f"/proc/self/fd/{key}").write_text("key")
+    os.close(key)
+
+
+def others_are_closed() -> None:
+    """What the other daemons have, their keys above all; and that they run."""
+    for name in OTHERS:
+        place = Path("/var/lib", name)
+        if not STATE.is_relative_to(place) and place.exists():
+            refused(f"to look into {place}", lambda: list(place.iterdir()))  # noqa: B023
+    refused("to see another's process", lambda: Path("/proc/1/cmdline").read_bytes())
+
+
 def callers_can_be_told_apart() -> None:
     """A process of another user: its user namespace can be seen, and users and groups have names; nobody is known."""
     assert Path("/proc/1/uid_map").read_bytes() == Path("/proc/self/uid_map").read_bytes()
@@ -49,7 +77,10 @@ def nothing_else_works() -> None:
     refused("to open /dev/fuse", lambda: os.open("/dev/fuse", os.O_RDWR))
     refused("to read another's files", lambda: Path("/etc/shadow").read_text())
     refused("to see home directories", lambda: list(Path("/home").iterdir()))
-    refused("to open an internet socket", lambda: socket.socket(socket.AF_INET))
+    if sys.argv[1:2] != ["grid"]:
+        refused("to open an internet socket", lambda: socket.socket(socket.AF_INET))
+    refused("to open a raw socket", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+    refused("to ask the kernel for its network", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW))
     refused("to have memory that is data and code", lambda: mmap.mmap(-1, 4096, prot=7))
     refused("to change an owner", lambda: os.chown(STATE, os.getuid(), os.getgid()))
     program = STATE / "program"
@@ -95,6 +126,10 @@ def a_keeper_gets_no_further() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["mount"]:
         a_keeper_gets_no_further()
+    elif sys.argv[1:2] == ["grid"]:
+        strangers_are_served()
+        others_are_closed()
+        nothing_else_works()
     else:
         a_store_works()
         callers_can_be_told_apart()

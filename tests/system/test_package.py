@@ -22,6 +22,13 @@ with socket.socket(socket.AF_UNIX) as node:
     print(node.makefile().readline())
 """
 
+# The daemons of a grid, each with its user and the directory in which it is named `family`.
+_GRID = {
+    "commonhold-server": ("hold-server", "/var/lib/commonhold-server/family"),
+    "commonhold-introducer": ("hold-introducer", "/var/lib/commonhold-introducer/family"),
+    "commonhold-blesser": ("hold-blesser", "/var/lib/commonhold-blesser/.hold/grids/family"),
+}
+
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
@@ -35,7 +42,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             pytest.skip(f"no {need} here: packaging/test-needs installs it")
     place = tmp_path_factory.mktemp("package")
     with machine() as made:
-        subprocess.run([_PACK, place], env=os.environ | {"TMPDIR": str(place)}, check=True, timeout=150)
+        subprocess.run([_PACK, place], env=os.environ | {"TMPDIR": str(place)}, check=True, timeout=400)
         made.wait()
         for file in [*place.glob("*.deb"), *_PROBES]:
             shutil.copy(file, made.root / "opt")
@@ -50,7 +57,7 @@ def keeper_and_worker(machine: Machine) -> tuple[int, int]:
     """The processes of the mount."""
     keeper = int(machine.said("systemctl show -P MainPID commonhold-mount"))
     children = machine.said(
-        f"for one in $(cat /proc/{keeper}/task/{keeper}/children); do stat -c '%U %n' /proc/$one; done"
+        f"for one in $(cat /proc/{keeper}/task/{keeper}/children); do stat -c '%U %n' /proc/$one || true; done"
     )
     worker = next(line.rpartition("/")[2] for line in children.splitlines() if line.startswith("hold-mount "))
     return keeper, int(worker)
@@ -77,6 +84,7 @@ def test_what_was_installed_is_all_there_and_sound(installed: Machine) -> None:
     ):
         assert (installed.root / path[1:]).is_file(), path
     units = "commonhold-node.socket commonhold-node.service commonhold-mount.service"
+    units += "".join(f" {one}@family.service" for one in _GRID)
     installed.run(f"systemd-analyze verify --man=no {units}")
 
 
@@ -88,6 +96,7 @@ def test_users_modes_and_units_are_as_the_service_needs_them(installed: Machine)
     assert installed.said("systemctl is-enabled commonhold-node.socket") == "enabled"
     assert installed.said("systemctl is-active commonhold-node.socket") == "active"
     assert installed.said("systemctl --global is-enabled commonhold-agent.socket") == "enabled"
+    assert installed.said("systemctl --global is-enabled commonhold-agent.timer") == "enabled"
     assert installed.said("stat -c '%a %U:%G' /etc/commonhold/mount.toml") == "640 root:root"
     assert installed.said("getent passwd hold-mount").endswith(":/:/usr/sbin/nologin")
     assert installed.said("stat -c '%a %U:%G' /var/lib/commonhold-public") == "700 hold-public:hold-public"
@@ -110,7 +119,9 @@ def test_every_user_has_an_agent_socket_of_their_own(installed: Machine) -> None
 def probed(machine: Machine, unit: str, probe: str) -> None:
     """Run a unit as shipped, but for what it runs: a probe that tries what has to work and what must not."""
     drop_in = f"/run/systemd/system/{unit}.d/probe.conf"
-    setting = f"[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart={_PYTHON} {probe}"
+    setting = (
+        f"[Unit]\\nAssertPathExists=\\n[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart={_PYTHON} {probe}"
+    )
     machine.run(f"mkdir -p {drop_in.rpartition('/')[0]}; printf '{setting}\\n' >{drop_in}; systemctl daemon-reload")
     started = machine.run(f"systemctl start {unit}", code=None)
     said = machine.said(f"journalctl --no-pager --output cat --unit {unit}")
@@ -257,23 +268,156 @@ def test_a_mount_ends_before_its_users_agents_do(installed: Machine) -> None:
     assert "commonhold-mount.service" in installed.said(f"systemctl show -P Before user@{uid}.service").split()
 
 
+# ── a grid ──
+
+
+def as_user(machine: Machine, user: str, words: str) -> str:
+    """What a command of an administrator prints, in its last line; as README and the units' heads have it."""
+    return machine.said(f"sudo -Hu {user} {words}").splitlines()[-1]
+
+
+def test_nothing_of_a_grid_runs_or_listens_before_it_is_wanted(installed: Machine) -> None:
+    for unit, (user, _) in _GRID.items():
+        assert installed.run(f"systemctl is-enabled {unit}@family", code=1).stdout == "disabled\n"
+        assert installed.said(f"stat -c '%a %U:%G' /var/lib/{unit}") == f"700 {user}:{user}"
+        assert installed.said(f"getent passwd {user}").endswith(f":/var/lib/{unit}:/usr/sbin/nologin")
+        assert "Assertion failed" in installed.run(f"systemctl start {unit}@family", code=1).stderr
+        assert installed.said(f"ls -A /var/lib/{unit}") == ""
+
+
+@pytest.mark.parametrize("unit", _GRID)
+def test_the_sandbox_lets_a_daemon_of_a_grid_work_and_nothing_else(installed: Machine, unit: str) -> None:
+    state = "/var/lib/commonhold-blesser" if unit == "commonhold-blesser" else f"/var/lib/{unit}/probe"
+    probed(installed, f"{unit}@probe.service", f"/opt/sandboxed.py grid {state}")
+    installed.run(f"rm -rf /var/lib/{unit}/*")
+
+
+def test_an_administrator_makes_a_grid_of_services_and_somebody_keeps_a_file_there(installed: Machine) -> None:
+    installed.run("echo '127.0.0.1 attic.example hold-test' >>/etc/hosts")
+    as_user(installed, "hold-blesser", "hold init")
+    where = "--listen tcp:0.0.0.0:{0} --announce tcp:attic.example:{0}"
+    grid = as_user(installed, "hold-blesser", f"hold grid create family {where.format(4653)}")
+    home = _GRID["commonhold-introducer"][1]
+    address = as_user(
+        installed, "hold-introducer", f"hold introducer init {home} --grid {grid} {where.format(7374)} --name intro"
+    )
+    pin, _, hint = address.partition("@")
+    table = f'\\n[[introducers]]\\npin = "{pin}"\\naddresses = ["{hint}"]\\n'
+    installed.run(f"printf '{table}' >>{_GRID['commonhold-blesser'][1]}/blesser.toml")
+    installed.run("systemctl enable --now commonhold-blesser@family commonhold-introducer@family")
+    state = _GRID["commonhold-server"][1]
+    as_user(installed, "hold-server", f"hold server init {state} --grid {grid} {where.format(7373)} --name attic")
+    installed.run(f"echo 'reserve = 0' >>{state}/server.toml")  # the machine's disk is smaller than what stays free
+    code = as_user(installed, "hold-blesser", "hold invite --server --long")
+    as_user(installed, "hold-server", f"hold join {code} --server {state}")
+    installed.run("systemctl enable --now commonhold-server@family")
+    code = as_user(installed, "hold-blesser", "hold invite bob --quota 1G --long")
+    installed.run(
+        f"hold join {code} && sed -i 's/^k = .*/k = 1/; s/^n = .*/n = 1/' .hold/grids/family/grid.toml", user="bob"
+    )
+    installed.run("until hold --json servers --ask | grep -q '\"allowed\": true'; do sleep 0.2; done", user="bob")
+    installed.run("head -c 5000000 /dev/urandom >kept && hold put kept /hold/me && hold keep", user="bob")
+    used = as_user(installed, "hold-server", f"sh -c 'du -s {state}/shares'").split()[0]
+    assert int(used) > 4800, "nothing of it is there"
+
+
+def test_no_daemon_can_read_the_key_of_another(installed: Machine) -> None:
+    keys = {unit: f"{home}/server.pem" for unit, (_, home) in _GRID.items()}
+    keys["commonhold-blesser"] = f"{_GRID['commonhold-blesser'][1]}/blesser.pem"
+    for unit, (user, _) in _GRID.items():
+        for other, key in keys.items():
+            installed.run(f"sudo -u {user} cat {key}", code=0 if unit == other else 1)
+    for key in keys.values():
+        assert "denied" in installed.run(f"cat {key}", user="bob", code=1).stderr
+    pids = [installed.said(f"systemctl show -P MainPID {unit}@family") for unit in _GRID]
+    for pid in pids:
+        status = installed.said(f"grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/{pid}/status").split()
+        assert status == ["CapEff:", "0" * 16, "CapBnd:", "0" * 16, "NoNewPrivs:", "1", "Seccomp:", "2"]
+
+
+def test_a_shelf_on_another_disk_takes_shares_once_the_unit_may_write_there(installed: Machine) -> None:
+    state = _GRID["commonhold-server"][1]
+    installed.run("mkdir -p /mnt/disk2 && mount -t tmpfs -o mode=755,size=64m disk2 /mnt/disk2")
+    installed.run("install -d -o hold-server -g hold-server -m 700 /mnt/disk2/hold")
+    drop_in = "/etc/systemd/system/commonhold-server@family.service.d"
+    shelf = "/mnt/disk2/hold"
+    lines = f"[Unit]\\nRequiresMountsFor={shelf}\\n[Service]\\nReadWritePaths={shelf}\\nNoExecPaths={shelf}\\n"
+    installed.run(f"mkdir {drop_in} && printf '{lines}' >{drop_in}/disk2.conf && systemctl daemon-reload")
+    installed.run("systemctl stop commonhold-server@family")
+    as_user(installed, "hold-server", f"hold server add {state} {shelf} --limit 50M")
+    installed.run("systemctl start commonhold-server@family")
+    assert installed.said(f"ls {shelf} | wc -l") == "256"
+    pid = installed.said("systemctl show -P MainPID commonhold-server@family")
+    assert "noexec" in installed.said(f"grep ' {shelf} ' /proc/{pid}/mountinfo")
+
+
+def test_a_killed_daemon_of_a_grid_comes_back_and_a_stopped_one_has_not_failed(installed: Machine) -> None:
+    for unit in _GRID:
+        one = f"{unit}@family"
+        pid = installed.said(f"systemctl show -P MainPID {one}")
+        installed.run(f"kill -9 {pid}; until [ $(systemctl show -P NRestarts {one}) = 1 ]; do sleep 0.1; done")
+        installed.run(f"until systemctl is-active {one}; do sleep 0.1; done")
+        installed.run(f"systemctl stop {one}")
+        assert installed.said(f"systemctl show -P Result {one}") == "success"
+        installed.run(f"systemctl start {one}")
+
+
+def test_what_its_config_says_wrong_stops_it_and_is_not_tried_for_ever(installed: Machine) -> None:
+    config = f"{_GRID['commonhold-server'][1]}/server.toml"
+    installed.run(f"cp -p {config} /root/good && echo 'colour = \"blue\"' >>{config}")
+    installed.run("systemctl restart commonhold-server@family", code=1)
+    assert installed.run("systemctl is-failed commonhold-server@family", code=0).stdout == "failed\n"
+    assert "colour: no such field" in installed.said(
+        "journalctl --no-pager --output cat --unit commonhold-server@family"
+    )
+    installed.run(f"cp -p /root/good {config} && systemctl restart commonhold-server@family")
+
+
+def test_the_tor_of_the_machine_publishes_a_server_in_its_sandbox(installed: Machine) -> None:
+    """As commonhold(7) has it. This Tor has no network; it takes orders all the same."""
+    config = f"{_GRID['commonhold-server'][1]}/server.toml"
+    installed.run("adduser --quiet hold-server debian-tor")
+    onion = """
+[onion]
+control = "unix:/run/tor/control"
+cookie = "/run/tor/control.authcookie"
+port = 7373
+"""
+    installed.run(f"""sed -i 's/^listen = .*/listen = ["tcp:0.0.0.0:7373", "tcp:127.0.0.1:7372"]/' {config}""")
+    installed.run(f"cat >>{config} <<'END'{onion}END")
+    installed.run("systemctl restart commonhold-server@family")
+    journal = "journalctl --no-pager --output cat --unit commonhold-server@family"
+    installed.run(f"until {journal} | grep -q 'published at tor:.*onion:7373'; do sleep 0.1; done")
+    installed.run("systemctl restart tor@default")
+    installed.run(f"until [ $({journal} | grep -c 'published at tor:') = 2 ]; do sleep 0.1; done")
+    assert installed.said(f"stat -c '%a %U' {config.replace('server.toml', 'onion.pem')}") == "600 hold-server"
+
+
+# ── upgrade, removal, purge ──
+
+
 def test_an_upgrade_keeps_what_the_administrator_chose(installed: Machine) -> None:
     installed.run("echo '# ours' >>/etc/commonhold/node.toml; systemctl --global disable commonhold-agent.socket")
     keeper, _ = keeper_and_worker(installed)
+    pids = {installed.said(f"systemctl show -P MainPID {unit}@family") for unit in _GRID}
     installed.run("dpkg --install /opt/commonhold_*_amd64.deb")
+    assert pids.isdisjoint({installed.said(f"systemctl show -P MainPID {unit}@family") for unit in _GRID} | {"0"})
     assert keeper_and_worker(installed)[0] != keeper
     assert installed.said("cat /hold/me/kept/note", user="alice") == "alice's"
     assert installed.said("tail -n 1 /etc/commonhold/node.toml") == "# ours"
     assert installed.said("stat -c '%a %U:%G' /etc/commonhold/node.toml") == "640 root:commonhold"
     assert installed.run("systemctl --global is-enabled commonhold-agent.socket", code=1).stdout == "disabled\n"
     assert installed.said("systemctl is-active commonhold-node.socket") == "active"
-    assert installed.said("hold pin ls", user="bob").endswith("data")
+    assert any(line.endswith("  data") for line in installed.said("hold pin ls", user="bob").splitlines())
 
 
 def test_removal_stops_the_services_and_keeps_config_and_content(installed: Machine) -> None:
     installed.run("mkdir -p /var/lib/commonhold && touch /var/lib/commonhold/content")
     public = installed.said("id -u hold-public")
     installed.run("dpkg --remove commonhold")
+    for unit, (_, home) in _GRID.items():
+        assert installed.run(f"systemctl is-active {unit}@family", code=None).stdout == "inactive\n"
+        installed.run(f"test -d {home}")
     assert installed.run("systemctl is-active commonhold-node.socket", code=None).stdout == "inactive\n"
     assert installed.run(f"systemctl is-active commonhold-mount user@{public}", code=None).stdout == "inactive\n" * 2
     assert "commonhold" not in installed.said("cat /proc/self/mountinfo")
@@ -282,10 +426,14 @@ def test_removal_stops_the_services_and_keeps_config_and_content(installed: Mach
 
 
 def test_purging_leaves_only_what_people_stored(installed: Machine) -> None:
+    installed.run("umount /mnt/disk2; rm -r /etc/systemd/system/commonhold-server@family.service.d")
     said = installed.run("dpkg --purge commonhold").stderr
-    assert "what users stored is kept in /var/lib/commonhold" in said
-    left = installed.said("find / -xdev -iname '*commonhold*' -not -path '/opt/*' -not -path '/proc/*'")
-    assert left == "/var/lib/commonhold"
+    assert "what users stored is kept in /var/lib/commonhold\n" in said
+    assert "the key of a grid is kept in /var/lib/commonhold-blesser\n" in said
+    left = installed.said("find / -xdev -iname '*commonhold*' -not -path '/opt/*' -not -path '/proc/*' | sort")
+    assert left.splitlines() == ["/var/lib/commonhold", "/var/lib/commonhold-blesser", "/var/lib/commonhold-server"]
+    for kept in ("server/family/server.pem", "blesser/.hold/grids/family/blesser.pem"):
+        installed.run(f"test -s /var/lib/commonhold-{kept}")
     installed.run("test ! -e /hold && test ! -e /ipfs && test ! -e /ipns")
     assert installed.said("ls /home/bob/.hold/format.json")
     assert installed.run("dpkg --status commonhold", code=1).stdout == ""
@@ -293,6 +441,8 @@ def test_purging_leaves_only_what_people_stored(installed: Machine) -> None:
 
 
 def test_an_empty_state_directory_goes_when_purged(installed: Machine) -> None:
-    installed.run("rm -r /var/lib/commonhold; dpkg --install /opt/commonhold_*_amd64.deb; mkdir -p /var/lib/commonhold")
+    installed.run(
+        "rm -r /var/lib/commonhold*; dpkg --install /opt/commonhold_*_amd64.deb; mkdir -p /var/lib/commonhold"
+    )
     assert "is kept" not in installed.run("dpkg --purge commonhold").stderr
-    installed.run("test ! -e /var/lib/commonhold")
+    assert installed.run("ls -d /var/lib/commonhold*", code=2).stdout == ""

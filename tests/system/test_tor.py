@@ -19,7 +19,8 @@ import uvloop
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.server import StorageServer
 from commonhold.formats.hint import Hint, TcpHint, TorHint
-from commonhold.formats.keys import Seed
+from commonhold.formats.keys import Seed, decode_pem
+from commonhold.formats.pin import parse_pin
 from commonhold.formats.shareindex import ShareIndex
 from commonhold.host.private import PrivateDirectory
 from commonhold.transport import onion
@@ -30,7 +31,9 @@ from commonhold.transport.onion import Control, Onion
 from commonhold.transport.retrying import Retry
 from commonhold.transport.rules import Rules, Way
 from commonhold.transport.torcontrol import Service
-from tests.exchange.grids import DAY, Client, Server, now, server
+from tests.exchange.grids import DAY, GRID, Client, Server, now, revocations, server
+from tests.introducer.processes import Server as Process
+from tests.introducer.processes import free, hold
 from tests.system.tor import Network, network
 from tests.transport.ends import OTHER, numbers
 from tests.transport.wire import ALERT, HANDSHAKE, Relayed, relay
@@ -177,6 +180,54 @@ def test_a_share_is_put_and_read_back_through_an_onion_address(house: House) -> 
     house.run(work())
     assert len(house.server.files) == 1
     assert share[:64] not in b"".join(bytes(one.up + one.down) for one in house.seen)
+
+
+def test_a_server_that_has_but_its_config_is_reached_and_read_by_who_is_anonymous(house: House, tmp_path: Path) -> None:
+    """It listens to loopback alone, announces nothing else, and would dial others by Tor."""
+    state, share, index = tmp_path / "family", os.urandom(1 << 20), ShareIndex(os.urandom(32))
+    where = free()
+    pin = parse_pin(hold("server", "init", str(state), "--grid", str(GRID), "--listen", where).split()[-1])
+    tor = house.tor.far
+    lines = f"""anonymous = true
+tor = "{tor.socks}"
+[onion]
+control = "{tor.control}"
+cookie = "{tor.cookie}"
+port = 80
+"""
+    (state / "server.toml").write_text((state / "server.toml").read_text() + lines)
+    (state / "revocations").mkdir(mode=0o700)
+    (state / "revocations" / "fresh.list").write_bytes(revocations())
+    server = Process("server", state)
+    server.start()
+    seed = onion.key(PrivateDirectory("test", state, os.geteuid()), os.urandom)
+    there = replace(house, server=replace(house.server, seed=decode_pem((state / "server.pem").read_bytes()).seed))
+    assert there.server.pin == pin
+    badge = Client([]).badge(pin)
+    name = Service(seed, 80, house.near).hint
+
+    async def whole(start: int) -> AsyncIterator[bytes]:
+        yield share[start:]
+
+    async def work() -> None:
+        await reached(there, name)
+        async with there.dialled(name, there.anonymous) as connection:
+            writer = StorageServer(connection, badge, now)
+            assert await writer.begin(index, len(share), now() + DAY) == 0
+            assert await writer.append(index, 0, whole(0), len(share)) == len(share)
+            await writer.finish(index, hashlib.sha256(share).digest())
+        async with there.dialled(name, there.anonymous) as connection:
+            reader = StorageServer(connection, None, now)
+            assert await reader.find([index]) == [len(share)]
+            back = bytearray(len(share))
+            await reader.read(index, 0, memoryview(back))
+            assert back == share
+
+    try:
+        house.run(work(), 2 * _REACH_SECONDS)
+    finally:
+        said = server.stop()
+    assert said == f"server: published at {name}\n"
 
 
 def test_ten_connections_go_by_ten_circuits(house: House) -> None:

@@ -8,7 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import uvloop
 from aiohttp import web
@@ -30,8 +30,11 @@ PIN = pin_of(sign.public_key(SEED))
 OTHER = pin_of(sign.public_key(Seed(bytes(range(1, 33)))))
 
 
-def run(work: Coroutine[Any, Any, T], seconds: float = 30.0) -> T:
-    """Run it on the daemons' loop. It has to close what it opens, and nothing may go wrong unseen."""
+def run(work: Coroutine[Any, Any, T], seconds: float = 120.0) -> T:
+    """Run it on the daemons' loop. It has to close what it opens, and nothing may go wrong unseen.
+
+    `seconds` is there for what never ends: how quick something is, the clock of a busy machine does not say.
+    """
     unseen: list[dict[str, Any]] = []
     uvloop.new_event_loop().close()  # the first of all keeps a pipe open
     before = descriptors()
@@ -78,7 +81,7 @@ async def serving(
 ) -> AsyncIterator[tuple[TcpHint, Visitors]]:
     """A server, where it listens and who is there."""
     sockets = list(listening or [listen.bind("127.0.0.1", 0)])
-    hint = listen.address(sockets[0])
+    hint = cast(TcpHint, listen.address(sockets[0]))  # whoever brings a unix socket dials that
     visitors, stop = Visitors(limits), asyncio.Event()
     running = asyncio.create_task(listen.serve(app or echoing(), seed, sockets, visitors, stop))
     try:

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,7 +13,7 @@ from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 
 from commonhold.errors import HoldError, Kind
-from commonhold.formats.hint import TcpHint
+from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin
 from commonhold.transport import listen, tls
@@ -79,6 +80,13 @@ def test_ipv6_too() -> None:
             assert str(hint).startswith("tcp:[::1]:")
 
     run(work())
+
+
+def test_a_unix_socket_is_known_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.bind(str(path))
+        assert listen.address(sock) == UnixHint(str(path))
 
 
 def test_one_application_listens_at_several_addresses() -> None:
@@ -188,10 +196,10 @@ def test_who_does_not_shake_hands_is_dropped() -> None:
 
 def test_who_shakes_hands_slowly_gives_place_too() -> None:
     async def work() -> None:
-        async with serving(limits=Limits(connections=1)) as (hint, visitors):
+        async with serving(limits=Limits(connections=1, handshake_seconds=600.0)) as (hint, visitors):
             reader, writer = await asyncio.open_connection(hint.host, hint.port)
             await soon(lambda: len(visitors) == 1)
-            async with raw(hint) as somebody, asyncio.timeout(5):
+            async with raw(hint) as somebody, asyncio.timeout(60):
                 assert await somebody.says(PING) == PONG
                 with suppress(ConnectionError):
                     assert await reader.read() == b""  # long before its time for that is over

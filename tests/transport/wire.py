@@ -1,6 +1,7 @@
 """What goes over the wire, and what a server can see: a relay that notes all bytes, and a ClientHello taken apart."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,8 +29,9 @@ class Relayed:
 
 
 @asynccontextmanager
-async def relay(target: TcpHint) -> AsyncIterator[tuple[TcpHint, list[Relayed]]]:
-    """Relay connections to a server; where to connect, and what went by."""
+async def relay(target: TcpHint, sock: socket.socket | None = None) -> AsyncIterator[tuple[TcpHint, list[Relayed]]]:
+    """Relay connections to a server; where to connect, which is where a socket listens if there is one, and what
+    went by."""
     seen: list[Relayed] = []
     under_way: set[asyncio.Task[None]] = set()
 
@@ -47,7 +49,7 @@ async def relay(target: TcpHint) -> AsyncIterator[tuple[TcpHint, list[Relayed]]]
         writer.close()
         under_way.discard(task)
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    server = await asyncio.start_server(greet, sock=sock or socket.create_server(("127.0.0.1", 0)))
     try:
         yield TcpHint(*server.sockets[0].getsockname()[:2]), seen
     finally:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from commonhold.errors import HoldError, Kind
 from commonhold.unixfs.chunk import MAX_CHUNK, CdcChunker, Chunker, FixedChunker, fixed, parse_chunker
+from tests.examples import examples
 
 CHUNKERS: list[Chunker] = [FixedChunker(1), FixedChunker(1000), CdcChunker(64, 256, 1024), CdcChunker(512, 2048, 8192)]
 
@@ -27,7 +28,7 @@ def cut_in_pieces(chunker: Chunker, data: bytes, pieces: list[int]) -> list[int]
     return lengths + chunker.cut(memoryview(held), True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.sampled_from(CHUNKERS), st.integers(0, 40_000), st.lists(st.integers(300, 9000), min_size=1), st.integers())
 def test_cuts_do_not_depend_on_how_the_data_arrives(chunker: Chunker, size: int, pieces: list[int], seed: int) -> None:
     data = random.Random(seed).randbytes(size)

@@ -14,6 +14,7 @@ from commonhold.unixfs import hamt, profile, read, run
 from commonhold.unixfs.directory import Entry
 from commonhold.unixfs.opened import Folder, Opened, Sharded, entries_from, find, locate, open_block
 from commonhold.unixfs.profile import Profile
+from tests.examples import examples
 from tests.unixfs.test_hostile import BIT_0, FILE, LIES, SHARDS, chain, message, sharded
 from tests.unixfs.test_read import NAMES, PROFILES, inline
 from tests.unixfs.trees import Memory
@@ -54,7 +55,7 @@ class Nodes:
 # ── files ──
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(PROFILES), st.binary(min_size=1, max_size=300), st.integers(1, 40), st.integers(2, 5))
 def test_each_byte_is_in_the_part_that_is_said_to_have_it(
     chosen: Profile, content: bytes, chunk: int, width: int
@@ -117,7 +118,7 @@ def directories(memory: Memory, names: list[str], fanout: int) -> list[tuple[Cid
     return [(memory.directory(one, entries).cid, entries) for one in (plain, small)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(NAMES, unique=True, max_size=40), st.sampled_from([8, 16, 256, 1024]), NAMES, st.integers(1, 9))
 def test_every_name_is_found_and_pages_of_any_size_list_each_once(
     names: list[str], fanout: int, other: str, most: int

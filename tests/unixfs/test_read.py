@@ -15,6 +15,7 @@ from commonhold.unixfs import profile, read, run
 from commonhold.unixfs.build import build_symlink
 from commonhold.unixfs.directory import Entry
 from commonhold.unixfs.profile import Profile
+from tests.examples import examples
 from tests.unixfs.trees import Memory
 
 PROFILES = [profile.V1_2025, profile.V0_2015]
@@ -31,7 +32,7 @@ def inline(data: bytes, codec: int = cids.RAW) -> Cid:
 # ── files ──
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(PROFILES), st.binary(max_size=300), st.integers(1, 40), st.integers(2, 5), st.data())
 def test_every_range_of_a_file_is_its_bytes(
     chosen: Profile, content: bytes, chunk: int, width: int, data: st.DataObject
@@ -152,7 +153,7 @@ def test_what_stat_says(chosen: Profile) -> None:
 # ── directories ──
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.sampled_from(PROFILES),
     st.sampled_from([8, 16, 64, 256, 1024]),

@@ -21,9 +21,10 @@ MAX_WANTS = 100_000
 
 
 class Memory:
-    """Blocks by CID, and a list of what was asked for."""
+    """Blocks by CID, and a list of what was asked for. `leaves`: whether those of files are kept, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, leaves: bool = True) -> None:
+        self._leaves = leaves
         self.blocks: dict[Cid, bytes] = {}
         self.wants: list[tuple[Cid, ...]] = []
 
@@ -61,13 +62,15 @@ class Memory:
     ) -> Built:
         builder = FileBuilder(profile, mode=mode, mtime=mtime)
         attributes = builder.attributes if len(data) <= chunk else (None, None)
-        at = 0
+        at, wrapped = 0, -1
         for length in fixed(len(data), chunk):
-            prefix, suffix = leaf_wrapping(profile, length, *attributes)
+            if length != wrapped:
+                (prefix, suffix), wrapped = leaf_wrapping(profile, length, *attributes), length
             block = prefix + data[at : at + length] + suffix
             at += length
             digest = hashlib.sha256(block).digest()
-            self.blocks[profile.leaf_cid(digest)] = block
+            if self._leaves:
+                self.blocks[profile.leaf_cid(digest)] = block
             for made in builder.leaf(digest, length, len(block)):
                 self.put(made)
         built, rest = builder.finish()
@@ -97,9 +100,11 @@ class Memory:
         if "dir" not in recipe and "many" not in recipe:
             return self.file(profile, content(recipe.get("file", recipe)), chunk, mode, mtime)
         entries = []
+        known: dict[int, Built] = {}  # what stands under many names is built once
         for name, below in children(recipe):
             if hidden or not name.startswith("."):
-                built = self.tree(profile, below, chunk, hidden=hidden)
+                built = known.get(id(below)) or self.tree(profile, below, chunk, hidden=hidden)
+                known[id(below)] = built
                 entries.append(Entry(name, built.cid, built.tsize))
         return self.directory(profile, entries, mode, mtime)
 

@@ -177,6 +177,7 @@ def images(place: Place, monkeypatch: pytest.MonkeyPatch) -> Images:
     return found
 
 
+@pytest.mark.slow
 def test_a_power_cut_at_any_step_leaves_a_commit(place: Place, images: Images) -> None:
     for image in images.found:
         with closing(image.opened(place, b"another boot, 16")) as volume:
@@ -187,6 +188,7 @@ def test_a_power_cut_at_any_step_leaves_a_commit(place: Place, images: Images) -
             assert set(place.vault.kept_chapters) == known
 
 
+@pytest.mark.slow
 def test_a_death_at_any_step_leaves_all_that_was_done(place: Place, images: Images) -> None:
     for image in images.found:
         with closing(image.opened(place, bytes(16))) as volume:
@@ -230,6 +232,7 @@ def run_all(volume: Volume) -> None:
                 raise AssertionError("refused for good")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Kind.DISK_FULL, Kind.QUOTA, Kind.UNREACHABLE])
 def test_an_error_of_the_vault_at_any_step_costs_nothing(kind: Kind) -> None:
     met: set[str] = set()

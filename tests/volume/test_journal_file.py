@@ -61,6 +61,7 @@ def reopened(place: Place) -> list[bytes]:
         volume.abandon()
 
 
+@pytest.mark.slow
 def test_a_torn_end_costs_no_more_than_what_it_was_of(place: Place, left: tuple[Any, list[int]]) -> None:
     whole, ends = log(place).read_bytes(), left[1]
     tables = {path.name: path.read_bytes() for path in place.directory.glob("*.sqlite*")}
@@ -78,6 +79,7 @@ def test_a_torn_end_costs_no_more_than_what_it_was_of(place: Place, left: tuple[
             volume.abandon()
 
 
+@pytest.mark.slow
 def test_a_byte_that_changed_ends_the_journal_there(place: Place, left: tuple[Any, list[int]]) -> None:
     whole, ends = log(place).read_bytes(), left[1]
     tables = {path.name: path.read_bytes() for path in place.directory.glob("*.sqlite*")}

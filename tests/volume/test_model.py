@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from commonhold.trees import EXCHANGE, KEEP_SIZE, NOW, PUNCH_HOLE, ROOT, SEEK_DATA, SEEK_HOLE, Change
+from tests.examples import examples
 from tests.volume.model import LIMIT, Model, Refused
 from tests.volume.volumes import DIRECTORY, FILE, Place, content, everything, listed, make, write
 
@@ -259,6 +260,6 @@ class Beside(RuleBasedStateMachine):
 
 
 Beside.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(40), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestBeside = Beside.TestCase

@@ -88,7 +88,8 @@ def test_what_was_done_is_there_after_kill_9(tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.slow
 def test_a_directory_with_a_million_entries(tmp_path: Path) -> None:
-    count = 1_000_000
+    """A million in `make soak`, and a fifth of that otherwise."""
+    count = 1_000_000 if SOAK else 200_000
     with opened(tmp_path) as (volume, _):
         for n in range(count):
             make(volume, b"file-%d" % n)
@@ -103,6 +104,6 @@ def test_a_directory_with_a_million_entries(tmp_path: Path) -> None:
         while items := volume.listing(ROOT, position, 500, True):
             seen, position = seen + len(items), items[-1].position
         assert seen == count == volume.attr(ROOT).size
-        volume.unlink(ROOT, b"file-500000")
-        assert [item.name for item in volume.listing(ROOT, position - 1, 9, False)] == [b"file-999999"]
+        volume.unlink(ROOT, b"file-100000")
+        assert [item.name for item in volume.listing(ROOT, position - 1, 9, False)] == [b"file-%d" % (count - 1)]
         assert list(volume.verify()) == []

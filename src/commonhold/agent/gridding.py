@@ -3,6 +3,8 @@
 A grid is opened when it is first asked for something; most commands ask none. docs/spec/keeping.md, membership.md.
 """
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +12,22 @@ from typing import TYPE_CHECKING
 from commonhold.agent.blocks import Source
 from commonhold.agent.naming import unread
 from commonhold.api import BlockStore
-from commonhold.calls import KeptTree, PackHealth, Receiving, ServerUse, Shared, Sharing, TreeHealth, Watcher
+from commonhold.calls import (
+    EndedTree,
+    KeptTree,
+    PackHealth,
+    Receiving,
+    ServerUse,
+    Shared,
+    Sharing,
+    TreeHealth,
+    Watcher,
+)
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import link as links
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.link import Link, SealedLink
-from commonhold.formats.pin import GridId
+from commonhold.formats.pin import GridId, SpkiPin
 
 if TYPE_CHECKING:
     from commonhold.agent.ongrid import OnGrid, SetHealth
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
 
 GRIDS = "grids"  # in a repository
 _CONFIG = "grid.toml"
+_TELL_SECONDS = 0.25
 
 
 class OwnGrids:
@@ -119,6 +132,29 @@ class OwnGrids:
         self._open.clear()
 
 
+class _Parts:
+    """Tells a watcher now and then what went to which server."""
+
+    def __init__(self, on: "OnGrid", watcher: Watcher) -> None:
+        self._names = {server.pin: server.name or str(server.pin) for server in on.known()}
+        self._watcher = watcher
+        self._sent: Counter[SpkiPin] = Counter()
+        self._next = 0.0
+
+    def sent(self, server: SpkiPin, count: int) -> None:
+        """So many more bytes went there."""
+        self._sent[server] += count
+        if time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what was not told yet."""
+        for server, count in self._sent.items():
+            self._watcher.part(self._names.get(server, str(server)), count)
+        self._sent.clear()
+        self._next = time.monotonic() + _TELL_SECONDS
+
+
 class LocalGrids:
     """See `calls.Grids`."""
 
@@ -137,14 +173,16 @@ class LocalGrids:
         shape, remark = on.shape()
         if remark is not None:
             watcher.remark(f"note: {remark}")
-        told = 0
+        told, parts = 0, _Parts(on, watcher)
 
         def tell(done: int, _total: int) -> None:
             nonlocal told
+            parts.flush()
             watcher.bytes(done - told)
             told = done
 
-        on.keep(name or str(capability.cid), capability, shape, tell)
+        on.keep(name or str(capability.cid), capability, shape, tell, parts.sent)
+        parts.flush()
         return next(one for one in self._all(on) if one.name == (name or str(capability.cid)))
 
     def _capability(self, what: str) -> VerifyCapability:
@@ -161,8 +199,40 @@ class LocalGrids:
         return [one for name in grids.names() for one in self._all(grids.one(name))]
 
     def _all(self, on: "OnGrid") -> Iterator[KeptTree]:
+        cares = on.cares()
         for kept in on.sets():
-            yield KeptTree(on.name, kept.name, f"{kept.k}-of-{kept.n}", on.packs(kept.name), kept.made, kept.until)
+            care = cares.get(kept.name)
+            state = care.state.value if care and care.state else None
+            yield KeptTree(
+                on.name, kept.name, f"{kept.k}-of-{kept.n}", on.packs(kept.name), kept.made, kept.until,
+                state, care.looked if care else None, care.next if care else None, care.said if care else "",
+            )  # fmt: skip
+
+    def end(self, what: str, grid: str | None) -> EndedTree:
+        """See `calls.Grids`."""
+        from commonhold.agent.ongrid import GONE
+
+        on = self._opened.grids.one(grid)
+        kept = self._kept(on, what)
+        ended = on.end(kept.name)
+        names = {one.pin: one.name for one in on.known()}
+        untold = [(str(pin), names.get(pin, ""), error.why) for pin, error in ended.failed.items()]
+        return EndedTree(on.name, kept.name, len(ended.told), untold, kept.until + GONE)
+
+    def _kept(self, on: "OnGrid", what: str) -> "KeptSet":
+        """What is kept under a name, or of a capability. NOT_FOUND; USAGE if it is under several names."""
+        sets = on.sets()
+        said = f"{what[:10]}…" if links.is_secret(what) else what[:80]
+        found = [one for one in sets if one.name == what]
+        if not found and links.is_secret(what):
+            _, seed = self._set(on, what)
+            found = [one for one in sets if one.seed == seed]
+        if not found:
+            raise HoldError("find", Kind.NOT_FOUND, said, f"nothing of that is kept on {on.name}", hint="hold keep")
+        if len(found) > 1:
+            why = f"it is kept as {', '.join(one.name for one in found)}"
+            raise HoldError("find", Kind.USAGE, said, why, hint=f"hold keep --end {found[0].name}")
+        return found[0]
 
     def check(self, what: str, grid: str | None, deep: bool) -> TreeHealth:
         """See `calls.Grids`."""
@@ -232,4 +302,5 @@ def _pack(health: "Health") -> PackHealth:
         [(number, [str(pin) for pin in pins]) for number, pins in health.shares.items()],
         [(str(pin), why) for pin, why in health.damaged.items()],
         [(str(pin), why) for pin, why in health.failed.items()],
+        [(str(pin), number) for pin, number in health.leaving.items()],
     )

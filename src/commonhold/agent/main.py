@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from commonhold.agent.service import Service
+from commonhold.agent.tending import Tending
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import allocator, interruption, sockets, standing, systemd
 from commonhold.ipc import endpoint
@@ -46,7 +47,8 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         gc.freeze()  # what is here stays
         systemd.notify(environment, "READY=1")
         try:
-            _serve(service, listening, told, config.idle)
+            with Tending(config.state, os.geteuid()) as tending:
+                _serve(service, tending, listening, told, config.idle)
         finally:
             systemd.notify(environment, "STOPPING=1")
             if own is not None:
@@ -88,8 +90,8 @@ def _lock(fd: int, state: Path) -> None:
         raise HoldError("start", Kind.EXISTS, str(state), "its agent is at work already") from None
 
 
-def _serve(service: Service, listening: list[socket.socket], told: int, idle: float | None) -> None:
-    """Take connections in until told to stop, or until there was none for so long."""
+def _serve(service: Service, tending: Tending, listening: list[socket.socket], told: int, idle: float | None) -> None:
+    """Take connections in until told to stop, or until there was none for so long, and nothing is looked after."""
     poll = select.poll()
     poll.register(told, select.POLLIN)
     for sock in listening:
@@ -102,7 +104,7 @@ def _serve(service: Service, listening: list[socket.socket], told: int, idle: fl
         if any(number == told for number, _ in ready):
             return
         if idle is not None:
-            left = idle - (service.idle or 0.0)
+            left = idle if tending.busy else idle - (service.idle or 0.0)
             if left <= 0 and not ready:
                 return
             left = max(0.0, left)

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +20,17 @@ from commonhold.erasure.choosing import quickest
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.book import Book, KeptSet
-from commonhold.exchange.checking import Health, look, mend, packs_of
+from commonhold.exchange.checking import Health, clear, leaving_of, look, mend, packs_of
+from commonhold.exchange.ending import Ended, end
 from commonhold.exchange.finding import SetReader, find_inventory
-from commonhold.exchange.keeping import LEASE, Keeping, Wanted, set_seed
+from commonhold.exchange.keeping import Keeping, Wanted, set_seed
 from commonhold.exchange.locating import by_layout, locate
-from commonhold.exchange.packing import Tools
+from commonhold.exchange.packing import LONGER, Opened, Tools
+from commonhold.exchange.renewing import renew
+from commonhold.exchange.sending import Sent
 from commonhold.exchange.server import StorageServer
+from commonhold.exchange.tending import LEASE, Care, begun, looked, state_of
+from commonhold.exchange.visiting import Kept
 from commonhold.formats.capability import VerifyCapability
 from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.multihash import Multihash
@@ -36,11 +41,15 @@ from commonhold.grids.client import GridClient
 from commonhold.grids.known import KnownServer
 from commonhold.grids.member import Member
 from commonhold.grids.membership import Membership
+from commonhold.host import sidebyside
 from commonhold.host.looping import LoopThread
 
 BOOK: Final = "kept.sqlite"
+TURNS: Final = "kept.lock"  # what is kept or mended goes side by side; what ends, alone
+GONE: Final = LONGER + 7 * 86_400  # seconds after the end of its lease within which a share goes: what was drawn, grace
 _PACKS: Final = b"commonhold packs of an account v1\0"
 _THREADS: Final = 4
+_TURN: Final = 60.0  # seconds that one waits for another
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ class OnGrid:
         self._tools = Tools(quickest(), self._threads, os.urandom)
         self._client = GridClient(self._member, owner, _now, os.urandom)
         self._book = Book(membership.directory / BOOK)
+        self._turns = membership.directory / TURNS
 
     @staticmethod
     def load(directory: Path) -> Membership:
@@ -116,14 +126,29 @@ class OnGrid:
         self._client.forget()
 
     def keep(
-        self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None]
+        self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None], sent: Sent
     ) -> Inventory:
         """Have a sealed tree that is here kept. NotKept, and what the store says of what is missing."""
         entries = list(self._entries(capability))
         secret = derive(self._member.secret.raw, _PACKS)
-        keeping = Keeping(self._client, self._book, self._tools, secret, _now)
+        keeping = Keeping(self._client, self._book, self._tools, secret, _now, sent)
         wanted = Wanted(name, set_seed(capability.key, capability), shape, entries)
-        return self._loop.run(keeping.keep(wanted, self._store.get, told))
+        with sidebyside.beside(self._turns, _TURN):
+            return self._loop.run(keeping.keep(wanted, self._store.get, told))
+
+    def end(self, name: str) -> Ended:
+        """Have servers let a set go, but for what others have of it, and forget it. BUSY while one is being kept."""
+        self._enrol()
+        pins = [one.pin for one in self._client.known() if one.read.allowed]
+        with sidebyside.alone(self._turns, _TURN):
+            seeds = [PackSeed(seed) for seed in self._book.alone(name)]
+            found = self._loop.run(end(seeds, Opened(self._client), pins))
+            self._book.end_set(name)
+        return found
+
+    def known(self) -> tuple[KnownServer, ...]:
+        """Its servers."""
+        return self._client.known()
 
     def _entries(self, capability: VerifyCapability) -> Iterator[Entry]:
         """The tree's blocks, each once, parents first."""
@@ -151,6 +176,10 @@ class OnGrid:
             return False
         return True
 
+    def cares(self) -> dict[str, Care]:
+        """How they are looked after, and how they were."""
+        return self._book.cares()
+
     def packs(self, name: str) -> int:
         """How many packs a set has."""
         return len(list(self._book.packs(name)))
@@ -175,15 +204,38 @@ class OnGrid:
 
     def check(self, seed: bytes, *, deep: bool) -> SetHealth:
         """Look where the shares of a kept set are. `deep`: read all of them. NOT_FOUND if it is not kept."""
-        return self._loop.run(self._check(seed, self._reachable(), deep))
+        found = self._loop.run(self._check(seed, self._reachable(), deep))
+        self._note(seed, found, deep=deep)
+        return found
 
     async def _check(self, seed: bytes, servers: Sequence[StorageServer], deep: bool) -> SetHealth:
         packs = await self._packs(seed, servers)
-        looked = [await look(one, servers, deep=deep, tools=self._tools) for one in packs]
+        leaving = leaving_of(self._client)
+        looked = [await look(one, servers, deep=deep, tools=self._tools, leaving=leaving) for one in packs]
         return SetHealth(looked[0].shape, tuple(looked))
 
+    def _note(self, seed: bytes, found: SetHealth, *, deep: bool, until: int | None = None) -> None:
+        """Write down how a set is, if it is one of ours. The next visit, which mends, is when it was to be."""
+        cares, now = self._book.cares(), _now()
+        for kept in self._book.sets():
+            if kept.seed == seed:
+                care = cares.get(kept.name) or begun(now, _draw)
+                said = (state_of(found.packs), "")
+                self._book.put_care(kept, replace(looked(care, said, deep, now, _draw), next=care.next), until)
+
+    def _own(self, seed: bytes) -> Kept | None:
+        """What we keep of a set ourselves; of several names the newest."""
+        own = [one for one in self._book.sets() if one.seed == seed]
+        if not own:
+            return None
+        newest = max(own, key=lambda one: (one.made, one.name))
+        return Kept(tuple(self._book.packs(newest.name)), self._book.inventory(newest))
+
     async def _packs(self, seed: bytes, servers: Sequence[StorageServer]) -> list[Packed]:
-        """All packs of a set, the inventory first."""
+        """All packs of a set, the inventory first: as we keep it, or as whoever else does."""
+        own = self._own(seed)
+        if own is not None:
+            return list(own.all)
         found = await find_inventory(seed, servers, self._tools)
         there = by_layout((await locate(PackSeed(seed), servers)).holders)
         return list(packs_of(seed, there[0][0].shape, found))
@@ -192,15 +244,26 @@ class OnGrid:
         """Have what is missing or damaged made again, and leases renewed; how it is then."""
         self._enrol()
         servers = self._reachable()
-        return self._loop.run(self._repair(seed, servers, told))
+        with sidebyside.beside(self._turns, _TURN):
+            found, until = self._loop.run(self._repair(seed, servers, told))
+        self._note(seed, found, deep=False, until=until if found.whole else None)
+        return found
 
-    async def _repair(self, seed: bytes, servers: Sequence[StorageServer], told: Callable[[int], None]) -> SetHealth:
-        until = _now() + LEASE
-        for packed in await self._packs(seed, servers):
-            health = await look(packed, servers, deep=True, tools=self._tools)
-            await mend(packed, health, self._client, until, self._tools)
+    async def _repair(
+        self, seed: bytes, servers: Sequence[StorageServer], told: Callable[[int], None]
+    ) -> tuple[SetHealth, int]:
+        until, grid, own = _now() + LEASE, Opened(self._client), self._own(seed)
+        leaving = leaving_of(grid)
+        packs = await self._packs(seed, servers)
+        await renew(packs, grid, [one.pin for one in servers], until, self._tools)
+        for packed in packs:
+            health = await look(packed, servers, deep=True, tools=self._tools, leaving=leaving)
+            if not health.whole or health.damaged:
+                here = own.bytes_of(packed) if own is not None else None
+                await mend(packed, health, grid, until, self._tools, here)
+            await clear(packed, health, grid)
             told(packed.length)
-        return await self._check(seed, servers, deep=False)
+        return await self._check(seed, servers, deep=False), until
 
     def use(self) -> list[tuple[KnownServer, Use | HoldError]]:
         """What the account uses and may use, server by server; or why that is not known."""
@@ -234,6 +297,10 @@ class Reading:
     def read(self, keys: Sequence[Multihash]) -> dict[Multihash, memoryview]:
         """See `beyond.Beyond`."""
         return self._loop.run(self._reader.read(keys))
+
+
+def _draw() -> float:
+    return int.from_bytes(os.urandom(4)) / 2**32
 
 
 def _now() -> int:

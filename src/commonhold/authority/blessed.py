@@ -5,7 +5,7 @@ docs/spec/authority.md; REQUIREMENTS B3, B11, B16, B17, B29, B32, B35.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from commonhold.authority import times
@@ -21,13 +21,16 @@ from commonhold.formats.pin import GridId, SpkiPin
 from commonhold.formats.statement import Kind, decode
 
 MAX_BLESSINGS: Final = 64  # of one server, from all sources together
+_LEAVING: Final = "it says that it is being emptied: nothing new goes there, and what is there is moved to others"
+_TO_COME: Final = (Reason.HOLDS, Reason.EARLY, Reason.STALE)  # holds, or will without another blessing
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A server that could be used for a purpose, and the blessings that speak for it, encoded and unread.
 
-    `held`: shares of one's own were put there before, as one's own records say.
+    `held`: shares of one's own were put there before, as one's own records say. `leaving`: it says of itself that it
+    is being emptied.
     """
 
     server: SpkiPin
@@ -35,6 +38,7 @@ class Candidate:
     purpose: Purpose
     blessings: tuple[bytes, ...]
     held: bool = False
+    leaving: bool = False
 
     def __post_init__(self) -> None:
         if len(self.blessings) > MAX_BLESSINGS:
@@ -43,7 +47,8 @@ class Candidate:
 
 def announced(announcement: Announcement) -> Candidate:
     """Return who is announced. Addresses are no part of it: who a server is does not depend on how it is reached."""
-    return Candidate(announcement.server, announcement.grid, announcement.purpose, announcement.blessings)
+    said = announcement
+    return Candidate(said.server, said.grid, said.purpose, said.blessings, leaving=said.leaving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class Verdict:
     """An answer, in words (`said`) and as values: by whose word, and how each blessing stands.
 
     `until`: the first second at which the answer is no, if nothing newer comes; None: there is no end to it, or it is
-    no now. `classes` are those that as many blessers as are needed agree on.
+    no now. `classes` are those that as many blessers as are needed agree on. `leaving`: of an upload, what is kept
+    there is to be moved: it says that it is being emptied, or its blessing was taken back and no other will do.
     """
 
     allowed: bool
@@ -60,6 +66,7 @@ class Verdict:
     until: int | None = None
     classes: frozenset[str] = frozenset()
     seen: tuple[Seen, ...] = ()
+    leaving: bool = False
 
     @property
     def lines(self) -> list[str]:
@@ -68,11 +75,17 @@ class Verdict:
 
 
 def may_upload(candidate: Candidate, trust: Trust, lists: Lists, now: int) -> Verdict:
-    """Whether anything may be put at a server: blessings by as many blessers as are needed hold."""
+    """Whether anything may be put at a server: blessings by as many blessers as are needed hold, and it is not leaving.
+
+    Of one that is blessed and leaving `by` and `classes` are said all the same.
+    """
     found = _seen(candidate, trust, lists, now)
     if isinstance(found, str):
-        return Verdict(False, found)
-    return _upload(candidate, *found)
+        return Verdict(False, found, leaving=candidate.leaving)
+    upload = _upload(candidate, *found)
+    if upload.allowed and candidate.leaving:
+        return replace(upload, allowed=False, said=_LEAVING, until=None, leaving=True)
+    return replace(upload, leaving=candidate.leaving or upload.leaving)
 
 
 def may_read(candidate: Candidate, trust: Trust, lists: Lists, now: int) -> Verdict:
@@ -99,7 +112,7 @@ def may_read(candidate: Candidate, trust: Trust, lists: Lists, now: int) -> Verd
 def _upload(candidate: Candidate, rule: Rule, seen: tuple[Seen, ...]) -> Verdict:
     best = _best(seen)
     if len(best) < rule.needed:
-        return Verdict(False, _refused(candidate, rule, seen, len(best)), seen=seen)
+        return Verdict(False, _refused(candidate, rule, seen, len(best)), seen=seen, leaving=_revoked(rule, seen))
     until = best[rule.needed - 1].until
     by = tuple(one.blesser for one in best if one.blesser)
     classes = frozenset(
@@ -142,6 +155,12 @@ def _best(seen: Sequence[Seen]) -> list[Seen]:
     for one in holding:
         best.setdefault(one.blesser, one)
     return list(best.values())
+
+
+def _revoked(rule: Rule, seen: Sequence[Seen]) -> bool:
+    """Whether a blessing was taken back, and those that are left will not do, whatever list or hour comes."""
+    left = {one.blesser for one in seen if one.reason in _TO_COME}
+    return len(left) < rule.needed and any(one.reason is Reason.REVOKED for one in seen)
 
 
 def _refused(candidate: Candidate, rule: Rule, seen: Sequence[Seen], count: int) -> str:

@@ -1,7 +1,7 @@
 """What a blesser is told, once, when it starts: TOML, written when its grid was made and never again by a program."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +16,12 @@ from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
 from commonhold.host import configs
+from commonhold.transport import torconfig
+from commonhold.transport.torconfig import NO_TOR, Tor
 
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
-_FIELDS = TABLES | {"listen", "life_days", "list_hours", "list_minutes", "blinded"}
+_FIELDS = TABLES | torconfig.FIELDS | {"listen", "life_days", "list_hours", "list_minutes", "blinded"}
 _BLINDED: Final = ("denominations", "period_days", "seats")
 _LONGEST_DAYS: Final = 400
 
@@ -27,7 +29,7 @@ _LONGEST_DAYS: Final = 400
 @dataclass(frozen=True, slots=True)
 class Config:
     """One blesser of one grid. Seconds: for how long it signs, for how long a revocation list is fresh, and after how
-    long it is signed anew."""
+    long it is signed anew. `tor` is how it dials, and is reached, by Tor."""
 
     charter: Charter
     own: Blesser
@@ -35,7 +37,17 @@ class Config:
     life: int = 30 * _DAY
     list_life: int = _DAY
     list_every: int = _HOUR
+    tor: Tor = NO_TOR
     minting: Minting = field(default_factory=Minting)
+
+    def reached(self, addresses: tuple[str, ...]) -> "Config":
+        """The same, where others are told that this blesser has these addresses. USAGE for too many."""
+        own = replace(self.own, addresses=addresses)
+        blessers = tuple(own if one.key == own.key else one for one in self.charter.blessers)
+        try:
+            return replace(self, own=own, charter=replace(self.charter, blessers=blessers))
+        except Malformed as error:
+            raise configs.wrong("blessers.addresses", f"with its onion address: {error.why}") from error
 
 
 def first(charter: Charter, listen: tuple[str, ...], denominations: tuple[int, ...] = ()) -> str:
@@ -70,13 +82,15 @@ def parse(table: Mapping[str, Any], name: str, key: PublicKey) -> Config:
         own = charter.blesser(key)
     except Malformed as error:
         raise configs.wrong(error.what, error.why) from error
+    listen = _listen(table.get("listen", []))
     found = Config(
         charter,
         own,
-        _listen(table.get("listen", [])),
+        listen,
         _number(table, "life_days", 30, 3650) * _DAY,
         _number(table, "list_hours", 24, 24 * 90) * _HOUR,
         _number(table, "list_minutes", 60, 60 * 24 * 30) * 60,
+        torconfig.parse(table, listen, map(hint.parse, own.addresses)),
         _minting(table.get("blinded", {})),
     )
     if found.list_every * 2 > found.list_life:

@@ -15,7 +15,7 @@ from typing import Final
 
 import uvloop
 
-from commonhold.blesser import config, control, home, mints
+from commonhold.blesser import config, home, mints
 from commonhold.blesser.config import Config
 from commonhold.blesser.home import Keys
 from commonhold.blesser.meetings import Meetings
@@ -26,9 +26,11 @@ from commonhold.blesser.service import Limits as Rates
 from commonhold.blesser.service import Service
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.hint import TcpHint, UnixHint
-from commonhold.host import systemd
-from commonhold.ipc import endpoint
-from commonhold.transport import listen
+from commonhold.host import allocator, systemd
+from commonhold.host.saying import say
+from commonhold.ipc import control, endpoint
+from commonhold.transport import listen, torconfig
+from commonhold.transport.onion import published
 from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS: Final = 4
@@ -36,9 +38,11 @@ _SWEEP_SECONDS: Final = 20.0
 
 
 def read(path: Path) -> tuple[Config, Keys]:
-    """What the blesser in a directory is told, and its keys."""
+    """What the blesser in a directory is told, and its keys. Its onion address is among those that others are told."""
     keys = home.keys(path)
-    return config.read(path / home.CONFIG, path.name, keys.public), keys
+    found = config.read(path / home.CONFIG, path.name, keys.public)
+    onion = found.tor.onion(path)
+    return found.reached(torconfig.addresses(found.own.addresses, onion)) if onion else found, keys
 
 
 @contextlib.contextmanager
@@ -52,6 +56,7 @@ def opened(path: Path, command: str) -> Iterator[Office]:
 
 def run(path: Path, environment: Mapping[str, str]) -> None:
     """Serve until INT or TERM. BUSY if it is served already."""
+    allocator.tune()
     os.umask(0o077)
     with opened(path, "grid serve") as office, ThreadPoolExecutor(_THREADS, thread_name_prefix="hold-bless") as threads:
         if not office.config.listen:
@@ -77,12 +82,14 @@ async def _until_told(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     meetings = Meetings(office.withdraw, time.monotonic, secrets.token_bytes)
     service = Service(office, meetings, listen.peer, threads, Rates(time.monotonic))
-    async with control.listening(Orders(office, meetings), path / home.SOCKET, threads):
-        for one in sockets:
-            print(f"listening at {listen.address(one)}", file=sys.stderr, flush=True)  # noqa: T201
+    async with control.listening(Orders(office, meetings).do, path / control.SOCKET, threads):
+        for one in office.config.listen:
+            print(f"listening at {one}", file=sys.stderr, flush=True)  # noqa: T201
         beside = [_lists(office), _sweep(meetings)]
         if office.config.charter.introducers:
             beside.append(Publisher(office).run())
+        if (onion := office.config.tor.onion(path)) is not None:
+            beside.append(published(onion, lambda text: say("blesser", text)))
         tasks = [asyncio.create_task(work) for work in beside]
         try:
             systemd.notify(environment, "READY=1")

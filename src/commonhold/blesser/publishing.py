@@ -22,7 +22,7 @@ from commonhold.mesh.mesh import Mesh
 from commonhold.mesh.reaching import Reaching, contact
 from commonhold.mesh.setting import Setting
 from commonhold.transport.kept import Time
-from commonhold.transport.rules import Rules
+from commonhold.transport.retrying import ANONYMOUS
 
 _LOOK: Final = 1.0  # seconds
 
@@ -34,11 +34,15 @@ class Publisher:
         charter = office.config.charter
         known = tuple(Address(one.pin, tuple(map(parse, one.addresses))) for one in charter.introducers)
         clock, chance = Time(time.time, asyncio.sleep), random.SystemRandom().random
+        rules = office.config.tor.rules
         own = pin_of(sign.public_key(office.keys.server))
         config = Config(
             frozenset((charter.grid,)), False, own, tuple(map(contact, known)), outbound=SUBSCRIBER_OUTBOUND
         )
-        self._mesh = Mesh(config, Setting(Rules(), clock, os.urandom, chance, Reaching(known), 0.0))
+        self._mesh = Mesh(
+            config,
+            Setting(rules, clock, os.urandom, chance, Reaching(known), ANONYMOUS.spread if rules.anonymous else 0.0),
+        )
         self._office = office
 
     async def run(self) -> None:

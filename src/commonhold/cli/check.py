@@ -51,4 +51,5 @@ def tell(health: "TreeHealth", out: Output) -> None:
 def _wrong(name: str, pack: "PackHealth") -> list[str]:
     lines = [] if pack.whole else [f"{name}: {counted(len(pack.shares), 'share', 'shares')} of it found"]
     lines += [f"  {server}: {why}" for server, why in (*pack.damaged, *pack.failed)]
-    return lines if len(lines) > 1 or not pack.whole else []
+    leaving = [f"{name}: share {number} does not count: {server} is leaving" for server, number in pack.leaving]
+    return (lines if len(lines) > 1 or not pack.whole else []) + leaving

@@ -63,9 +63,11 @@ def _init(args: argparse.Namespace, state: Path, out: Output) -> int:
 
 def _show(state: Path, out: Output) -> int:
     from commonhold.introducer import config, main
+    from commonhold.transport import torconfig
 
     home = main.home(state)
-    pin, announced = str(home.pin()), config.read(home.config).announce
+    pin, told = str(home.pin()), config.read(home.config)
+    announced = torconfig.addresses(told.announce, told.tor.onion(state))
     address = f"{pin}@{','.join(announced)}" if announced else pin
     out.result({"pin": pin, "address": address, "config": str(home.config)}, address)
     return 0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from commonhold.formats.invitation import Invitation
     from commonhold.grids.joining import Choice
     from commonhold.grids.membership import Membership
+    from commonhold.transport.rules import Rules
 
 EXAMPLES = """examples:
   hold join 7-quiet-harbour-lantern@attic.example
@@ -80,12 +81,30 @@ def _choice(args: argparse.Namespace) -> "Choice":
         tor = membership.proxy(args.tor)
     except Malformed as error:
         raise HoldError("join", Kind.USAGE, "--tor", error.why) from error
+    mode = Mode.NONE if args.no_account else Mode.BLINDED if args.blinded else Mode.ACCOUNT
+    own = _rules_of(args.server)
+    if own.anonymous or (own != Rules() and not (args.anonymous or args.tor)):
+        return Choice(own, mode)
     if args.anonymous and tor is None:
         raise HoldError("join", Kind.USAGE, "--anonymous", "by which proxy?", hint="--tor tcp:127.0.0.1:9050")
     rules = Rules(anonymous=args.anonymous, tcp=Way.TOR if args.anonymous else Way.DIRECT, tor=tor)
-    if args.no_account:
-        return Choice(rules, Mode.NONE)
-    return Choice(rules, Mode.BLINDED if args.blinded else Mode.ACCOUNT)
+    return Choice(rules, mode)
+
+
+def _rules_of(server: Path | None) -> "Rules":
+    """By which way a server's config has it dial, its blesser's first meeting too. Where there is none yet, as ever."""
+    from commonhold.storage import config, places
+    from commonhold.transport.rules import Rules
+
+    if server is None:
+        return Rules()
+    try:
+        path = places.home(server.absolute()).config
+    except HoldError as error:
+        if error.kind is not Kind.NOT_FOUND:
+            raise
+        return Rules()
+    return config.read(path).tor.rules
 
 
 def _invitation(text: str, choice: "Choice") -> "Invitation":

@@ -43,11 +43,13 @@ def _home() -> Path | None:
 
 
 def _cwd() -> Path | None:
-    """The working directory, unless it was deleted."""
+    """The working directory, unless it was deleted, or is closed to us: another's, whose `sudo -u` started us."""
     try:
-        return Path.cwd()
-    except FileNotFoundError:
+        found = Path.cwd()
+        found.stat()
+    except (FileNotFoundError, PermissionError):
         return None
+    return found
 
 
 @contextmanager

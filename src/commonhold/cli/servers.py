@@ -1,7 +1,8 @@
 """List the servers of the grids you take part in: whether they are blessed, and how they are reached.
 
 MAY is what may be done there: upload, and until when if nothing newer comes; read only, where a blessing was lost;
-nothing, where nobody whose word counts ever blessed the server. What is wrong in the files of known servers is said
+nothing, where nobody whose word counts ever blessed the server. Leaving: it says that it is being emptied, or its
+blessing was taken back, so what is kept there is to be moved. What is wrong in the files of known servers is said
 beside the list, and makes the exit code 1.
 """
 

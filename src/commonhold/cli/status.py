@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     agent, attended = _agent(choice) if node else ("", False)
     places = mounted.here()
     yours = mounted.own_tree(places)
+    kept = _kept(choice)
     row = {
         "version": __version__,
         "repository": str(choice.path),
@@ -52,6 +54,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         "mount": [one._asdict() | {"path": str(one.path)} for one in places],
         "yours": str(yours) if yours else "",
         "attended": attended,
+        "kept": [{"grid": grid, "name": name, "wrong": why} for grid, name, why in kept],
     }
     there = row["exists"] or shape == "system"
     lines = [
@@ -61,10 +64,27 @@ def run(args: argparse.Namespace, out: Output) -> int:
         *([f"node:       {node}"] if node else []),
         *([f"agent:      {agent}"] if agent else []),
         *([f"mount:      {_mount(places, yours, attended)}"] if places else []),
+        *(f"kept:       {shown(name)} on {shown(grid)}: {shown(why)}" for grid, name, why in kept),
         f"isolation:  {shape}: {_ISOLATION[shape]}",
     ]
     out.result(row, "\n".join(lines))
     return 0
+
+
+def _kept(choice: Choice) -> list[tuple[str, str, str]]:
+    """What is wrong with what grids keep: grid, name, and why. `hold doctor` says what cannot be read here."""
+    try:
+        books = sorted((place_of_state(choice.path) / "grids").glob("*/kept.sqlite"))
+    except (HoldError, OSError):
+        return []
+    found = []
+    for path in books:
+        from commonhold.grids.observing import kept
+
+        with suppress(HoldError, OSError):
+            wrong = [(one.name, one.wrong) for one in kept(path.parent, int(time.time()))]
+            found += [(path.parent.name, name, why) for name, why in wrong if why is not None]
+    return found
 
 
 def _shape(choice: Choice) -> tuple[str, str]:

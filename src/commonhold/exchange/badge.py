@@ -29,7 +29,7 @@ class Badge:
     def show(self, nonce: Nonce, server: SpkiPin, connection: SpkiPin, time: int) -> Showing:
         """Return what is said at the door of a server, over one connection, at a time in seconds since 1970.
 
-        It says a time that is up to a minute away: two servers are not to find the same one, nor how a clock is wrong.
+        It says a time that is up to a minute away, drawn for each entry: D18.
         """
         drawn = int.from_bytes(derive(self.key.raw, _TIME + nonce)[:8]) % (2 * _AWAY + 1)
         entry = Entry(nonce, server, connection, self.grid, max(0, time + drawn - _AWAY))

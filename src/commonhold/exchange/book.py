@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from commonhold.formats.inventory import Packed
+from commonhold.errors import HoldError, Kind
+from commonhold.exchange.tending import Care, State
+from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.multihash import Multihash
+from commonhold.formats.pin import SpkiPin
 from commonhold.host.sqlite import Database
 
-VERSION: Final = 1
-_SCHEMA = """
+VERSION: Final = 2
+_TENDING = """
+create table cares (
+  name text primary key, next integer not null, deep_due integer not null, looked integer, state text,
+  said text not null, failures integer not null);
+create table servers (pin blob primary key, reached integer not null) without rowid;
+"""
+_SCHEMA = f"""{_TENDING}
 create table packs (
   id integer primary key, seed blob not null unique, length integer not null, k integer not null, n integer not null,
   blocks blob not null);
@@ -24,6 +33,9 @@ create table sets (
 create table set_packs (name text not null, place integer not null, pack integer not null, primary key (name, place))
   without rowid;
 """
+_ALONE = (
+    "select pack from set_packs where name = :name and pack not in (select pack from set_packs where name != :name)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Book:
     """See the module. Safe from many threads of the one process that has it."""
 
     def __init__(self, path: Path) -> None:
-        self._db = Database(path, _SCHEMA, VERSION, "a book of kept sets")
+        self._db = Database(path, _SCHEMA, VERSION, "a book of kept sets", {1: _TENDING})
 
     def close(self) -> None:
         """Close the file."""
@@ -68,18 +80,47 @@ class Book:
             ).fetchone()
             return Packed(*found) if found else None
 
+    def forget(self, packed: Packed) -> None:
+        """A pack is not to be counted on any more: what is in it is nowhere, until another pack has it."""
+        with self._db.writing("forget pack") as db:
+            db.execute("delete from blocks where pack = (select id from packs where seed = ?)", (packed.seed,))
+
     def put_set(self, kept: KeptSet, packs: Sequence[Packed]) -> None:
-        """Note a set that is kept, in place of the one of that name."""
+        """Note a set that is kept, in place of the one of that name. CHANGED if one of its packs is none any more."""
         with self._db.writing("note set") as db:
+            db.execute("delete from cares where name = ?", (kept.name,))
             db.execute("delete from set_packs where name = ?", (kept.name,))
             db.execute(
                 "insert or replace into sets values (?, ?, ?, ?, ?, ?)",
                 (kept.name, kept.seed, kept.k, kept.n, kept.made, kept.until),
             )
             for place, packed in enumerate(packs):
-                db.execute(
+                noted = db.execute(
                     "insert into set_packs select ?, ?, id from packs where seed = ?", (kept.name, place, packed.seed)
                 )
+                if not noted.rowcount:
+                    why = "what it shares with another set was let go meanwhile"
+                    raise HoldError("keep", Kind.CHANGED, kept.name, why, hint="keep it again")
+
+    def alone(self, name: str) -> list[bytes]:
+        """The seeds of what no set but this one has: its packs, and its own, under which its inventory is."""
+        with self._db.reading("list packs") as db:
+            rows = db.execute(
+                "select seed from sets where name = :name and (select count(*) from sets as others "
+                "where others.seed = sets.seed) = 1 union all "
+                f"select seed from packs where id in ({_ALONE})",
+                {"name": name},
+            ).fetchall()
+            return [bytes(row[0]) for row in rows]
+
+    def end_set(self, name: str) -> None:
+        """Forget a set, and the packs that no other one has."""
+        with self._db.writing("end set") as db:
+            db.execute(f"delete from blocks where pack in ({_ALONE})", {"name": name})
+            db.execute(f"delete from packs where id in ({_ALONE})", {"name": name})
+            db.execute("delete from set_packs where name = ?", (name,))
+            db.execute("delete from cares where name = ?", (name,))
+            db.execute("delete from sets where name = ?", (name,))
 
     def sets(self) -> list[KeptSet]:
         """All sets, by name."""
@@ -95,3 +136,56 @@ class Book:
                 (name,),
             ).fetchall()
         return (Packed(*row) for row in rows)
+
+    def inventory(self, kept: KeptSet) -> tuple[Packed, bytes] | None:
+        """The inventory of a set, and its bytes; None where the same is kept under another name since: there is one for
+        both."""
+        with self._db.reading("look up set") as db:
+            newer = db.execute(
+                "select 1 from sets where seed = ? and (made, name) > (?, ?)", (kept.seed, kept.made, kept.name)
+            ).fetchone()
+        if newer:
+            return None
+        encoded = Inventory(tuple(self.packs(kept.name))).encoded
+        return Packed(kept.seed, len(encoded), kept.k, kept.n, b""), encoded
+
+    # ── how sets are looked after ──
+
+    def cares(self) -> dict[str, Care]:
+        """What is known of those sets that were looked at, or are to be, by name."""
+        with self._db.reading("list looks") as db:
+            rows = db.execute("select name, next, deep_due, looked, state, said, failures from cares").fetchall()
+        return {
+            name: Care(after, deep, looked, State(state) if state else None, said, failures)
+            for name, after, deep, looked, state, said, failures in rows
+        }
+
+    def put_care(self, kept: KeptSet, care: Care, until: int | None = None) -> None:
+        """Note how a set is looked after, and a later end of its leases; nothing if it was ended or kept anew."""
+        state = care.state.value if care.state else None
+        with self._db.writing("note look") as db:
+            db.execute(
+                "insert or replace into cares select name, ?, ?, ?, ?, ?, ? from sets where name = ? and made = ?",
+                (care.next, care.deep_due, care.looked, state, care.said, care.failures, kept.name, kept.made),
+            )
+            if until is not None:
+                db.execute(
+                    "update sets set until = max(until, ?) where name = ? and made = ?", (until, kept.name, kept.made)
+                )
+
+    def has(self, kept: KeptSet) -> bool:
+        """Whether a set is kept still, as it was."""
+        with self._db.reading("look up set") as db:
+            found = db.execute("select 1 from sets where name = ? and made = ?", (kept.name, kept.made)).fetchone()
+            return found is not None
+
+    def met(self, reached: Iterable[SpkiPin], away: Iterable[SpkiPin], now: int) -> None:
+        """Note who was reached now; of those away that were never met, that they are looked for from now on."""
+        with self._db.writing("note servers") as db:
+            db.executemany("insert or replace into servers values (?, ?)", ((pin, now) for pin in reached))
+            db.executemany("insert or ignore into servers values (?, ?)", ((pin, now) for pin in away))
+
+    def reached(self) -> dict[SpkiPin, int]:
+        """When servers were last reached, or first looked for."""
+        with self._db.reading("list servers") as db:
+            return {SpkiPin(pin): when for pin, when in db.execute("select pin, reached from servers")}

@@ -5,9 +5,11 @@ docs/spec/keeping.md.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from commonhold.erasure.layout import Layout
 from commonhold.erasure.share import verify
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.errors import HoldError, Kind
@@ -22,45 +24,82 @@ from commonhold.formats.pin import SpkiPin
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How one pack is: the servers of each sound share; whose is damaged; and who has failed to say."""
+    """How one pack is: the servers of each sound share; whose is damaged; and who has failed to say.
+
+    `leaving`: sound shares at servers that are leaving, which can be read, and do not count.
+    """
 
     bytes: int
     shape: Shape
     shares: Mapping[int, tuple[SpkiPin, ...]]
     damaged: Mapping[SpkiPin, str] = field(default_factory=dict)
     failed: Mapping[SpkiPin, str] = field(default_factory=dict)
+    leaving: Mapping[SpkiPin, int] = field(default_factory=dict)
 
     @property
     def readable(self) -> bool:
         """Whether it can be read: k different shares are there."""
-        return len(self.shares) >= self.shape.k
+        return len({*self.shares, *self.leaving.values()}) >= self.shape.k
+
+    @property
+    def placed(self) -> int:
+        """How many shares are there, each at a server of its own that stays."""
+        return min(len(self.shares), len({server for holders in self.shares.values() for server in holders}))
 
     @property
     def whole(self) -> bool:
         """Whether all n shares are there, each at a server of its own."""
-        servers = {server for holders in self.shares.values() for server in holders}
-        return len(self.shares) == self.shape.n and len(servers) >= self.shape.n
+        return self.placed >= self.shape.n
+
+    def without(self, servers: Collection[SpkiPin]) -> "Health":
+        """The same, but that what some servers have does not count."""
+        some = {number: tuple(pin for pin in pins if pin not in servers) for number, pins in self.shares.items()}
+        return replace(self, shares={number: pins for number, pins in some.items() if pins})
 
 
-async def look(packed: Packed, servers: Sequence[StorageServer], *, deep: bool, tools: Tools) -> Health:
-    """Look for a pack's shares. `deep`: have each server read its own again, and read all of each here."""
-    found = await locate(PackSeed(packed.seed), servers)
+def together(parts: Sequence[Health]) -> Health:
+    """How a pack is of which every server was asked by itself."""
+    shares: dict[int, tuple[SpkiPin, ...]] = {}
+    damaged: dict[SpkiPin, str] = {}
+    failed: dict[SpkiPin, str] = {}
+    leaving: dict[SpkiPin, int] = {}
+    for one in parts:
+        for number, pins in one.shares.items():
+            shares[number] = shares.get(number, ()) + pins
+        damaged |= one.damaged
+        failed |= one.failed
+        leaving |= one.leaving
+    return Health(parts[0].bytes, parts[0].shape, dict(sorted(shares.items())), damaged, failed, leaving)
+
+
+async def look(
+    packed: Packed, servers: Sequence[StorageServer], *, deep: bool, tools: Tools, leaving: Collection[SpkiPin] = ()
+) -> Health:
+    """Look for a pack's shares. `deep`: read all of each here. `leaving`: servers that do not count."""
+    found = await locate(PackSeed(packed.seed), servers, fits=lambda layout: _is_of(layout, packed))
     others = [(server.pin, error) for server, error in found.others if error is not None]
     damaged = {pin: error.why for pin, error in others if error.kind is Kind.CORRUPT}
     failed = {pin: error.why for pin, error in others if error.kind is not Kind.CORRUPT}
     shares: dict[int, list[SpkiPin]] = {}
+    moving: dict[SpkiPin, int] = {}
     for layout, holders in by_layout(found.holders):
         for holder in holders:
-            if layout.length != packed.length or layout.shape != Shape(packed.k, packed.n):
+            if not _is_of(layout, packed):
                 damaged[holder.server.pin] = "it has a share of another pack there"
                 continue
             why = await _damage(PackSeed(packed.seed), holder, tools) if deep else None
-            if why is None:
+            if why is None and holder.server.pin in leaving:
+                moving[holder.server.pin] = holder.share.number
+            elif why is None:
                 shares.setdefault(holder.share.number, []).append(holder.server.pin)
             else:
                 damaged[holder.server.pin] = why
     sound = {number: tuple(pins) for number, pins in sorted(shares.items())}
-    return Health(packed.length, Shape(packed.k, packed.n), sound, damaged, failed)
+    return Health(packed.length, Shape(packed.k, packed.n), sound, damaged, failed, moving)
+
+
+def _is_of(layout: Layout, packed: Packed) -> bool:
+    return layout.length == packed.length and layout.shape == Shape(packed.k, packed.n)
 
 
 async def _damage(seed: PackSeed, holder: Holder, tools: Tools) -> str | None:
@@ -82,16 +121,16 @@ def packs_of(seed: bytes, shape: Shape, found: Inventory) -> Iterable[Packed]:
     yield from found.packs
 
 
-async def mend(packed: Packed, health: Health, servers: Servers, until: int, tools: Tools) -> None:
-    """Read a pack from who has it, and have every share that is missing or damaged kept. NOT_FOUND, NotKept.
+async def mend(
+    packed: Packed, health: Health, servers: Servers, until: int, tools: Tools, here: bytes | None = None
+) -> None:
+    """Read a pack from who has it, unless its bytes are `here`, and have every share that is missing or damaged kept.
+    NOT_FOUND, NotKept.
 
     What is damaged and not ours to remove stays where it is: another server gets that share.
     """
     seed = PackSeed(packed.seed)
-    sound = {pin for holders in health.shares.values() for pin in holders}
-    opened = [await servers.open(pin) for pin in sound]
-    source = await open_pack(packed, opened, tools)
-    data = await source.read(0, packed.length)
+    data = await _read(packed, health, servers, tools) if here is None else here
     left = set()
     for pin in health.damaged:
         try:
@@ -99,3 +138,25 @@ async def mend(packed: Packed, health: Health, servers: Servers, until: int, too
         except HoldError:
             left.add(pin)
     await Putting(seed, health.shape, [memoryview(data)], tools).put(servers, until, left)
+
+
+async def _read(packed: Packed, health: Health, servers: Servers, tools: Tools) -> bytes | bytearray | memoryview:
+    """A pack, from those who have sound shares and can be reached now. NOT_FOUND."""
+    there: list[StorageServer] = []
+    for pin in {pin for holders in health.shares.values() for pin in holders} | {*health.leaving}:
+        with contextlib.suppress(HoldError):
+            there.append(await servers.open(pin))
+    return await (await open_pack(packed, there, tools)).read(0, packed.length)
+
+
+async def clear(packed: Packed, health: Health, servers: Servers) -> None:
+    """Of a pack that is whole without them: have servers that are leaving drop their shares. It is well if they do not:
+    whoever was told once is told again with the next look."""
+    for pin in health.leaving:
+        with contextlib.suppress(HoldError):
+            await (await servers.open(pin)).drop([PackSeed(packed.seed).index(pin)])
+
+
+def leaving_of(servers: Servers) -> frozenset[SpkiPin]:
+    """Those whose shares are to be moved to others."""
+    return frozenset(pin for pin, said in servers.verdicts().items() if said.leaving)

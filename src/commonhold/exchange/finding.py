@@ -119,7 +119,7 @@ class SetReader:
 
 async def open_pack(packed: Packed, servers: Sequence[StorageServer], tools: Tools) -> PackSource:
     """A pack, to be read from whoever has its shares. NOT_FOUND."""
-    found = await locate(PackSeed(packed.seed), servers, readable)
+    found = await locate(PackSeed(packed.seed), servers, readable, lambda layout: layout.length == packed.length)
     for layout, holders in by_layout(found.holders):
         if layout.length == packed.length:
             return PackSource(layout, holders, tools.code, tools.threads)

@@ -12,14 +12,17 @@ from typing import Final, TypeVar
 from commonhold.crypto.derive import derive
 from commonhold.erasure.values import PackSeed, Shape
 from commonhold.exchange.book import Book, KeptSet
-from commonhold.exchange.packing import Opened, Putting, Servers, Tools
+from commonhold.exchange.checking import leaving_of, look, mend
+from commonhold.exchange.packing import Opened, Putting, Servers, Tools, opened
+from commonhold.exchange.renewing import renew
+from commonhold.exchange.sending import Sent, nobody
+from commonhold.exchange.tending import LEASE
 from commonhold.formats import inventory, pack
 from commonhold.formats.capability import Capability
 from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.pack import Entry
 
-LEASE: Final = 90 * 86_400  # seconds
 _AT_ONCE: Final = 2  # packs on their way: one is read while another is sent
 _SET: Final = b"commonhold kept set v1\0"
 _PACK: Final = b"commonhold pack v1\0"
@@ -50,9 +53,12 @@ def pack_seed(secret: bytes, shape: Shape, table: bytes) -> bytes:
 
 
 class Keeping:
-    """See the module. `told` is told how many bytes of blocks are kept, and of how many."""
+    """See the module. `told` is told how many bytes of blocks are kept, and of how many; `sent` what goes where."""
 
-    def __init__(self, servers: Servers, book: Book, tools: Tools, secret: bytes, now: Callable[[], int]) -> None:
+    def __init__(
+        self, servers: Servers, book: Book, tools: Tools, secret: bytes, now: Callable[[], int], sent: Sent = nobody
+    ) -> None:
+        self._sent = sent
         self._servers = Opened(servers)
         self._book = book
         self._tools = tools
@@ -63,6 +69,8 @@ class Keeping:
         """Have a set kept: on return every share of it is on the disk of a server of its own. NotKept."""
         until = self._now() + LEASE
         old, new = self._cut(wanted)
+        if await self._lost(old, until):
+            old, new = self._cut(wanted)
         total = sum(entry.length for entry in wanted.entries)
         sent = total - sum(entry.length for entries in new for entry in entries)
         told(sent, total)
@@ -87,9 +95,8 @@ class Keeping:
         except ExceptionGroup as errors:  # of whichever fails first: the others are called off
             raise errors.exceptions[0] from None
         found = Inventory((*old, *made))
-        await Putting(PackSeed(wanted.seed), wanted.shape, [memoryview(found.encoded)], self._tools).put(
-            self._servers, until
-        )
+        listed = [memoryview(found.encoded)]
+        await Putting(PackSeed(wanted.seed), wanted.shape, listed, self._tools, self._sent).put(self._servers, until)
         kept = KeptSet(wanted.name, wanted.seed, wanted.shape.k, wanted.shape.n, self._now(), until)
         await self._run(self._book.put_set, kept, found.packs)
         return found
@@ -106,9 +113,29 @@ class Keeping:
                 old[packed.seed] = packed
         return list(old.values()), list(pack.plan(missing.values()))
 
+    async def _lost(self, old: Sequence[Packed], until: int) -> bool:
+        """Have packs that were sent before kept as long as the others, whole; whether any could not be read any more.
+        Those are forgotten, so that their blocks are sent again."""
+        if not old:
+            return False
+        leaving = leaving_of(self._servers)
+        staying = [pin for pin in self._servers.verdicts() if pin not in leaving]
+        found = await renew(old, self._servers, staying, until, self._tools)
+        lost = False
+        for one in found.short(old):
+            servers = await opened(self._servers)
+            health = await look(one, servers, deep=False, tools=self._tools, leaving=leaving)
+            if health.readable:
+                await mend(one, health, self._servers, until, self._tools)
+            else:
+                await self._run(self._book.forget, one)
+                lost = True
+        return lost
+
     async def _put(self, packed: Packed, entries: Sequence[Entry], read: Read, until: int) -> None:
         parts = await self._run(lambda: [memoryview(packed.table), *(memoryview(read(one.key)) for one in entries)])
-        await Putting(PackSeed(packed.seed), Shape(packed.k, packed.n), parts, self._tools).put(self._servers, until)
+        putting = Putting(PackSeed(packed.seed), Shape(packed.k, packed.n), parts, self._tools, self._sent)
+        await putting.put(self._servers, until)
         await self._run(self._book.put_pack, packed, [entry.key for entry in entries])
 
     async def _run(self, work: Callable[..., _T], *given: object) -> _T:

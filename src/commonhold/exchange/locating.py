@@ -43,13 +43,16 @@ def readable(holders: Sequence[Holder]) -> bool:
 
 
 async def locate(
-    seed: PackSeed, servers: Sequence[StorageServer], enough: Callable[[Sequence[Holder]], bool] | None = None
+    seed: PackSeed,
+    servers: Sequence[StorageServer],
+    enough: Callable[[Sequence[Holder]], bool] | None = None,
+    fits: Callable[[Layout], bool] = lambda layout: True,
 ) -> Searched:
     """Ask servers for a pack's shares. When those found are `enough`, the rest of the servers have as long again to
-    answer."""
+    answer. Of several shares that a server has of different accounts the first that `fits` counts, else the first."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    asking = {asyncio.ensure_future(_ask(seed, server)): server for server in servers}
+    asking = {asyncio.ensure_future(_ask(seed, server, fits)): server for server in servers}
     found: list[Holder] = []
     others: list[tuple[StorageServer, HoldError | None]] = []
     deadline = began + _PATIENCE
@@ -78,13 +81,14 @@ async def locate(
     return Searched(tuple(found), tuple(others))
 
 
-async def _ask(seed: PackSeed, server: StorageServer) -> Holder | HoldError | None:
+async def _ask(seed: PackSeed, server: StorageServer, fits: Callable[[Layout], bool]) -> Holder | HoldError | None:
     index = seed.index(server.pin)
     try:
         size = (await server.find([index]))[0]
     except HoldError as error:
         return error
     first: HoldError | None = None
+    other: Holder | None = None
     for copy in range(_COPIES if size else 0):
         try:
             share = await _opened(seed, server, index, copy)
@@ -93,10 +97,13 @@ async def _ask(seed: PackSeed, server: StorageServer) -> Holder | HoldError | No
             if error.kind is not Kind.CORRUPT:
                 break
             continue
-        if copy or size == share.length:
+        if not copy and size != share.length:
+            first = HoldError("read share", Kind.CORRUPT, str(server.pin), f"{size} bytes, not {share.length}")
+        elif fits(share.layout):
             return Holder(server, index, share, copy)
-        first = HoldError("read share", Kind.CORRUPT, str(server.pin), f"{size} bytes, not {share.length}")
-    return first
+        else:
+            other = other or Holder(server, index, share, copy)
+    return other or first
 
 
 async def _opened(seed: PackSeed, server: StorageServer, index: ShareIndex, copy: int) -> Share:

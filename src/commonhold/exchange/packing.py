@@ -15,16 +15,17 @@ from commonhold.authority.blessed import Verdict
 from commonhold.authority.derived import Secret
 from commonhold.authority.placing import Placed, TooFew
 from commonhold.erasure.code import Code
+from commonhold.erasure.layout import Layout
 from commonhold.erasure.spreading import Spreading
 from commonhold.erasure.values import SALT, PackSeed, Place, Salt, Shape
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.locating import by_layout, locate
-from commonhold.exchange.sending import Parcel, send
+from commonhold.exchange.sending import Parcel, Sent, nobody, send
 from commonhold.exchange.server import StorageServer
 from commonhold.formats.pin import SpkiPin
 
 _TRIES: Final = 2  # of one server, for one share: a connection may break
-_LONGER: Final = 7 * 86_400  # seconds: leases end at some moment within them, that no two servers see the same one
+LONGER: Final = 7 * 86_400  # seconds: leases end at some moment within them, that no two servers see the same one
 
 
 class Servers(Protocol):
@@ -60,6 +61,15 @@ class Opened:
             return there
 
 
+async def opened(servers: Servers) -> list[StorageServer]:
+    """All that can be reached now."""
+    answers = await asyncio.gather(*map(servers.open, servers.verdicts()), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, HoldError):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, StorageServer)]
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What packs are made with. `randomness` gives so many random bytes."""
@@ -67,6 +77,11 @@ class Tools:
     code: Code
     threads: Executor
     randomness: Callable[[int], bytes]
+
+
+def drawn_end(until: int, tools: Tools) -> int:
+    """A moment, from then on, until which servers are asked to keep something; drawn for each call: D18."""
+    return until + int.from_bytes(tools.randomness(4)) % LONGER
 
 
 class NotKept(HoldError):
@@ -82,7 +97,10 @@ class NotKept(HoldError):
 class Putting:
     """One pack on its way to its servers."""
 
-    def __init__(self, seed: PackSeed, shape: Shape, pack: Sequence[memoryview], tools: Tools) -> None:
+    def __init__(
+        self, seed: PackSeed, shape: Shape, pack: Sequence[memoryview], tools: Tools, told: Sent = nobody
+    ) -> None:
+        self._told = told
         self._seed = seed
         self._shape = shape
         self._pack = pack
@@ -96,7 +114,7 @@ class Putting:
     async def put(self, servers: Servers, until: int, without: Collection[SpkiPin] = ()) -> Mapping[int, SpkiPin]:
         """Have every share kept until a time in seconds since 1970 at least; where each is then. NotKept.
 
-        What servers `without` have does not count.
+        What servers `without` have does not count, nor what those have that are leaving.
         """
         self._verdicts = {pin: said for pin, said in servers.verdicts().items() if pin not in without}
         await self._look(servers)
@@ -111,14 +129,19 @@ class Putting:
 
     async def _look(self, servers: Servers) -> None:
         """See which shares are there."""
-        await asyncio.gather(*(self._open(server, servers) for server in self._verdicts))
-        found = await locate(self._seed, list(self._opened.values()))
+        staying = [server for server, said in self._verdicts.items() if not said.leaving]
+        await asyncio.gather(*(self._open(server, servers) for server in staying))
+        length = sum(map(len, self._pack))
+
+        def fits(layout: Layout) -> bool:
+            return layout.shape == self._shape and layout.length == length
+
+        found = await locate(self._seed, list(self._opened.values()), fits=fits)
         for server, error in found.others:
             if error is not None:
                 self._fail(server.pin, error)
-        length = sum(map(len, self._pack))
         for layout, holders in by_layout(found.holders):
-            if layout.shape == self._shape and layout.length == length:
+            if fits(layout):
                 for holder in holders:
                     self._there.setdefault(holder.server.pin, set()).add(holder.share.number)
 
@@ -137,17 +160,17 @@ class Putting:
         for number, server in placed.kept.items():
             if (server, number) not in self._salts and server in self._opened:
                 with contextlib.suppress(HoldError):  # it may be another account's, or a server that takes nothing
-                    await self._opened[server].renew([self._seed.index(server)], self._end(until))
+                    await self._opened[server].renew([self._seed.index(server)], drawn_end(until, self._tools))
 
     async def _send(self, placed: Placed, servers: Servers, until: int) -> None:
         everywhere = {**placed.kept, **placed.put}
         places = [self._place(everywhere[number], number) for number in range(self._shape.n)]
         spreading = Spreading(self._tools.code, self._seed, self._shape, self._pack, places)
         parcels = [
-            Parcel(self._opened[server], number, self._seed.index(server), self._end(until))
+            Parcel(self._opened[server], number, self._seed.index(server), drawn_end(until, self._tools))
             for number, server in placed.put.items()
         ]
-        failures = await send(spreading, parcels, self._tools.threads)
+        failures = await send(spreading, parcels, self._tools.threads, self._told)
         for parcel, failure in zip(parcels, failures, strict=True):
             server = parcel.server.pin
             if failure is None:
@@ -162,10 +185,6 @@ class Putting:
                 await self._clear(parcel)
             elif failure.kind is not Kind.NOT_FOUND:  # its facet has ended before its time, or the upload: tried again
                 self._fail(server, failure)
-
-    def _end(self, until: int) -> int:
-        """A moment until which one share is kept, drawn for it alone: D18."""
-        return until + int.from_bytes(self._tools.randomness(4)) % _LONGER
 
     async def _clear(self, parcel: Parcel) -> None:
         """Something else of ours is in a share's place, such as what another process did not finish: it goes."""

@@ -21,7 +21,8 @@ class Announcement:
     """One server's, for one purpose in one grid, until `not_after` (seconds since 1970).
 
     `addresses` are hints as texts, of which some may be of kinds that are not known yet; `blessings` are encoded
-    statements, unread; `name` is how its owner calls it, and proves nothing.
+    statements, unread; `name` is how its owner calls it, and proves nothing. `leaving`: it is being emptied, so that
+    nothing new goes there, and what is there is moved.
     """
 
     grid: GridId
@@ -32,6 +33,7 @@ class Announcement:
     not_after: int
     blessings: tuple[bytes, ...] = ()
     name: str = ""
+    leaving: bool = False
 
     @property
     def body(self) -> bytes:
@@ -39,7 +41,7 @@ class Announcement:
         return body(
             grid=bytes(self.grid), purpose=str(self.purpose), server=bytes(self.server),
             addresses=list(self.addresses), sequence=self.sequence, not_after=self.not_after,
-            blessings=list(self.blessings), name=self.name or None,
+            blessings=list(self.blessings), name=self.name or None, leaving=self.leaving or None,
         )  # fmt: skip
 
 
@@ -58,4 +60,5 @@ def parse(statement: Statement) -> Announcement:
         fields.number("not_after"),
         fields.several("blessings", MAX_BLESSINGS, Kind.BLESSING.most),
         fields.text("name", MAX_NAME) if fields.has("name") else "",
+        fields.has("leaving") and fields.true("leaving"),
     )

@@ -67,6 +67,12 @@ class Fields:
             raise self.refuse(f"{name} names something twice")
         return found
 
+    def true(self, name: str) -> bool:
+        """True, and nothing else: what is not so is left out."""
+        if self._found.get(name) is not True:
+            raise self.refuse(f"{name} is not true, and is left out where it is not so")
+        return True
+
     def exactly(self, name: str, length: int, made: type[_T]) -> _T:
         """So many bytes, as a type of theirs."""
         value = self._found.get(name)

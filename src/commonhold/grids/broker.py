@@ -120,7 +120,8 @@ def _server(slot: Slot, found: _Said, introducers: Sequence[SpkiPin], ground: Gr
     mine = [copy for copy in found.copies if _is_of(copy, slot)]
     newest = found.shown[0] if found.shown else None
     blessings = _blessings(found.shown, mine)
-    candidate = Candidate(slot.server, slot.grid, slot.purpose, tuple(blessings), slot.server in ground.held)
+    leaving = newest is not None and newest.said.leaving
+    candidate = Candidate(slot.server, slot.grid, slot.purpose, tuple(blessings), slot.server in ground.held, leaving)
     asked = addressing.Asked(
         slot.server,
         Marked(newest.said.addresses, newest.place) if newest else None,
@@ -174,7 +175,8 @@ def _announced(shown_here: Sequence[_Shown]) -> list[Decision]:
         return []
     newest, *others = shown_here
     instead = tuple(Marked(_numbered(one), one.place) for one in others if one.data != newest.data)
-    return [Decision("announcement", _numbered(newest), newest.place, instead)]
+    leaving = [Decision("leaving", "true", newest.place)] if newest.said.leaving else []
+    return [Decision("announcement", _numbered(newest), newest.place, instead), *leaving]
 
 
 def _numbered(one: _Shown) -> str:

@@ -42,6 +42,7 @@ def judged(seen: Seen) -> list[Finding]:
         *blessings(seen.servers),
         *quota(seen.servers),
         *leases(seen.leases, seen.now),
+        *kept(seen.leases),
     ]
     return [replace(one, check=f"{seen.name}/{one.check}") for one in found]
 
@@ -242,6 +243,9 @@ def servers(seen: Sequence[ServerSeen], keep: tuple[int, int], directory: str) -
             found.append(fail("servers", f"{one.look}; nothing was sent to it", _why(one)))
         elif one.look.how not in (How.UP, How.UNTRIED, How.CLOCK) and one.upload.seen:
             found.append(warn("servers", str(one.look), _why(one)))
+        elif one.upload.leaving and one.upload.by:
+            said = f"{one.name} is being emptied by its owner: what is kept there is to be moved"
+            found.append(warn("servers", said, _why(one)))
     named = _first("servers", found)
     takes = sum(one.upload.allowed and one.look.how in (How.UP, How.UNTRIED) for one in seen)
     k, n = keep
@@ -263,7 +267,7 @@ def blessings(seen: Sequence[ServerSeen]) -> list[Finding]:
     found = []
     for one in seen:
         reasons = [each for each in one.upload.seen if each.reason in _TOLD]
-        if not one.upload.allowed and reasons:
+        if not one.upload.by and reasons:
             lost = "was taken back" if reasons[0].reason is Reason.REVOKED else reasons[0].said
             said = f"{one.name}: its blessing {lost}; nothing new is put there, and what is there is read"
             found.append(warn("blessings", said, _why(one)))
@@ -294,6 +298,19 @@ def leases(found: Sequence[Lease], now: int) -> list[Finding]:
             wrong.append(warn("leases", f"{name} is kept until {times.shown(one.until)}", remedy))
     good = [ok("leases", f"{_count(len(found), 'thing is', 'things are')} kept for two weeks more")] if found else []
     return _first("leases", wrong) or good
+
+
+def kept(found: Sequence[Lease]) -> list[Finding]:
+    """What is kept and damaged, or was not looked at for long."""
+    wrong = []
+    for one in found:
+        said = f"{shown(one.name)}: {shown(one.wrong or '')}"
+        if one.lost:
+            wrong.append(fail("kept", said, f"hold check {_word(one.name)}"))
+        elif one.wrong is not None:
+            wrong.append(warn("kept", said, f"hold repair {_word(one.name)}"))
+    good = [ok("kept", "nothing that is kept is known to lack a share")] if found else []
+    return _first("kept", wrong) or good
 
 
 # ── the machine ──

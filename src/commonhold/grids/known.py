@@ -110,6 +110,11 @@ class KnownServer:
         return self.upload.classes
 
     @property
+    def leaving(self) -> bool:
+        """Whether what is kept there is to be moved: it says that it is being emptied, or its blessing was revoked."""
+        return self.upload.leaving
+
+    @property
     def reached(self) -> str:
         """How it is reached first, or why not at all."""
         for address in self.addresses:

@@ -16,8 +16,10 @@ from commonhold.authority import times
 from commonhold.authority.judging import Reason
 from commonhold.authority.lists import Lists
 from commonhold.errors import HoldError
+from commonhold.exchange import tending
 from commonhold.exchange.badge import Badge
-from commonhold.exchange.book import Book
+from commonhold.exchange.book import Book, KeptSet
+from commonhold.exchange.tending import Care, State
 from commonhold.formats import blessing, credential
 from commonhold.formats.blessing import STORAGE
 from commonhold.formats.charter import Blesser
@@ -82,7 +84,7 @@ def on_disk(directory: Path, world: World) -> Disk:
     lists = lists_of(found, world.owner) if there else files.read_lists(directory, found.trust, world.owner)
     read = files.read(directory, world.owner)
     known = broker.known(read.caches, read.override, Ground(found.trust, found.rules, lists, world.now))
-    disk = Disk(found, read, known, lists, shared(directory, world.owner), leases=_leases(directory))
+    disk = Disk(found, read, known, lists, shared(directory, world.owner), leases=kept(directory, world.now))
     if found.mode is Mode.NONE:
         return disk
     return replace(disk, statements=_statements(directory), ticket=(directory / holder.TICKET).exists())
@@ -101,11 +103,18 @@ def shared(directory: Path, owner: int) -> tuple[HoldError, ...]:
     return tuple(found)
 
 
-def _leases(directory: Path) -> tuple[Lease, ...]:
+def kept(directory: Path, now: int) -> tuple[Lease, ...]:
+    """What is kept on a grid, and how it was when it was last looked at."""
     if not (directory / BOOK).exists():
         return ()
     with contextlib.closing(Book(directory / BOOK)) as book:
-        return tuple(Lease(one.name, one.until) for one in book.sets())
+        cares = book.cares()
+        return tuple(_lease(one, cares.get(one.name), now) for one in book.sets())
+
+
+def _lease(one: KeptSet, care: Care | None, now: int) -> Lease:
+    lost = care is not None and care.state is State.MISSING
+    return Lease(one.name, one.until, tending.wrong(care, one.made, now), lost)
 
 
 def _statements(directory: Path) -> dict[bytes, list[bytes]]:

@@ -108,10 +108,12 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Something that is kept, and until when."""
+    """Something that is kept, until when, and what is wrong with it, if anything is. `lost`: it cannot be read now."""
 
     name: str
     until: int
+    wrong: str | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ def _may(server: KnownServer) -> str:
         return f"upload until {times.shown(server.upload.until)}"
     if server.upload.allowed:
         return "upload"
-    return "read only" if server.read.allowed else "nothing"
+    leaving = ", leaving" if server.leaving else ""
+    return f"read only{leaving}" if server.read.allowed else f"nothing{leaving}"
 
 
 def _last(server: KnownServer) -> str:
@@ -44,6 +45,7 @@ def lines(server: KnownServer, grid: str) -> list[str]:
     found = [f"{server.name or 'without a name'} {server.pin}, {server.purpose} in grid {grid}"]
     found += [f"upload: {'yes' if server.upload.allowed else 'no'}: {server.upload.said}"]
     found += [f"read: {'yes' if server.read.allowed else 'no'}: {server.read.said}"]
+    found += ["leaving: what is kept there is to be moved to other servers"] if server.leaving else []
     seen = server.read.seen or server.upload.seen
     found += [f"blessing {one} ({_short(place)})" for one, place in zip(seen, server.blessed_at, strict=False)]
     for address in server.addresses:
@@ -79,6 +81,7 @@ def row(server: KnownServer, grid: str) -> dict[str, Any]:
         "purpose": str(server.purpose),
         "upload": _verdict(server.upload),
         "read": _verdict(server.read),
+        "leaving": server.leaving,
         "classes": sorted(server.classes),
         "reached": server.reached,
         "addresses": [

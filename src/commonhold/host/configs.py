@@ -23,7 +23,7 @@ def read(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> T:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise HoldError("read", Kind.USAGE, str(path), str(error)) from error
     except HoldError as error:
-        raise HoldError("read", error.kind, str(path), error.why) from error
+        raise HoldError("read", error.kind, str(path), error.why, hint=error.hint) from error
 
 
 def wrong(name: str, why: str) -> HoldError:
@@ -72,6 +72,14 @@ def number(values: Mapping[str, Any], name: str, default: int) -> int:
     found = values.get(name, default)
     if not isinstance(found, int) or isinstance(found, bool) or found < 0:
         raise wrong(name, "not a whole number from 0")
+    return found
+
+
+def flag(values: Mapping[str, Any], name: str) -> bool:
+    """Yes or no; no, if it is not said."""
+    found = values.get(name, False)
+    if not isinstance(found, bool):
+        raise wrong(name, "neither true nor false")
     return found
 
 

@@ -31,6 +31,10 @@ class LoopThread:
                 concurrent.futures.wait([doing], timeout=5)
             raise
 
+    def cancel(self) -> None:
+        """Have all that is awaited there end now: whoever waits for it gets CancelledError."""
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
+
     def close(self) -> None:
         """End the thread; what is under way is cancelled."""
         asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()

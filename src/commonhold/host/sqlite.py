@@ -6,7 +6,7 @@ Knows no tables: a schema and its version are given.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,8 +26,11 @@ _KINDS = {
 class Database:
     """See the module; of mode 0600, WAL, full sync. Safe from many threads, of which one is in it at a time."""
 
-    def __init__(self, path: Path, schema: str, version: int, what: str) -> None:
-        """VERSION if the file is of another one; `what` says what is in it."""
+    def __init__(
+        self, path: Path, schema: str, version: int, what: str, upgrades: Mapping[int, str] | None = None
+    ) -> None:
+        """VERSION if the file is of another one; `what` says what is in it. `upgrades`: what makes this version of an
+        older one."""
         self._path = str(path)
         self._mutex = threading.Lock()
         with os_errors("open", self._path):
@@ -36,17 +39,19 @@ class Database:
         with self._errors("open"):
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
-                self._prepare(schema, version, what)
+                self._prepare(schema, version, what, upgrades or {})
             except BaseException:
                 self._db.close()
                 raise
 
-    def _prepare(self, schema: str, version: int, what: str) -> None:
+    def _prepare(self, schema: str, version: int, what: str, upgrades: Mapping[int, str]) -> None:
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = full")
         found = self._db.execute("pragma user_version").fetchone()[0]
         if found == 0:
             self._db.executescript(f"begin immediate; {schema} pragma user_version = {version}; commit;")
+        elif found in upgrades:
+            self._db.executescript(f"begin immediate; {upgrades[found]} pragma user_version = {version}; commit;")
         elif found != version:
             why = f"{what} of format {found}; this program knows format {version}"
             raise HoldError("open", Kind.VERSION, self._path, why, hint="use a newer hold")

@@ -13,17 +13,21 @@ from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.pin import GridId
 from commonhold.host import configs
+from commonhold.transport import torconfig
+from commonhold.transport.torconfig import NO_TOR, Tor
 
 MAX_LISTEN: Final = 16
 MAX_INTRODUCERS: Final = 64
-_FIELDS: Final = frozenset(("state", "grid", "grids", "blessers", "listen", "announce", "introducers", "name"))
+_FIELDS: Final = torconfig.FIELDS | {
+    "state", "grid", "grids", "blessers", "listen", "announce", "introducers", "name",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """An introducer. It serves these grids and no others; more than one takes the field `grids`. `announce` are the
     addresses by which others reach it, as hints; `introducers` those that it begins with; `blessers` those whose
-    servers go before others where room is short, beside the grids' own."""
+    servers go before others where room is short, beside the grids' own; `tor` is how it dials and is reached by Tor."""
 
     state: Path
     grids: tuple[GridId, ...]
@@ -32,6 +36,7 @@ class Config:
     introducers: tuple[Address, ...] = ()
     blessers: frozenset[PublicKey] = frozenset()
     name: str = ""
+    tor: Tor = NO_TOR
 
 
 def read(path: Path) -> Config:
@@ -42,7 +47,7 @@ def read(path: Path) -> Config:
 def parse(values: Mapping[str, Any]) -> Config:
     """Return the config of a table; USAGE names the field that is wrong."""
     configs.only(values, _FIELDS)
-    announced = configs.several(values, "announce", hint.parse, announcement.MAX_ADDRESSES)
+    announced = configs.several(values, "announce", hint.parse, announcement.MAX_ADDRESSES - ("onion" in values))
     listen = configs.several(values, "listen", configs.listening, MAX_LISTEN)
     if not listen:
         raise configs.wrong("listen", "an introducer has to listen somewhere")
@@ -54,6 +59,7 @@ def parse(values: Mapping[str, Any]) -> Config:
         introducers=configs.several(values, "introducers", address.parse, MAX_INTRODUCERS),
         blessers=frozenset(one.blesser for one in configs.several(values, "blessers", pin.parse_grid, MAX_BLESSERS)),
         name=configs.label(values, "name", announcement.MAX_NAME),
+        tor=torconfig.parse(values, listen, announced),
     )
 
 

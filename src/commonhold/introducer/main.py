@@ -27,8 +27,9 @@ from commonhold.mesh.memory import FILE, Memory
 from commonhold.mesh.mesh import Mesh
 from commonhold.mesh.reaching import contact
 from commonhold.mesh.setting import Setting, setting
+from commonhold.transport import torconfig
 from commonhold.transport.home import Home, Sort
-from commonhold.transport.rules import Rules
+from commonhold.transport.onion import Onion, published
 from commonhold.transport.visitors import Limits, Visitors
 
 _KEPT_SECONDS: Final = 30.0
@@ -47,13 +48,14 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
     state = home(config.state)
     seed = state.key()
     with state.held("introducer run"), closing(Memory(config.state / FILE)) as memory:
-        here = setting(config.introducers, Rules())
+        here = setting(config.introducers, config.tor.rules)
+        onion = config.tor.onion(config.state)
         mesh = Mesh(_role(config, seed), here)
         memory.restore(mesh)
-        announcer = _announcer(config, seed, mesh, here)
+        announcer = _announcer(config, torconfig.addresses(config.announce, onion), seed, mesh, here)
         listening = foreground.sockets(config.listen)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(mesh, memory, announcer, seed, listening, environment))
+            runner.run(_until_told(config, mesh, memory, announcer, onion, seed, listening, environment))
 
 
 def _role(config: Config, seed: Seed) -> Role:
@@ -61,14 +63,14 @@ def _role(config: Config, seed: Seed) -> Role:
     return Role(frozenset(config.grids), True, pin_of(sign.public_key(seed)), known, config.blessers)
 
 
-def _announcer(config: Config, seed: Seed, mesh: Mesh, here: Setting) -> Announcer:
+def _announcer(config: Config, addresses: tuple[str, ...], seed: Seed, mesh: Mesh, here: Setting) -> Announcer:
     server = pin_of(sign.public_key(seed))
     blessings = Blessings(config.state / DIRECTORY, server, _warn)
 
     def notices() -> list[Notice]:
         now = here.time.now()
         return [
-            Notice(grid, INTRODUCER, config.announce, blessings.of(grid, INTRODUCER, now), config.name)
+            Notice(grid, INTRODUCER, addresses, blessings.of(grid, INTRODUCER, now), config.name)
             for grid in config.grids
         ]
 
@@ -77,15 +79,13 @@ def _announcer(config: Config, seed: Seed, mesh: Mesh, here: Setting) -> Announc
 
 
 async def _until_told(
-    mesh: Mesh,
-    memory: Memory,
-    announcer: Announcer,
-    seed: Seed,
-    listening: list[socket],
-    environment: Mapping[str, str],
-) -> None:
-    async with foreground.until_told(listening, environment) as stop, asyncio.TaskGroup() as group:
+    config: Config, mesh: Mesh, memory: Memory, announcer: Announcer, onion: Onion | None, seed: Seed,
+    listening: list[socket], environment: Mapping[str, str],
+) -> None:  # fmt: skip
+    async with foreground.until_told(config.listen, environment) as stop, asyncio.TaskGroup() as group:
         beside = [group.create_task(work) for work in (announcer.run(), _remember(mesh, memory))]
+        if onion is not None:
+            beside.append(group.create_task(published(onion, _warn)))
         await service.serve(mesh, seed, listening, Visitors(Limits()), stop)
         for task in beside:
             task.cancel()

@@ -3,10 +3,10 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from socket import AF_UNIX, socket
+from socket import socket
 
 from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.host import systemd
@@ -20,14 +20,15 @@ def sockets(where: Iterable[TcpHint | UnixHint]) -> list[socket]:
 
 
 @asynccontextmanager
-async def until_told(listening: Sequence[socket], environment: Mapping[str, str]) -> AsyncIterator[asyncio.Event]:
+async def until_told(
+    listening: Iterable[TcpHint | UnixHint], environment: Mapping[str, str]
+) -> AsyncIterator[asyncio.Event]:
     """Say where it listens and that it is ready; the event is set by INT or TERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     for one in listening:
-        where = f"unix:{one.getsockname()}" if one.family == AF_UNIX else str(listen.address(one))
-        print(f"listening at {where}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"listening at {one}", file=sys.stderr, flush=True)  # noqa: T201
     try:
         systemd.notify(environment, "READY=1")
         yield stop

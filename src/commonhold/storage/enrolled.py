@@ -5,9 +5,10 @@ brings the files. docs/spec/membership.md; REQUIREMENTS B23.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from commonhold.errors import os_errors
+from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats.address import Address
 from commonhold.formats.blessing import STORAGE
 from commonhold.formats.hint import parse
@@ -18,11 +19,20 @@ from commonhold.grids.membership import Membership
 from commonhold.grids.surroundings import real
 from commonhold.host import disk
 from commonhold.mesh.blessings import DIRECTORY, SUFFIX
+from commonhold.transport.rules import Rules
 
 
-def joined(state: Path) -> Membership | None:
-    """The membership of a server's directory, if it has joined a grid."""
-    return membership.load(state) if (state / membership.FILE).exists() else None
+def joined(state: Path, rules: Rules) -> Membership | None:
+    """The membership of a server's directory, if it has joined a grid, by the rules of the server's config if that has
+    any. ANONYMITY if it has joined to be anonymous, and the server is not."""
+    if not (state / membership.FILE).exists():
+        return None
+    found = membership.load(state)
+    if found.rules.anonymous and not rules.anonymous:
+        why = f"by its {membership.FILE} it is to be anonymous, and by its config it is not"
+        change = 'set anonymous = true and tor = "…" in server.toml, too; or anonymous = false in both'
+        raise HoldError("open server", Kind.ANONYMITY, str(state), why, hint=change)
+    return found if rules == Rules() else replace(found, rules=rules)
 
 
 def introducers(of: Membership) -> tuple[Address, ...]:
@@ -33,7 +43,9 @@ def introducers(of: Membership) -> tuple[Address, ...]:
 class Enrolled:
     """See the module. Close it."""
 
-    def __init__(self, of: Membership, seed: Seed, addresses: tuple[str, ...], heard: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, of: Membership, seed: Seed, addresses: Callable[[], tuple[str, ...]], heard: Callable[[bytes], None]
+    ) -> None:
         self._directory = of.directory / DIRECTORY
         self._enrolment = ServerEnrolment(of, seed, addresses, real(), heard, self._show)
         self._show()

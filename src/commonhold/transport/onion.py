@@ -5,7 +5,9 @@ nothing of this on its disk. docs/spec/transport.md.
 """
 
 import asyncio
+import random
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,23 +64,23 @@ class Onion:
         self._control = control
         self._randomness = randomness
 
-    async def keep(self, retry: Retry, time: Time, told: Callable[[HoldError | None], None]) -> None:
+    async def keep(self, retry: Retry, clock: Time, told: Callable[[HoldError | None], None]) -> None:
         """Keep it published until cancelled. It is told when it is (None), and each time that it is not, why."""
         wait = retry.before_first()
         while True:
-            await time.sleep(wait)
+            await clock.sleep(wait)
             try:
                 sock = await self.publish()
             except HoldError as error:
                 told(error)
                 wait = retry.after_failure()
                 continue
-            since = time.now()
+            since = clock.now()
             with sock:
                 told(None)
                 await _ended(sock)
             told(self._failure("Tor has ended the connection"))
-            wait = retry.after_end(time.now() - since)
+            wait = retry.after_end(clock.now() - since)
 
     async def publish(self) -> socket.socket:
         """Have it published for as long as this socket is open. UNREACHABLE; DENIED if Tor, or the cookie's file, is
@@ -132,6 +134,20 @@ class Onion:
 
     def _failure(self, why: str, kind: Kind = Kind.UNREACHABLE) -> HoldError:
         return HoldError(_OP, kind, str(self._control.where), why, hint="see that Tor runs, and has this control port")
+
+
+async def published(onion: Onion, say: Callable[[str], None]) -> None:
+    """Keep a service published until cancelled, by this machine's clock and chance; what becomes of it is said once."""
+    last = ""
+
+    def told(error: HoldError | None) -> None:
+        nonlocal last
+        text = f"published at {onion.service.hint}" if error is None else f"{error}; try: {error.hint}"
+        if text != last:
+            say(text)
+        last = text
+
+    await onion.keep(Retry(PACE, random.SystemRandom().random), Time(time.monotonic, asyncio.sleep), told)
 
 
 async def _ended(sock: socket.socket) -> None:

@@ -84,15 +84,20 @@ class Service:
     target: TcpHint | UnixHint
 
     def __post_init__(self) -> None:
-        if isinstance(self.target, UnixHint) and not _PLAIN_PATH.fullmatch(self.target.path):
-            raise Malformed("onion service", "its socket's path has other than letters, digits and / . _ @ + -")
-        if isinstance(self.target, TcpHint) and self.target.address is None:
-            raise Malformed("onion service", "it leads to a name, not to an address in numbers")
+        check_target(self.target)
 
     @property
     def hint(self) -> TorHint:
         """Its address, which is its key's: known before Tor knows of it."""
         return hint.onion(sign.public_key(self.seed), self.port)
+
+
+def check_target(target: TcpHint | UnixHint) -> None:
+    """Malformed for what Tor would read otherwise, or look up."""
+    if isinstance(target, UnixHint) and not _PLAIN_PATH.fullmatch(target.path):
+        raise Malformed("onion service", "its socket's path has other than letters, digits and / . _ @ + -")
+    if isinstance(target, TcpHint) and target.address is None:
+        raise Malformed("onion service", "it leads to a name, not to an address in numbers")
 
 
 def publish(cookie: bytes, nonce: bytes, service: Service) -> Generator[bytes, Reply, None]:
