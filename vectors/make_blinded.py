@@ -1,12 +1,18 @@
-"""`python make_blinded.py > blinded.json`: RFC 9474's blind signatures, by whole numbers; nothing is of this project.
+"""`python make_blinded.py > blinded.json`: blind signatures, mints and tokens; nothing here is of this project.
+
+RFC 9474 by Python's whole numbers, the rest by cbor2, PyNaCl and the standard library.
 
 The key is made of two primes that anybody can find again: it is no secret, and signs nothing else.
 """
 
 import hashlib
+import hmac
 import json
 import sys
 from typing import Any
+
+import cbor2
+from nacl.signing import SigningKey
 
 E = 65537
 
@@ -81,6 +87,56 @@ P, Q = prime("first"), prime("second")
 KEY = {"p": f"{P:x}", "q": f"{Q:x}", "modulus": f"{P * Q:x}"}
 CASES = [case("empty", b"", P, Q), case("short", b"attic", P, Q), case("long", stream("long", 1000), P, Q)]
 
+
+def derived(secret: bytes, message: bytes) -> bytes:
+    """What is made of a secret."""
+    return hmac.digest(secret, message, "sha256")
+
+
+def drawn(secret: bytes, message: bytes, lengths: list[int]) -> list[bytes]:
+    """So many bytes each, each from a new number on."""
+    found, number = [], 0
+    for length in lengths:
+        count = -(-length // 32)
+        parts = [derived(secret, message + (number + i).to_bytes(4, "big")) for i in range(count)]
+        number += count
+        found.append(b"".join(parts)[:length])
+    return found
+
+
+def token(secret: bytes, server: bytes, p: int, q: int) -> dict[str, Any]:
+    """A mint, and a token by it, from the account's secret to what is shown at a door."""
+    n, d = p * q, pow(E, -1, (p - 1) * (q - 1))
+    blesser = bytes(SigningKey(hashlib.sha256(b"blesser").digest()).verify_key)
+    grid, begins = blesser, 1_799_712_000
+    said = {
+        "modulus": n.to_bytes(384, "big"), "quota": 1 << 30, "not_before": begins, "not_after": begins + 30 * 86_400,
+        "serial": 77,
+    }  # fmt: skip
+    mint = cbor2.dumps(said, canonical=True)
+    name = hashlib.sha256(b"commonhold mint v1\0" + blesser + grid + mint).digest()
+    client = bytes(SigningKey(derived(secret, b"commonhold blinded client v1\0" + server)).verify_key)
+    prefix, salt, factor = drawn(secret, b"commonhold blinding v1\0" + name + server, [32, 48, 400])
+    prepared = prefix + b"commonhold blinded v1\0" + grid + server + client + name
+    r = int.from_bytes(factor, "big") % n
+    blank = encoded(prepared, salt, n.bit_length() - 1) * pow(r, E, n) % n
+    answer = pow(blank, d, n)
+    signature = (answer * pow(r, -1, n) % n).to_bytes(384, "big")
+    shown = {
+        "kind": "blinded", "v": 1, "grid": grid, "server": server, "client": client, "blesser": blesser, "mint": name,
+        "prefix": prefix, "signature": signature,
+    }  # fmt: skip
+    account = hashlib.sha256(b"commonhold blinded account v1\0" + grid + client).digest()[:16]
+    raw = {
+        "secret": secret, "server": server, "blesser": blesser, "mint": mint, "name": name,
+        "blank": blank.to_bytes(384, "big"), "answer": answer.to_bytes(384, "big"),
+        "token": cbor2.dumps(shown, canonical=True), "account": account,
+    }  # fmt: skip
+    return {what: value.hex() for what, value in raw.items()}
+
+
+TOKENS = [token(stream("secret", 32), stream(where, 32), P, Q) for where in ("attic", "cellar")]
+
 if __name__ == "__main__":
-    json.dump({"key": KEY, "cases": CASES}, sys.stdout, indent=1)
+    json.dump({"key": KEY, "cases": CASES, "tokens": TOKENS}, sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -3,6 +3,7 @@
 Each attack is sound but for the one thing that makes it an attack. REQUIREMENTS D18, D19, B20-B22, B26.
 """
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -16,17 +17,21 @@ from commonhold.authority.judging import Reason
 from commonhold.authority.lists import Lists, Taken
 from commonhold.authority.nonces import Given
 from commonhold.authority.times import SKEW
-from commonhold.authority.tokens import REST_SECONDS, account_of
+from commonhold.authority.tokens import REST_SECONDS, Wallet, account_of
 from commonhold.crypto import blind, sign
 from commonhold.crypto.statements import signed
 from commonhold.formats import blinded, dagcbor
 from commonhold.formats.blinded import MAX_TOKEN, Mint, MintId, Modulus, Token
 from commonhold.formats.entry import Entry, Nonce
+from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
+from commonhold.formats.pin import GridId, SpkiPin
 from commonhold.formats.statement import Kind
+from tests import vectors
 from tests.authority.minted import ALICE, GIB, START, mint, named, signer, token, wallet
 from tests.authority.parties import DAY, HOUR, NOW, credential, grid, pin, public, revocations, rule, seed
 
+TOKENS = json.loads((vectors.ROOT / "blinded.json").read_text())["tokens"]
 DOOR = Door(pin("attic"), grid(), rule("blesser"))
 GIVEN = Given(Nonce(b"n" * 32), pin("line"), NOW - 1)
 BOB = Secret(b"bob's secret".ljust(32))
@@ -237,6 +242,19 @@ def test_moments_are_each_account_s_own_and_within_their_bounds() -> None:
     rests = {one.rests(pin("attic")) for one in wallets}
     assert len(rests) > 30 and min(rests) >= 0 and max(rests) < REST_SECONDS
     assert wallets[0].rests(pin("attic")) != wallets[0].rests(pin("cellar"))
+
+
+@pytest.mark.parametrize("case", TOKENS)
+def test_a_token_is_the_one_that_another_program_made(case: dict[str, str]) -> None:
+    raw = {name: bytes.fromhex(text) for name, text in case.items()}
+    server, blesser = SpkiPin(raw["server"]), PublicKey(raw["blesser"])
+    of = blinded.parse_mint(raw["mint"])
+    assert of.id(blesser, GridId(blesser)) == raw["name"]
+    mine = Wallet(Secret(raw["secret"]), GridId(blesser), blesser, MintId(raw["name"]), of)
+    assert mine.blank(server) == raw["blank"] and signer().sign(raw["blank"]) == raw["answer"]
+    made = mine.token(server, raw["answer"])
+    assert made.encoded == raw["token"] and blinded.parse_token(raw["token"]) == made
+    assert account_of(GridId(blesser), made.client) == raw["account"]
 
 
 # ── formats ──
