@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,12 @@ def refused(found: Office, data: bytes, why: str) -> None:
     with pytest.raises(HoldError, match=why) as error:
         found.blind(data)
     assert error.value.kind is Kind.BLESSING
+
+
+def blanks(family: Path) -> int:
+    """How many are on the disk."""
+    with contextlib.closing(sqlite3.connect(family / FILE)) as db:
+        return int(db.execute("select count(*) from blanks").fetchone()[0])
 
 
 def test_a_token_is_what_comes_of_an_answer(at_work: Office) -> None:
@@ -219,17 +226,29 @@ def test_the_next_period_counts_by_itself(family: Path) -> None:
         refused(found, asks(found, orders(coming, pin(4))), "3 tokens")
 
 
-def test_to_remint_withdraws_all_keys_of_a_denomination_and_all_may_ask_anew(at_work: Office) -> None:
+def test_to_remint_withdraws_all_keys_of_a_denomination_and_all_may_ask_anew(at_work: Office, family: Path) -> None:
     join(at_work)
     before = wallet(at_work)
     assert at_work.blind(asks(at_work, orders(before, *map(pin, range(3)))))
     told = Orders(at_work).do({"do": "remint", "quota": GIB})
     after = wallet(at_work)
     assert told == {"withdrawn": 2} and before.name not in listed(at_work) and len(listed(at_work)) == 4
+    assert blanks(family) == 0
     refused(at_work, asks(at_work, orders(before, pin(1))), "no key")
     assert at_work.blind(asks(at_work, orders(after, *map(pin, range(3)))))
+    assert blanks(family) == 3
     with pytest.raises(HoldError, match="no key"):
         at_work.remint(7)
+
+
+def test_who_got_tokens_of_a_period_is_forgotten_when_it_is_over(family: Path) -> None:
+    clock = Clock()
+    with office(family, clock) as found:
+        join(found)
+        assert found.blind(asks(found, orders(wallet(found), pin(1)))) and blanks(family) == 1
+        clock.now += 31 * DAY
+        found.sign_list()
+        assert blanks(family) == 0
 
 
 def test_nothing_of_a_token_is_in_any_file_of_the_blesser(family: Path) -> None:

@@ -13,7 +13,7 @@ from commonhold.api import Plan, Stream
 from commonhold.authority.blessed import may_read, may_upload
 from commonhold.authority.derived import Secret
 from commonhold.authority.enrolling import Desk, Terms, asked, consider
-from commonhold.authority.entering import Door, knock, may_enter
+from commonhold.authority.entering import Admitted, Door, knock, may_enter
 from commonhold.authority.ledger import Ledger
 from commonhold.authority.nonces import Given
 from commonhold.authority.trust import Trust, of_its_blesser
@@ -29,6 +29,7 @@ from commonhold.formats import (
     address,
     announcement,
     blessing,
+    blinded,
     capability,
     car,
     chartertext,
@@ -464,6 +465,7 @@ def _codes(data: bytes) -> None:
             assert shortcode.parse(f"7-quiet-harbour-lantern@{text}").plate == 7
     for take in (
         enrolwords.decode_answer,
+        enrolwords.decode_blinded,
         enrolwords.decode_opening,
         enrolwords.decode_reply,
         enrolwords.decode_proof,
@@ -471,6 +473,22 @@ def _codes(data: bytes) -> None:
     ):
         with contextlib.suppress(Malformed):
             take(data)
+
+
+def _blinded(data: bytes) -> None:
+    """A mint, a token, terms: what is read is written the same; at a door a token of anything is let in by nobody."""
+    readers: tuple[Callable[[bytes], Any], ...] = (blinded.parse_mint, blinded.parse_token, blinded.parse_terms)
+    for parse in readers:
+        with contextlib.suppress(Malformed):
+            assert parse(parse(data).encoded) == parse(data)
+    parts = [data[at : at + 32].ljust(32, b"\0") for at in range(0, 160, 32)]
+    token = blinded.Token(
+        parties.grid(), SpkiPin(parts[1]), PublicKey(parts[2]), PublicKey(parts[3]), blinded.MintId(parts[4]), parts[0],
+        data[:384].ljust(384, b"\0"),
+    )  # fmt: skip
+    shown = knock(_LINE, [token.encoded], _WHOLE[Kind.ENTRY])
+    given = Given(shown.nonce, _LINE, 1_700_000_001)
+    assert not isinstance(may_enter(_DOOR, shown, given, parties.lists(), 1_700_000_001), Admitted)
 
 
 def _relaywords(data: bytes) -> None:
@@ -483,6 +501,7 @@ def _relaywords(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "invitation": _decoder(_invitation),
+    "blinded": _blinded,
     "codes": _codes,
     "gossip": _gossip,
     "relaywords": _decoder(_relaywords),
