@@ -12,9 +12,12 @@ from commonhold.agent.naming import unread
 from commonhold.api import BlockStore
 from commonhold.calls import (
     EndedTree,
+    KeptPath,
     KeptTree,
+    OsPath,
     PackHealth,
     Receiving,
+    Regular,
     ServerUse,
     Shared,
     Sharing,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from commonhold.agent.ongrid import OnGrid, SetHealth
     from commonhold.agent.opened import Opened
     from commonhold.agent.own import Own
+    from commonhold.agent.regularly import Regularly
     from commonhold.agent.sharing import Sharer
     from commonhold.exchange.book import KeptSet
     from commonhold.exchange.checking import Health
@@ -143,6 +147,7 @@ class LocalGrids:
     def keep(self, what: str, name: str | None, grid: str | None, watcher: Watcher) -> KeptTree:
         """See `calls.Grids`."""
         on = self._opened.grids.one(grid)
+        self._regularly.refuse_name(on, name)
         capability = self._capability(what)
         shape, remark = on.shape()
         if remark is not None:
@@ -185,11 +190,34 @@ class LocalGrids:
         from commonhold.agent.ongrid import GONE
 
         on = self._opened.grids.one(grid)
-        kept = self._kept(on, what)
-        ended = on.end(kept.name)
+        found = self._regularly.end(on, what)
+        if found is None:
+            kept = self._kept(on, what)
+            found = kept.name, kept.until, [on.end(kept.name)]
+        name, until, ended = found
         names = {one.pin: one.name for one in on.known()}
-        untold = [(str(pin), names.get(pin, ""), error.why) for pin, error in ended.failed.items()]
-        return EndedTree(on.name, kept.name, len(ended.told), untold, kept.until + GONE)
+        failed = {pin: error for one in ended for pin, error in one.failed.items()}
+        untold = [(str(pin), names.get(pin, ""), error.why) for pin, error in failed.items()]
+        told = {pin for one in ended for pin in one.told} - failed.keys()
+        return EndedTree(on.name, name, len(told), untold, until + GONE)
+
+    def keep_path(self, path: OsPath, how: Regular, watcher: Watcher) -> KeptPath:
+        """See `calls.Grids`."""
+        return self._regularly.keep(path, how, watcher)
+
+    def keep_due(self, watcher: Watcher) -> list[KeptPath]:
+        """See `calls.Grids`."""
+        return self._regularly.keep_due(watcher)
+
+    def paths(self) -> list[KeptPath]:
+        """See `calls.Grids`."""
+        return self._regularly.all()
+
+    @property
+    def _regularly(self) -> "Regularly":
+        from commonhold.agent.regularly import Regularly
+
+        return Regularly(self._opened, self._own)
 
     def _kept(self, on: "OnGrid", what: str) -> "KeptSet":
         """What is kept under a name, or of a capability. NOT_FOUND; USAGE if it is under several names."""
@@ -222,7 +250,8 @@ class LocalGrids:
         """The name and the seed of a kept set."""
         from commonhold.exchange.keeping import set_seed
 
-        kept: KeptSet | None = next((one for one in on.sets() if one.name == what), None)
+        named = {what, self._regularly.newest(on, what)}
+        kept: KeptSet | None = next((one for one in on.sets() if one.name in named), None)
         if kept is not None:
             return kept.name, kept.seed
         if not links.is_secret(what):

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from pathlib import Path
 
 from commonhold.agent.chronicle import Entry
 from commonhold.agent.naming import parse_name
@@ -24,7 +23,6 @@ from commonhold.exchange.tending import State
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.grids import policies
 from commonhold.grids.policies import Generation, Policy, PolicyBook
-from commonhold.host import sidebyside
 from commonhold.sealing.seal import verify_capability
 
 
@@ -93,7 +91,7 @@ class Upkeep:
         self._book.whole(entry.name, entry.root)
 
     def _snapshot(self, policy: Policy, watcher: Watcher) -> Entry:
-        """The snapshot that is to be kept: one that was made before and not kept yet, unless it is old, or a new one."""
+        """What is to be kept: a snapshot that was made before and not kept yet, unless it is old, or a new one."""
         now = self._setting.now()
         for one in self._book.generations(policy.name):
             if one.root is None:
@@ -140,15 +138,6 @@ class Upkeep:
             if chronicle.find(name) is not None:
                 chronicle.remove(name)
         self._book.strike(name)
-
-
-def make_due(
-    directory: Path, upkeep: Callable[[], Upkeep], chosen: list[Policy], watcher: Watcher, wait: float
-) -> list[HoldError | None]:
-    """Make a round of each of these policies of a grid; why it failed. BUSY where somebody else does for so long."""
-    with sidebyside.alone(directory / policies.TURNS, wait):
-        at_work = upkeep()
-        return [at_work.attempt(one, watcher) for one in chosen]
 
 
 def _oldest(there: list[Generation], stay: int) -> list[Generation]:

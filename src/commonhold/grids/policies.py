@@ -5,9 +5,9 @@ When one is due is a pure function of it, of the time and of a draw. docs/spec/k
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from commonhold.host.sqlite import Database
 
@@ -60,6 +60,12 @@ class Generation:
     root: str | None = None
 
 
+def _policy(name: str, path: bytes, *others: Any) -> Policy:
+    """A row, whose last column says whether it is to end."""
+    names = tuple(path.split(b"/")) if path else ()
+    return replace(Policy(name, names, *others), ending=bool(others[-1]))
+
+
 def is_due(one: Policy, now: int) -> bool:
     """Whether it is time. What is much later was written by a clock that was wrong."""
     return one.ending or not now < one.next <= now + 2 * one.every
@@ -104,10 +110,7 @@ class PolicyBook:
         """All of them, by name."""
         with self._db.reading("list policies") as db:
             rows = db.execute("select * from policies order by name").fetchall()
-        return [
-            Policy(name, tuple(path.split(b"/")) if path else (), *others, bool(ending))
-            for name, path, *others, ending in rows
-        ]
+        return [_policy(*row) for row in rows]
 
     def find(self, name: str) -> Policy | None:
         """One of them."""
@@ -174,9 +177,9 @@ class PolicyBook:
             db.execute("delete from generations where name = ?", (name,))
 
 
-def late(directory: Path, now: int) -> list[tuple[str, str | None]]:
+def late(directory: Path, now: int) -> tuple[tuple[str, str | None], ...]:
     """The policies of a grid, and what is wrong with each."""
     if not (directory / FILE).exists():
-        return []
+        return ()
     with contextlib.closing(PolicyBook(directory / FILE)) as book:
-        return [(one.name, wrong(one, now)) for one in book.all()]
+        return tuple((one.name, wrong(one, now)) for one in book.all())
