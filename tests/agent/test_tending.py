@@ -199,10 +199,16 @@ def test_what_was_ended_meanwhile_is_not_noted(tmp_path: Path) -> None:
     run(work())
 
 
-def test_a_book_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+_SECOND = "alter table set_packs drop column wanted; pragma user_version = 2;"
+
+
+@pytest.mark.parametrize(
+    "older", [_SECOND, f"{_SECOND} drop table cares; drop table servers; pragma user_version = 1;"]
+)
+def test_a_book_of_an_older_version_is_taken_over(tmp_path: Path, older: str) -> None:
     path = tmp_path / "kept.sqlite"
     with contextlib.closing(Book(path)) as book:
-        book._db._db.executescript("drop table cares; drop table servers; pragma user_version = 1;")
+        book._db._db.executescript(older)
     with contextlib.closing(Book(path)) as book:
         kept = KeptSet("tree", b"s" * 32, 3, 5, 1, 2)
         book.put_set(kept, [])

@@ -1,4 +1,4 @@
-"""Policies as their owner asks for them: made, changed, listed, done at once, and ended. `upkeep` has what each does."""
+"""Policies as their owner asks for them: made, changed, listed, done at once, ended. `upkeep` has what each does."""
 
 import os
 import time
