@@ -53,8 +53,8 @@ class Place:
         try:
             number = volume.lookup(ROOT, name.encode()).number
         except FileNotFoundError:
-            number = volume.make(ROOT, name.encode(), 0o100644, ME).number
-        volume.write(number, 0, data)
+            number = volume.make(ROOT, name.encode(), 0o100644, 0, b"", ME, True).number
+        volume.write(number, 0, memoryview(data), False, False)
 
     @contextlib.contextmanager
     def book(self) -> Iterator[PolicyBook]:
