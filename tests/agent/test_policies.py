@@ -94,19 +94,16 @@ class Place:
 
 def placed(path: Path, work: Callable[[Place], None], count: int = 2, generations: int = 2) -> None:
     """Run something, in a thread of its own, where there is a policy."""
-    user = Home(path)
 
     async def inside() -> None:
-        async with home(path / "state", count) as (there, member):
-            place = Place(user, member, there)
-            with place.book() as book:
-                book.put(Policy("me", (), "/node", DAY, generations, right_now(), right_now()))
-            await asyncio.to_thread(work, place)
+        with contextlib.closing(Home(path)) as user:
+            async with home(path / "state", count) as (there, member):
+                place = Place(user, member, there)
+                with place.book() as book:
+                    book.put(Policy("me", (), "/node", DAY, generations, right_now(), right_now()))
+                await asyncio.to_thread(work, place)
 
-    try:
-        run(inside())
-    finally:
-        user.close()
+    run(inside())
 
 
 def test_each_round_keeps_what_there_is_and_ends_what_is_beyond_the_generations(tmp_path: Path) -> None:

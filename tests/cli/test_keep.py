@@ -149,7 +149,7 @@ def test_a_path_of_the_own_tree_is_kept_again_and_again(hold: Hold, tmp_path: Pa
         def refused() -> None:
             hold("put", str(letters / "one"), "/hold/me/more/letters", "--local", code=None)
             assert (
-                b"kept under that name" in hold("keep", "/hold/me", "--every", "1d", "--name", "letters", code=4).stderr
+                b"kept under that name" in hold("keep", "/hold/me", "--every", "1d", "--name", "letters", code=1).stderr
             )
             hold("keep", "/hold/me/letters", code=2)
             hold("keep", "/hold/me/letters", "--every", "5m", code=2)
