@@ -95,8 +95,10 @@ class Place:
 def placed(path: Path, work: Callable[[Place], None], count: int = 2, generations: int = 2) -> None:
     """Run something, in a thread of its own, where there is a policy."""
 
+    user = Home(path)
+
     async def inside() -> None:
-        with contextlib.closing(Home(path)) as user:
+        with contextlib.closing(user):
             async with home(path / "state", count) as (there, member):
                 place = Place(user, member, there)
                 with place.book() as book:

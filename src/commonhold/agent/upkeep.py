@@ -95,14 +95,20 @@ class Upkeep:
         now = self._setting.now()
         for one in self._book.generations(policy.name):
             if one.root is None:
-                with chronicle_of(self._own) as chronicle:
-                    entry = chronicle.find(one.name)
+                entry = self._entry(one.name)
+                if entry is not None and self._has(one):  # it was kept, and that was not noted
+                    self._book.whole(one.name, entry.root)
+                    continue
                 if entry is not None and 0 <= now - one.made < policy.every:
                     return entry
-                self._let_go(one.name)
+                self._end_one(one)
         name = self._free(f"{policy.name}@{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))}")
         self._book.begin(policy.name, Generation(name, now))
         return shoot(self._own, policy.path, Shooting(name), watcher)
+
+    def _entry(self, name: str) -> Entry | None:
+        with chronicle_of(self._own) as chronicle:
+            return chronicle.find(name)
 
     def _free(self, base: str) -> str:
         """A name that no snapshot and no set has."""
@@ -128,9 +134,13 @@ class Upkeep:
         """End what is beyond the number of generations, on the grid and in the history."""
         there = [one for one in self._book.generations(policy.name) if one.root is not None]
         for one in _oldest(there, policy.generations):
-            if self._has(one):
-                self._on.end(one.name)
-            self._let_go(one.name)
+            self._end_one(one)
+
+    def _end_one(self, one: Generation) -> None:
+        """End a generation, on the grid if it is there, and in the history."""
+        if self._has(one):
+            self._on.end(one.name)
+        self._let_go(one.name)
 
     def _let_go(self, name: str) -> None:
         """Forget a generation that is not on the grid, and its snapshot."""
