@@ -190,3 +190,29 @@ def test_what_cannot_be_kept_now_is_said_and_tried_again(hold: Hold, tmp_path: P
         await asyncio.to_thread(both)
 
     on_grid(tmp_path, work)
+
+
+@pytest.mark.slow
+def test_an_agent_keeps_what_is_due_and_has_the_tree_that_commands_have(hold: Hold, tmp_path: Path) -> None:
+    def one(name: str) -> None:
+        (tmp_path / name).write_bytes(name.encode() * 9000)
+        hold("put", str(tmp_path / name), "--local")
+
+    async def work(there: Grid) -> None:
+        def served() -> None:
+            hold("up")
+            try:
+                one("one")
+                root = last(hold("keep", "/hold/me", "--every", "1h"))
+                assert last(hold("cat", f"{root}/one")) == "one" * 9000
+                one("two")
+                _due(tmp_path)
+                (row,) = rows(hold, "keep", "--due")
+                assert last(hold("cat", f"{row['root']}/two")) == "two" * 9000 and row["kept"] == 2
+                assert rows(hold, "keep", "--end", "me")[0]["told"] == 3 and rows(hold, "keep") == []
+            finally:
+                hold("down")
+
+        await asyncio.to_thread(served)
+
+    on_grid(tmp_path, work)

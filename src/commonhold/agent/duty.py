@@ -130,6 +130,9 @@ class _Quiet:
         if self._stop.is_set():
             raise CancelledError
 
+    def part(self, name: str, count: int) -> None:
+        """See `calls.Watcher`."""
+
     def file(self, path: str, cid: "Cid", size: int) -> None:
         """See `calls.Watcher`."""
 

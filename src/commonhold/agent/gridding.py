@@ -152,14 +152,11 @@ class LocalGrids:
         shape, remark = on.shape()
         if remark is not None:
             watcher.remark(f"note: {remark}")
-        told = 0
+        from commonhold.agent.telling import Telling
 
-        def tell(done: int, _total: int) -> None:
-            nonlocal told
-            watcher.bytes(done - told)
-            told = done
-
-        on.keep(name or str(capability.cid), capability, shape, tell)
+        telling = Telling(on, watcher)
+        on.keep(name or str(capability.cid), capability, shape, telling.kept, telling.sent)
+        telling.flush()
         return next(one for one in self._all(on) if one.name == (name or str(capability.cid)))
 
     def _capability(self, what: str) -> VerifyCapability:

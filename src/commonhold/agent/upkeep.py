@@ -16,6 +16,7 @@ from commonhold.agent.naming import parse_name
 from commonhold.agent.ongrid import OnGrid
 from commonhold.agent.own import Own
 from commonhold.agent.shooting import chronicle_of, shoot
+from commonhold.agent.telling import Telling
 from commonhold.calls import Shooting, Watcher
 from commonhold.errors import HoldError, Kind, from_any
 from commonhold.exchange.ending import Ended
@@ -79,15 +80,10 @@ class Upkeep:
         shape, remark = self._on.shape()
         if remark is not None:
             watcher.remark(f"note: {remark}")
-        told = 0
-
-        def tell(done: int, _total: int) -> None:
-            nonlocal told
-            watcher.bytes(done - told)
-            told = done
-
         instead = frozenset(one.name for one in _oldest(there, policy.generations - 1))
-        self._on.keep(entry.name, _verify(entry.root), shape, tell, instead)
+        telling = Telling(self._on, watcher)
+        self._on.keep(entry.name, _verify(entry.root), shape, telling.kept, telling.sent, instead)
+        telling.flush()
         self._book.whole(entry.name, entry.root)
 
     def _snapshot(self, policy: Policy, watcher: Watcher) -> Entry:

@@ -73,9 +73,17 @@ def run(args: argparse.Namespace, out: Output) -> int:
             return 0
         watch = Watch(out, "looked at and sent" if args.what is None or args.every is not None else "sent")
         try:
-            return _kept(args, found.grids, watch, out)
+            kept, done = _kept(args, found.grids, watch)
         finally:
             watch.close()
+        watch.told_parts()
+    if kept is not None:
+        _tell(kept, out)
+    for policy in done:
+        _tell_policy(policy, out)
+        if policy.root is not None and not out.json:
+            out.line(policy.root)
+    return Kind.FAILED.value.exit if any(policy.said for policy in done) else 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -94,20 +102,14 @@ def _check(args: argparse.Namespace) -> None:
         )
 
 
-def _kept(args: argparse.Namespace, grids: "Grids", watch: Watch, out: Output) -> int:
+def _kept(args: argparse.Namespace, grids: "Grids", watch: Watch) -> "tuple[KeptTree | None, list[KeptPath]]":
+    """Have it kept; how that is then: a tree, or policies."""
     if args.due:
-        done = grids.keep_due(watch)
-    elif args.every is None:
-        _tell(grids.keep(args.what, args.name, args.grid, watch), out)
-        return 0
-    else:
-        how = Regular(args.name, args.grid, args.every // 1_000_000_000, args.generations)
-        done = [grids.keep_path(OsPath(args.what), how, watch)]
-    for policy in done:
-        _tell_policy(policy, out)
-        if policy.root is not None and not out.json:
-            out.line(policy.root)
-    return Kind.FAILED.value.exit if any(policy.said for policy in done) else 0
+        return None, grids.keep_due(watch)
+    if args.every is None:
+        return grids.keep(args.what, args.name, args.grid, watch), []
+    how = Regular(args.name, args.grid, args.every // 1_000_000_000, args.generations)
+    return None, [grids.keep_path(OsPath(args.what), how, watch)]
 
 
 def _tell_policy(one: "KeptPath", out: Output) -> None:
