@@ -99,7 +99,7 @@ def test_the_list_the_status_and_the_doctor_say_how_what_is_kept_was_when_it_was
 def _due(path: Path, ago: int = 1, done: int | None = None) -> None:
     """It is the turn of every policy; the last success was so many seconds ago."""
     with contextlib.closing(sqlite3.connect(path / "repo/grids/family/policies.sqlite")) as db, db:
-        db.execute("update policies set next = ?", (time.time() - ago,))
+        db.execute("update policies set next = ?", (int(time.time()) - ago,))
         if done is not None:
             db.execute("update policies set done = ?", (int(time.time()) - done,))
 
