@@ -224,6 +224,25 @@ def test_whoever_died_at_any_step_leaves_nothing_behind_after_the_next_rounds(
     placed(tmp_path, work)
 
 
+def test_what_was_kept_before_somebody_died_stays_kept_however_late_that_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(*_given: object) -> None:
+        raise Died
+
+    def work(place: Place) -> None:
+        place.put("letter", b"a" * 50_000)
+        with monkeypatch.context() as patch, contextlib.suppress(Died):
+            patch.setattr(PolicyBook, "whole", dying)
+            place.round()
+        sets = place.sets()
+        place.later += DAY * 3
+        assert place.round() is None
+        assert len(sets) == 1 and place.sets() == sets == place.home.names() and len(place.roots()) == 1
+
+    placed(tmp_path, work)
+
+
 def test_a_policy_that_is_to_end_takes_its_sets_with_it_and_leaves_the_history(tmp_path: Path) -> None:
     def work(place: Place) -> None:
         place.put("letter", b"a" * 50_000)
