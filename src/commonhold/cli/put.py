@@ -51,7 +51,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
     try:
         with agent(args, out) as found:
             done = found.tree.put([OsPath(one) for one in sources], OsPath(path), source, watch)
-            kept = None if args.local else _keep(found, args.grid, sources, path, out)
+            try:
+                kept = None if args.local else _keep(found, args.grid, sources, path, out)
+            except HoldError:
+                out.remark(f"note: it is in {shown(path)}, and not on a grid; the same command puts it there, too")
+                raise
     finally:
         watch.close()
     where = shown(path)

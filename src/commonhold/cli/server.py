@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from commonhold.cli.output import Output
 from commonhold.cli.values import size
+from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
     from commonhold.storage.ledger import Shelf
@@ -37,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--limit", type=size, metavar="SIZE", help="bytes of shares that its directory takes")
     run = verbs.add_parser("run", help="serve, in the foreground")
     run.add_argument("state", metavar="DIR", type=Path, help="its directory")
-    show = verbs.add_parser("show", help="its pin, its shelves and what is on them; it need not run")
+    show = verbs.add_parser("show", help="its pin; its shelves and what is on them, while it does not run")
     show.add_argument("state", metavar="DIR", type=Path, help="its directory")
     add = verbs.add_parser("add", help="have another directory take shares, or change how many, while it does not run")
     add.add_argument("state", metavar="DIR", type=Path, help="the server's directory")
@@ -90,10 +91,16 @@ def _add(args: argparse.Namespace, state: Path, out: Output) -> int:
 def _show(state: Path, out: Output) -> int:
     from commonhold.storage import places
 
-    with places.opened(state, "server show") as book:
-        shelves = book.shelves()
     pin = str(places.home(state).pin())
     out.result({"pin": pin}, pin)
+    try:
+        with places.opened(state, "server show") as book:
+            shelves = book.shelves()
+    except HoldError as error:
+        if error.kind is not Kind.BUSY:
+            raise
+        out.remark("note: it runs; what is on its shelves is told while it does not")
+        return 0
     for shelf in shelves:
         _tell(shelf, out)
     return 0
