@@ -144,7 +144,8 @@ def test_a_short_code_that_was_used_in_a_wrong_place_is_given_back_as_a_long_one
         assert b"hold join CODE --server DIR" in done.stderr
         said = hold("join", last(done), code=2).stderr.decode()
         (code,) = (word for word in said.split() if invitation.looks_like(word))
-        assert "used up" in said and "enrols when it runs" in last(hold("join", code, "--server", str(tmp_path / "s")))
+        joined = last(hold("join", code, "--server", str(tmp_path / "s")))
+        assert "used up" in said and joined == "joined family: it enrols when it runs"
         assert b"used up" not in hold("join", code, code=2).stderr
 
 

@@ -65,6 +65,8 @@ def test_what_is_kept_no_longer_is_charged_no_longer_and_who_was_not_told_is_nam
 def test_what_was_put_and_no_grid_took_is_said_to_be_in_the_own_tree(hold: Hold, tmp_path: Path) -> None:
     async def work(there: Grid) -> None:
         (tmp_path / "note").write_bytes(b"note")
+        done = await asyncio.to_thread(hold, "put", str(tmp_path / "note"))
+        assert b"/hold/me/note: kept 1-of-3 on family as " in done.stdout
         await there.kill(0)
         said = (await asyncio.to_thread(hold, "put", str(tmp_path / "note"), code=11)).stderr
         assert b"it is in /hold/me, and not on a grid" in said and b"try: hold doctor" in said

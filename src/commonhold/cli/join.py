@@ -55,7 +55,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     made = joined.membership
     row = {"grid": str(made.grid), "name": made.name, "account": made.account or None, "directory": str(made.directory)}
     if not made.account:
-        text = f"joined {made.name}" + (": it enrols when it runs" if found.purposes else ", without an account")
+        of_server = f"joined {found.charter.name}: it enrols when it runs"
+        text = of_server if found.purposes else f"joined {made.name}, without an account"
         out.result(row | {"state": "joined"}, text)
         return 0
     try:

@@ -64,9 +64,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if kept is None:
         out.result(row, where)
         return 0
-    tree, root = kept
+    tree, root, what = kept
     said = {"grid": tree.grid, "shape": tree.shape, "capability": root}
-    out.result(row | said, f"{where}: kept {tree.shape} on {tree.grid} as {shown(tree.name)}")
+    out.result(row | said, f"{what}: kept {tree.shape} on {tree.grid} as {shown(tree.name)}")
     if not out.json:
         out.line(root)
     return 0
@@ -83,14 +83,16 @@ def _places(words: list[str]) -> tuple[list[str], str]:
 
 def _keep(
     found: "Agent", grid: str | None, sources: list[str], path: str, out: Output
-) -> "tuple[KeptTree, str] | None":
-    """Have what was put kept on a grid, by a snapshot of it; None where no grid was joined."""
+) -> "tuple[KeptTree, str, str] | None":
+    """Have what was put kept on a grid, by a snapshot of it: how, its capability, and its path. None where no grid was
+    joined."""
     if grid is None and not found.grids.names():
         return None
     watch = Watch(out, "sent")
     try:
-        made = found.history.take(OsPath(_put_as(found, sources, path)), Shooting(), watch)
-        return found.grids.keep(made.root, made.name, grid, watch), made.root
+        what = _put_as(found, sources, path)
+        made = found.history.take(OsPath(what), Shooting(), watch)
+        return found.grids.keep(made.root, made.name, grid, watch), made.root, shown(what)
     finally:
         watch.close()
 
