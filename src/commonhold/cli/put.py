@@ -92,9 +92,11 @@ def _keep(
     try:
         what = _put_as(found, sources, path)
         made = found.history.take(OsPath(what), Shooting(), watch)
-        return found.grids.keep(made.root, made.name, grid, watch), made.root, shown(what)
+        kept = found.grids.keep(made.root, made.name, grid, watch)
     finally:
         watch.close()
+    watch.told_parts()
+    return kept, made.root, shown(what)
 
 
 def _put_as(found: "Agent", sources: list[str], path: str) -> str:
