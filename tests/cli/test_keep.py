@@ -65,6 +65,20 @@ def test_what_is_kept_no_longer_is_charged_no_longer_and_who_was_not_told_is_nam
 
 
 @pytest.mark.slow
+def test_what_was_put_and_no_grid_took_is_said_to_be_in_the_own_tree(hold: Hold, tmp_path: Path) -> None:
+    async def work(there: Grid) -> None:
+        (tmp_path / "note").write_bytes(b"note")
+        done = await asyncio.to_thread(hold, "put", str(tmp_path / "note"))
+        assert b"/hold/me/note: kept 1-of-3 on family as " in done.stdout
+        await there.kill(0)
+        said = (await asyncio.to_thread(hold, "put", str(tmp_path / "note"), code=11)).stderr
+        assert b"it is in /hold/me, and not on a grid" in said and b"try: hold doctor" in said
+        assert (await asyncio.to_thread(hold, "cat", "/hold/me/note")).stdout == b"note"
+
+    on_grid(tmp_path, work)
+
+
+@pytest.mark.slow
 def test_the_list_the_status_and_the_doctor_say_how_what_is_kept_was_when_it_was_looked_at(
     hold: Hold, tmp_path: Path
 ) -> None:
@@ -84,6 +98,7 @@ def test_the_list_the_status_and_the_doctor_say_how_what_is_kept_was_when_it_was
 
         def damaged() -> None:
             hold("check", "one", code=16)
+            assert b"hold repair one" in hold("check", "one", code=16).stderr
             assert rows(hold, "keep")[0]["state"] == "readable"
             assert "kept:       one on family: shares of it are missing" in hold("status").stdout.decode()
             kept = [row for row in rows(hold, "doctor", code=0) if row["check"] == "family/kept"]

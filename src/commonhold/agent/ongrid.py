@@ -117,7 +117,8 @@ class OnGrid:
         if count >= wanted.n or not count:
             return wanted, None
         found = Shape(max(1, count * wanted.k // wanted.n), count)
-        return found, f"{count} servers take shares now, so it is kept {found}, not {wanted}"
+        there = "1 server takes" if count == 1 else f"{count} servers take"
+        return found, f"{there} shares now, so it is kept {found}, not {wanted}"
 
     def _uploads(self, *, now: bool) -> int:
         """How many servers take shares, as far as is known; `now`: ask introducers again."""

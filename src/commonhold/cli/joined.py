@@ -66,7 +66,8 @@ def ask(args: argparse.Namespace) -> None:
     for one in places.joined(place_of_state(choose(args).path), owner, membership.load, args.grid):
         with contextlib.closing(Member(one, owner)) as member:
             if not asyncio.run(member.listen(_ASK_SECONDS)):
-                raise HoldError("ask", Kind.UNREACHABLE, f"introducers of {one.name}", "none has answered in time")
+                what, hint = f"introducers of {one.name}", "hold doctor says why"
+                raise HoldError("ask", Kind.UNREACHABLE, what, "none has answered in time", hint=hint)
 
 
 def meant(found: list[Grid], text: str) -> tuple[Grid, tuple[KnownServer, ...]]:

@@ -146,7 +146,8 @@ class StorageServer:
         async with self._connection.request(method, path, body=body or None) as answer:
             said = await answer.read(_ANSWER)
             if answer.status != 200:
-                raise self._failure(path.rpartition("/")[2], answer.status, said)
+                op = "store share" if "/uploads/" in path else path.rpartition("/")[2]
+                raise self._failure(op, answer.status, said)
             return said
 
     def _failure(self, op: str, status: int, said: bytes) -> HoldError:
