@@ -26,6 +26,7 @@ MAX_SOCKETS = 8
 IDLE_SECONDS = 90.0  # after which a socket without a request is closed; more than between two pings
 _HOST = "hold"  # what the server reads as the host: never the address by which it was found
 _BUFFER = 1 << 20
+_LONG = 32  # characters of a part of a path
 _UNSAID = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -121,7 +122,7 @@ class Connection:
             length = len(body)
         if length is not None:
             said["Content-Length"] = str(length)
-        errand = Errand(f"{method} {path.partition('?')[0]}", str(self.server), None if body is None else Upload(body))
+        errand = Errand(f"{method} {_shown(path)}", str(self.server), None if body is None else Upload(body))
         if self._session.closed:
             raise HoldError(errand.op, Kind.UNREACHABLE, errand.server, "the connection is closed")
         with broken(errand):
@@ -166,6 +167,12 @@ class Connection:
         """End it. Requests under way break."""
         self._sockets.drop_first()
         await self._session.close()
+        self._sockets.lost.set()  # whoever asks next is not to be given what was closed
+
+
+def _shown(path: str) -> str:
+    """A path as errors have it: without what is long in it, which may be the right to what is there."""
+    return "/".join(word if len(word) < _LONG else "…" for word in path.partition("?")[0].split("/"))
 
 
 async def connect(server: SpkiPin, hint: Hint, own: SpkiPin, open_one: Open) -> Connection:
