@@ -169,9 +169,7 @@ class Book:
                 (care.next, care.deep_due, care.looked, state, care.said, care.failures, kept.name, kept.made),
             )
             if until is not None:
-                db.execute(
-                    "update sets set until = ? where name = ? and made = ?", (until, kept.name, kept.made)
-                )
+                db.execute("update sets set until = ? where name = ? and made = ?", (until, kept.name, kept.made))
 
     def has(self, kept: KeptSet) -> bool:
         """Whether a set is kept still, as it was."""
