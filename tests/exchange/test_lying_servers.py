@@ -207,11 +207,12 @@ def test_a_server_that_answers_without_end_but_slowly_is_given_up(monkeypatch: p
         app, index = web.Application(), ShareIndex(bytes(32))
         app.router.add_route("*", "/{any:.*}", slowly)
         async with serving(app) as (hint, _):
-            for asked in (lambda one: one.find([index]), lambda one: one.read(index, 0, memoryview(bytearray(800)))):
+            for reading in (False, True):
                 async with dialled(hint) as connection:
+                    server, room = StorageServer(connection, None, now), memoryview(bytearray(800))
                     with pytest.raises(HoldError) as caught:
                         async with asyncio.timeout(5):
-                            await asked(StorageServer(connection, None, now))
+                            await (server.read(index, 0, room) if reading else server.find([index]))
                 assert caught.value.kind is Kind.UNREACHABLE and "not done" in caught.value.why
 
     run(work())

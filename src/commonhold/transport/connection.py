@@ -36,6 +36,7 @@ class _Sockets(aiohttp.BaseConnector):
     def __init__(self, open_one: Open) -> None:
         super().__init__(keepalive_timeout=IDLE_SECONDS, limit=MAX_SOCKETS)
         self.lost = asyncio.Event()
+        self.host: str | None = None  # where the last one leads, in numbers
         self._open_one = open_one
         self._ready: ResponseHandler | None = None
         self._alive = 0
@@ -61,6 +62,8 @@ class _Sockets(aiohttp.BaseConnector):
             protocol.close()
             raise ConnectionResetError("it has ended")
         self._alive += 1
+        name = protocol.transport.get_extra_info("peername") if protocol.transport is not None else None
+        self.host = name[0] if isinstance(name, tuple) else None
         closed = protocol.closed
         if closed is None:
             self._gone(None)
@@ -153,6 +156,11 @@ class Connection:
         """See that the server is there, and let it see that we are. UNREACHABLE if not."""
         async with self.request("GET", PING) as answer:
             await answer.read(0)
+
+    @property
+    def host(self) -> str | None:
+        """The address in numbers that it leads to, of a proxy if it goes by one; None for a path."""
+        return self._sockets.host
 
     async def lost(self) -> None:
         """Return when the connection has ended, from whichever side."""
