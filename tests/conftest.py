@@ -17,6 +17,8 @@ settings.register_profile(FAST, max_examples=examples(USUAL, FAST), deadline=Non
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background does so, and all that is started there
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # so does nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
