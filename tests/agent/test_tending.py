@@ -236,3 +236,20 @@ def test_the_agent_s_thread_makes_them_and_ends_at_once_when_told(tmp_path: Path
                 await asyncio.to_thread(wait, member)
 
     run(work())
+
+
+def test_a_set_that_a_wrong_clock_put_off_is_visited_though_others_wait_for_their_turn(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with home(tmp_path, 5) as (there, member):
+            later = now() + 3650 * DAY
+            for name in ("one", "other"):
+                await keep(there, member, 1, name)
+            with contextlib.closing(book_of(member)) as book:
+                one, other = book.sets()
+                book.put_care(one, Care(now() + DAY, now() + DAY))
+                book.put_care(other, Care(later, now() + DAY), later)
+            assert await rounds(tmp_path).once() < 60
+            after, care = seen(member, "other")
+            assert care.state is State.WHOLE and care.next < now() + 2 * DAY and after.until <= now() + LEASE
+
+    run(work())

@@ -179,7 +179,7 @@ class Book:
         }
 
     def put_care(self, kept: KeptSet, care: Care, until: int | None = None) -> None:
-        """Note how a set is looked after, and a later end of its leases; nothing if it was ended or kept anew."""
+        """Note how a set is looked after, and the end of its leases; nothing if it was ended or kept anew."""
         state = care.state.value if care.state else None
         with self._db.writing("note look") as db:
             db.execute(
@@ -187,9 +187,7 @@ class Book:
                 (care.next, care.deep_due, care.looked, state, care.said, care.failures, kept.name, kept.made),
             )
             if until is not None:
-                db.execute(
-                    "update sets set until = max(until, ?) where name = ? and made = ?", (until, kept.name, kept.made)
-                )
+                db.execute("update sets set until = ? where name = ? and made = ?", (until, kept.name, kept.made))
 
     def has(self, kept: KeptSet) -> bool:
         """Whether a set is kept still, as it was."""
