@@ -1,4 +1,5 @@
-"""What an agent does by itself, in a thread of its own: it looks after what its user keeps on grids (`rounds`).
+"""What an agent does by itself, in a thread of its own: what policies say (`duty`), and looking after what its user
+keeps on grids (`rounds`).
 
 No call waits for it. It begins when the agent has been up for a while: whoever has just called comes first.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from commonhold.agent.duty import Duty
 from commonhold.agent.gridding import GRIDS
 from commonhold.errors import HoldError
 from commonhold.host.saying import say
@@ -27,8 +29,11 @@ _REST: Final = 3600.0  # where no grid was joined, until that is looked at again
 class Tending:
     """See the module. As a block: it ends with that."""
 
-    def __init__(self, state: Path, uid: int, begin: tuple[float, float] = (_FIRST, _LATEST)) -> None:
-        """It begins within so many seconds, drawn."""
+    def __init__(
+        self, state: Path, uid: int, begin: tuple[float, float] = (_FIRST, _LATEST), duty: Duty | None = None
+    ) -> None:
+        """It begins within so many seconds, drawn. `duty`: None where no own tree is served."""
+        self._duty = duty
         self._begin = begin
         self._state = state
         self._uid = uid
@@ -41,7 +46,7 @@ class Tending:
     @property
     def busy(self) -> bool:
         """Whether it is at work, which a process that nobody needs does not break off."""
-        return self._loop is not None
+        return self._loop is not None or (self._duty is not None and self._duty.busy)
 
     def __enter__(self) -> "Tending":
         self._thread.start()
@@ -53,6 +58,8 @@ class Tending:
         """End it. What was begun is broken off: it is found when it is looked at again."""
         self._stop.set()
         while self._thread.is_alive():
+            if self._duty is not None:
+                self._duty.cancel()
             with self._mutex:
                 if self._loop is not None:
                     self._loop.cancel()
@@ -61,7 +68,17 @@ class Tending:
     def _run(self) -> None:
         pause = self._draw.uniform(*self._begin)
         while not self._stop.wait(pause):
-            pause = self._round() if (self._state / GRIDS).is_dir() else _REST
+            pause = min(self._keep(), self._round()) if (self._state / GRIDS).is_dir() else _REST
+
+    def _keep(self) -> float:
+        """Do what a policy says, if one is due; seconds until the next."""
+        try:
+            return _REST if self._duty is None else self._duty.once()
+        except CancelledError:
+            return 0.0
+        except (HoldError, OSError) as error:
+            say("hold agent", f"keeping what policies say: {error}")
+            return _REST
 
     def _round(self) -> float:
         """A visit, if one is due; seconds until the next."""
