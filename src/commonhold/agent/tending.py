@@ -4,6 +4,7 @@ No call waits for it. It begins when the agent has been up for a while: whoever 
 """
 
 import contextlib
+import os
 import random
 import threading
 import time
@@ -65,17 +66,18 @@ class Tending:
 
     def _round(self) -> float:
         """A visit, if one is due; seconds until the next."""
-        from commonhold.agent.rounds import Rounds, Setting
+        from commonhold.agent.rounds import rounds
+        from commonhold.grids.rounds import Setting
         from commonhold.host.looping import LoopThread
 
         with self._mutex:
             if self._stop.is_set():
                 return 0.0
             self._loop = LoopThread("hold-tend")
-        rounds = Rounds(self._state, self._uid, Setting(_now, self._draw.random))
+        made = rounds(self._state, self._uid, Setting(_now, self._draw.random, os.urandom))
         try:
             with contextlib.suppress(CancelledError):
-                return self._loop.run(rounds.once())
+                return self._loop.run(made.once())
             return 0.0
         except (HoldError, OSError) as error:  # a full disk, say, that lets nothing be written down
             say("hold agent", f"looking after what is kept: {error}")
