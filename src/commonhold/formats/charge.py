@@ -1,7 +1,7 @@
-"""Charges: what a user's agent hands to this host's tender, so that what the user keeps on a grid is looked after. Pure.
+"""Charges: what an agent hands to its host's tender, so that what its user keeps on a grid is looked after. Pure.
 
-No set seed's tree, no name and no key of the user's is in it: packs by their seeds, which open nothing; and for each
-server what lets the tender's own key in there. docs/spec/tender.md.
+No name and no key of the user's is in it: packs by their seeds, which open no block; and for each server what lets the
+tender's own key in there. docs/spec/tender.md.
 """
 
 from collections.abc import Sequence
@@ -149,13 +149,10 @@ def _set(raw: bytes) -> Entrusted:
 
 def _bundle(seed: bytes, length: int, shape: int) -> Bundle:
     k, n = divmod(shape, 256)
-    if not 0 < length <= _LONGEST or not 1 <= k <= n:
+    if not 0 < length <= MAX_PACK or not 1 <= k <= n:
         raise Malformed("charge", "a pack that cannot be")
     return Bundle(seed, length, k, n)
 
 
 def _twice(found: Sequence[bytes]) -> bool:
     return len(set(found)) != len(found)
-
-
-_LONGEST = max(MAX_PACK, 64 << 20)  # an inventory may be longer than a pack

@@ -1,0 +1,93 @@
+"""Who is away is stood in for: a tender renews leases and mends, by warrants, on real servers over real connections."""
+
+import contextlib
+from pathlib import Path
+
+from commonhold.erasure.values import Shape
+from commonhold.exchange.book import Book
+from commonhold.exchange.tending import LEASE, State
+from commonhold.exchange.visiting import Kept
+from commonhold.grids.rounds import BOOK
+from commonhold.tender.ward import Ward
+from tests.exchange.grids import DAY, Grid, now
+from tests.exchange.test_keeping import read
+from tests.grids.members import home
+from tests.tender.parties import ALICE, HAVE, Clock, charge, due, keep, round_of, silent, wards
+from tests.transport.ends import run
+
+
+def state(ward: Ward) -> tuple[State | None, int, str]:
+    """Of the only set: how it is, until when its leases last, and what is said."""
+    with contextlib.closing(Book(ward.directory / BOOK)) as book:
+        (kept,) = book.sets()
+        care = book.cares()[kept.name]
+        return care.state, kept.until, care.said
+
+
+def leases(there: Grid) -> list[int]:
+    """Until when each share is kept, days from now."""
+    return [(row.until - now()) // DAY for server in there.servers for row in server.ledger.ended(1 << 60, 1000)]
+
+
+def test_while_its_user_is_away_a_set_is_mended_onto_another_server_and_its_leases_last(tmp_path: Path) -> None:
+    async def work() -> None:
+        clock = Clock()
+        async with home(tmp_path, 6) as (there, member):
+            await keep(there, member, 60)
+            tender = wards(tmp_path, clock)
+            handed = charge(member, tender)
+            tender.take(ALICE, handed.encoded)
+            assert not tender.away(ALICE)  # its agent has just spoken
+            gone = next(number for number, one in enumerate(there.servers) if one.files)
+            await there.kill(gone)
+            silent(tmp_path, ALICE)
+            (ward,) = tender.away(ALICE)
+            with contextlib.closing(Book(ward.directory / BOOK)) as book:
+                book.met([], [there.servers[gone].pin], now() - 4 * DAY)
+            due(ward)
+            await round_of(ward, clock)
+            found, until, said = state(ward)
+            assert (found, said) == (State.WHOLE, "") and until >= now() + LEASE - 60
+            left = [one for number, one in enumerate(there.servers) if number != gone]
+            assert all(one.files for one in left)
+            await there.kill((gone + 1) % 6)
+            client = there.client()
+            await read(there, client, HAVE)
+            await client.close()
+
+    run(work())
+
+
+def test_a_tender_has_no_key_of_its_ward_s_and_its_own_differs_at_each_server(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with home(tmp_path, 3) as (there, member):
+            await keep(there, member, 1, shape=Shape(1, 3))
+            tender = wards(tmp_path, Clock())
+            handed = charge(member, tender)
+            account = (member.directory / "account.key").read_bytes().strip()
+            assert account not in handed.encoded and bytes.fromhex(account.decode()) not in handed.encoded
+            assert b"alice" not in handed.encoded and b"tree" not in handed.encoded
+            keys = tender.keys(ALICE, handed.grid, [one.pin for one in there.servers])
+            assert len(set(keys)) == 3 and all(sum(key in one.warrant for one in handed.seats) == 1 for key in keys)
+            assert not set(keys) & set(tender.keys(ALICE + 1, handed.grid, [one.pin for one in there.servers]))
+
+    run(work())
+
+
+def test_all_packs_of_a_set_are_handed_over_the_inventory_first(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with home(tmp_path, 5) as (there, member):
+            await keep(there, member, 1)
+            tender = wards(tmp_path, Clock())
+            tender.take(ALICE, charge(member, tender).encoded)
+            with contextlib.closing(Book(member.directory / BOOK)) as book:
+                (kept,) = book.sets()
+                own = Kept(tuple(book.packs(kept.name)), book.inventory(kept))
+            (ward,) = tender._of(ALICE)
+            with contextlib.closing(Book(ward.directory / BOOK)) as book:
+                (noted,) = book.sets()
+                theirs = ward.kept(book, noted)
+            assert [(p.seed, p.length) for p in theirs.all] == [(p.seed, p.length) for p in own.all]
+            assert noted.made == kept.made and noted.until == kept.until
+
+    run(work())
