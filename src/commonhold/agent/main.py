@@ -26,11 +26,13 @@ _STOP_SECONDS = 20.0  # for what is under way when it is told to stop
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One agent: where its user's own things are, its socket, and after how many idle seconds it ends (None: never)."""
+    """One agent: where its user's own things are, its socket, after how many idle seconds it ends (None: never), and
+    the socket of this host's tender."""
 
     state: Path
     socket: Path
     idle: float | None = None
+    tender: Path | None = None
 
 
 def run(config: Config, environment: Mapping[str, str]) -> None:
@@ -47,7 +49,7 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         gc.freeze()  # what is here stays
         systemd.notify(environment, "READY=1")
         try:
-            with Tending(config.state, os.geteuid()) as tending:
+            with Tending(config.state, os.geteuid(), tender=config.tender) as tending:
                 _serve(service, tending, listening, told, config.idle)
         finally:
             systemd.notify(environment, "STOPPING=1")

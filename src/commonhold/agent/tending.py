@@ -22,15 +22,20 @@ if TYPE_CHECKING:
 
 _FIRST, _LATEST = 30.0, 90.0  # seconds until it begins, drawn
 _MOMENT: Final = 0.1
+_HAND: Final = 600.0  # seconds, at least, from one look at what the tender has to the next
 _REST: Final = 3600.0  # where no grid was joined, until that is looked at again
 
 
 class Tending:
     """See the module. As a block: it ends with that."""
 
-    def __init__(self, state: Path, uid: int, begin: tuple[float, float] = (_FIRST, _LATEST)) -> None:
-        """It begins within so many seconds, drawn."""
+    def __init__(
+        self, state: Path, uid: int, begin: tuple[float, float] = (_FIRST, _LATEST), tender: Path | None = None
+    ) -> None:
+        """It begins within so many seconds, drawn. `tender`: the socket of the one of this host."""
         self._begin = begin
+        self._tender = tender
+        self._handed: float | None = None
         self._state = state
         self._uid = uid
         self._draw = random.SystemRandom()
@@ -61,8 +66,26 @@ class Tending:
 
     def _run(self) -> None:
         pause = self._draw.uniform(*self._begin)
+        if (self._state / GRIDS).is_dir():
+            self._hand(begun=True)
         while not self._stop.wait(pause):
-            pause = self._round() if (self._state / GRIDS).is_dir() else _REST
+            pause = _REST
+            if (self._state / GRIDS).is_dir():
+                pause = self._round()
+                self._hand()
+
+    def _hand(self, *, begun: bool = False) -> None:
+        """Have the host's tender, if there is one, keep away; and now and then know what there is to look after."""
+        if self._tender is None or not self._tender.exists():
+            return
+        from commonhold.agent.handing import Handing
+
+        handing = Handing(self._state, self._uid, self._tender, _now)
+        if begun:
+            handing.meet()
+        elif self._handed is None or time.monotonic() - self._handed >= _HAND:
+            self._handed = time.monotonic()
+            handing.hand()
 
     def _round(self) -> float:
         """A visit, if one is due; seconds until the next."""

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 NODE = ("commonhold-node.socket", "commonhold-node.service")
+TENDER = ("commonhold-tender.socket", "commonhold-tender.timer", "commonhold-tender.service")
 MOUNT = ("commonhold-mount.service",)
 GRID = ("commonhold-server@.service", "commonhold-introducer@.service", "commonhold-blesser@.service")
 AGENT = ("commonhold-agent.socket", "commonhold-agent.service", "commonhold-agent.timer")
