@@ -21,6 +21,7 @@ from commonhold.formats.charge import (
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pack import MAX_PACK
 from commonhold.formats.pin import GridId, SpkiPin
+from tests import vectors
 
 SEAT = Seat(SpkiPin(b"s" * 32), (b"credential", b"another"), b"warrant")
 SET = Entrusted(10, 20, (Bundle(b"i" * 32, 700, 3, 5), Bundle(b"p" * 32, MAX_PACK, 1, 255)))
@@ -46,6 +47,11 @@ def test_a_charge_comes_back_as_it_was() -> None:
     assert charge.decode(changed(newer=1)) == SOUND
     empty = replace(SOUND, seats=(), sets=(), lists=(), shown=(), override=b"")
     assert charge.decode(empty.encoded) == empty
+
+
+def test_a_charge_is_the_vector() -> None:
+    (data,) = (case["data"] for case in vectors.cases("tender") if "data" in case)
+    assert SOUND.encoded.hex() == data
 
 
 def test_what_opens_packs_is_not_printed() -> None:

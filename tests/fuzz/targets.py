@@ -31,6 +31,7 @@ from commonhold.formats import (
     blessing,
     capability,
     car,
+    charge,
     chartertext,
     checkedtext,
     credential,
@@ -453,6 +454,12 @@ def _link(data: bytes) -> None:
                 assert link.is_secret(text) is (parse is link.parse)
 
 
+def _charge(data: bytes) -> None:
+    """What is read is written and read the same."""
+    found = charge.decode(data)
+    assert charge.decode(found.encoded) == found
+
+
 def _codes(data: bytes) -> None:
     """Codes of either kind, and what a blesser and a joiner say to each other."""
     text = data.decode("latin-1")
@@ -473,6 +480,7 @@ def _codes(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "invitation": _decoder(_invitation),
+    "charge": _decoder(_charge),
     "codes": _codes,
     "gossip": _gossip,
     "varint": _decoder(lambda data: varint.decode(data, 0)),
