@@ -35,10 +35,10 @@ check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 
 test: $(DEV) ## everything but the long runs; root for the tests that need it
 	@packaging/test-needs
-	@$(BIN)/pytest -m "not soak and not alone" -n auto --dist loadfile
+	@$(BIN)/pytest -m "not soak and not alone" -n auto --dist loadfile --durations 12 --durations-min 20
 	@if [ "$$(id -u)" = 0 ]; then $(BIN)/pytest -m "alone and not soak" tests/system; fi
 
-soak: $(DEV) ## at length: 2000 kills, 200 power cuts, ten minutes of a mount beside ext4 and of fsx
+soak: $(DEV) ## at length: 2000 kills, 200 power cuts, ten minutes of a mount beside ext4 and of fsx, a thousand steps of rehearsal
 	@packaging/test-needs
 	@HOLD_SOAK=1 $(BIN)/pytest tests/system tests/gossip/test_world.py tests/storage/test_kill.py tests/volume/test_real.py -n auto
 

@@ -87,6 +87,7 @@ KINDS: dict[str, tuple[bytes, Fields]] = {
         "v": 1, "grid": GRID, "sequence": 3, "issued": 1_700_000_000, "fresh_until": 1_700_600_000,
         "serials": [0, 1, 4_294_967_296, (1 << 63) - 1],
     }),
+    "call": (SERVER, {"v": 1, "relay": pin(public(HOLDER)), "connection": pin(public(CLIENT)), "time": 1_700_000_002}),
     "request": (SERVER, {
         "v": 1, "grid": GRID, "blesser": GRID, "time": 1_700_000_000, "server": AT,
         "purposes": ["storage", "introducer"], "addresses": ["tcp:attic.example:7070"], "ticket": bytes(32),
@@ -107,6 +108,7 @@ BEYOND: dict[str, list[Any]] = {
     "blesser": [bytes(31), bytes(33)],
     "nonce": [bytes(31), bytes(33), b""],
     "connection": [bytes(31)],
+    "relay": [bytes(31), bytes(33)],
     "ticket": [bytes(31), bytes(33), None],
     "purpose": WORDS,
     "purposes": [[], ["a", "a"], [str(n) for n in range(9)], *([word] for word in WORDS)],

@@ -41,6 +41,10 @@ class Watcher(Protocol):
         """So many more bytes were read or written. 0 of them: it is about to be made final."""
         ...
 
+    def part(self, name: str, count: int) -> None:
+        """So many more bytes went to one of several places."""
+        ...
+
     def file(self, path: str, cid: Cid, size: int) -> None:
         """One more file, directory or link is in. Told only where it was asked for."""
         ...

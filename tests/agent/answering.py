@@ -140,9 +140,13 @@ class Noting:
         self.files: list[tuple[str, Cid, int]] = []
         self.left_out: list[tuple[str, str]] = []
         self.remarks: list[str] = []
+        self.parts: dict[str, int] = {}
 
     def bytes(self, count: int) -> None:
         self.done += count
+
+    def part(self, name: str, count: int) -> None:
+        self.parts[name] = self.parts.get(name, 0) + count
 
     def file(self, path: str, cid: Cid, size: int) -> None:
         self.files.append((path, cid, size))

@@ -158,6 +158,9 @@ class Leaving:
         if not count:
             raise Gone
 
+    def part(self, name: str, count: int) -> None:
+        raise AssertionError(name)
+
     def file(self, path: str, cid: Cid, size: int) -> None:
         """See `calls.Watcher`."""
 

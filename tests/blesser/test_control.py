@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from commonhold.blesser import control
 from commonhold.blesser.orders import Orders
 from commonhold.errors import HoldError, Kind
+from commonhold.ipc import control
 from commonhold.ipc.peer import Peer
 from commonhold.ipc.unixhttp import Client
 from tests.grids.blessers import Clock, make_home, office
@@ -21,7 +21,7 @@ def told(path: Path, order: dict[str, object]) -> dict[str, object] | None:
 
     async def work() -> dict[str, object] | None:
         with office(path.parent, Clock()) as found, ThreadPoolExecutor(1) as threads:
-            async with control.listening(Orders(found), path, threads):
+            async with control.listening(Orders(found).do, path, threads):
                 return await asyncio.to_thread(control.tell, path, order)
 
     return run(work())
@@ -59,7 +59,7 @@ def test_nobody_else_is_heard_though_they_came_as_far_as_the_socket(
 def test_what_is_no_order_is_refused(socket: Path, body: bytes) -> None:
     async def work() -> None:
         with office(socket.parent, Clock()) as found, ThreadPoolExecutor(1) as threads:
-            async with control.listening(Orders(found), socket, threads):
+            async with control.listening(Orders(found).do, socket, threads):
                 client = Client(socket, {os.geteuid()})
                 with pytest.raises(HoldError) as error:
                     await asyncio.to_thread(client.call, "POST", "/v1/do", body)

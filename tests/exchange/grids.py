@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from commonhold.authority.blessed import Verdict
 from commonhold.authority.derived import Secret, account_number, client_seed
@@ -36,6 +37,7 @@ from commonhold.storage.places import UNBOUNDED
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen
+from commonhold.transport.brought import Brought
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 from commonhold.transport.rules import Rules
@@ -99,8 +101,10 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | None = None) -> AsyncIterator[Server]:
-    """A storage server at a free port of loopback."""
+async def server(
+    state: Path, threads: ThreadPoolExecutor, visitors: Visitors | None = None, brought: Brought | None = None
+) -> AsyncIterator[Server]:
+    """A storage server at a free port of loopback; or, if there are `brought` connections, by those alone."""
     state.mkdir(exist_ok=True)
     seed = Seed(hashlib.sha256(str(state).encode()).digest())
     pin = pin_of(sign.public_key(seed))
@@ -116,9 +120,11 @@ async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | 
         where = listen.address(sock)
         assert isinstance(where, TcpHint)
         stop = asyncio.Event()
-        serving = asyncio.create_task(
-            listen.serve(service.app(), seed, [sock], Visitors() if visitors is None else visitors, stop)
-        )
+        listening = [sock] if brought is None else []
+        if brought is not None:
+            sock.close()
+        app, bearable = service.app(), Visitors() if visitors is None else visitors
+        serving = asyncio.create_task(listen.serve(app, seed, listening, bearable, stop, brought))
         try:
             yield Server(seed, state, gate, book, keeper, where, clock)
         finally:
@@ -127,10 +133,20 @@ async def server(state: Path, threads: ThreadPoolExecutor, visitors: Visitors | 
             keeper.close()
 
 
+class Reached(Protocol):
+    """A server as its clients know it."""
+
+    @property
+    def pin(self) -> SpkiPin: ...
+
+    @property
+    def hint(self) -> TcpHint: ...
+
+
 class Client:
     """An account with a credential at each server: `exchange.packing.Servers`."""
 
-    def __init__(self, servers: Sequence[Server], account: str = "alice") -> None:
+    def __init__(self, servers: Sequence[Reached], account: str = "alice") -> None:
         self.account = account
         self.secret = Secret(hashlib.sha256(account.encode()).digest())
         self.known = {one.pin: one.hint for one in servers}

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -79,6 +80,24 @@ def test_a_set_is_kept_and_read_back_by_another_client_who_knows_its_seed_alone(
         other = there.client("bob")
         await read(there, other, have)
         await other.close()
+
+    on_grid(tmp_path, 5, work)
+
+
+def test_what_goes_to_each_server_is_told(tmp_path: Path) -> None:
+    have = blocks(1, 1 << 20, 70_000)
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        told: Counter[SpkiPin] = Counter()
+
+        def sent(server: SpkiPin, count: int) -> None:
+            told[server] += count
+
+        keeping = Keeping(client, book, there.tools, SECRET, now, sent)
+        await keeping.keep(wanted(have), have.__getitem__, nothing_told)
+        assert len(told) == 5
+        for server in there.servers:
+            assert told[server.pin] == sum(path.stat().st_size for path in server.files) > 0
 
     on_grid(tmp_path, 5, work)
 

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from commonhold.crypto import sign
 from commonhold.crypto.statements import signed, verified
-from commonhold.formats import announcement, blessing, credential, dagcbor, entry, request, revocations, statement
+from commonhold.formats import (
+    announcement,
+    blessing,
+    credential,
+    dagcbor,
+    entry,
+    relaywords,
+    request,
+    revocations,
+    statement,
+)
 from commonhold.formats.announcement import Announcement
 from commonhold.formats.blessing import Blessing, Purpose
 from commonhold.formats.credential import AccountId, Credential, Warrant
@@ -23,6 +33,7 @@ from commonhold.formats.entry import Entry, Nonce
 from commonhold.formats.keys import PublicKey, Seed
 from commonhold.formats.malformed import Malformed, Unsupported
 from commonhold.formats.pin import GridId, SpkiPin, parse_grid, parse_pin, pin_of
+from commonhold.formats.relaywords import Call
 from commonhold.formats.request import AccountRequest, Seat, ServerRequest, Ticket
 from commonhold.formats.revocations import Revocations
 from commonhold.formats.statement import Kind, Statement
@@ -39,6 +50,7 @@ PARSERS: dict[Kind, Callable[[Statement], Any]] = {
     Kind.WARRANT: credential.parse_warrant,
     Kind.ENTRY: entry.parse,
     Kind.REQUEST: request.parse,
+    Kind.CALL: relaywords.parse_call,
 }
 
 
@@ -225,6 +237,7 @@ SAID: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.REQUEST: st.builds(
         ServerRequest, GRIDS, PUBLIC, NUMBERS, st.just(SERVER), SEVERAL_PURPOSES, TEXTS, TICKETS,
     ) | st.builds(AccountRequest, GRIDS, PUBLIC, NUMBERS, PRINTED, SEATS, TICKETS),
+    Kind.CALL: st.builds(Call, PINS, PINS, NUMBERS),
 }  # fmt: skip
 
 

@@ -52,6 +52,7 @@ from commonhold.formats import (
     multihash,
     pack,
     pin,
+    relaywords,
     request,
     revocations,
     shareindex,
@@ -90,7 +91,7 @@ from tests.mount.desks import Mount
 from tests.mount.kernel import ALICE, SHIFT
 
 _BY = {"blessing": "blesser", "credential": "blesser", "revocations": "blesser", "warrant": "client", "entry": "client"}
-_BY["request"] = "server"
+_BY["request"] = _BY["call"] = "server"
 _WHOLE = {Kind(kind): vectors.whole(kind) for kind in _BY}
 _SOUND = {kind: (_BY[kind], dagcbor.decode(_WHOLE[kind])["body"]) for kind in _WHOLE}
 _SHOWN = (Kind.CREDENTIAL, Kind.ENTRY)
@@ -292,6 +293,7 @@ _SAID: dict[Kind, Callable[[Statement], Any]] = {
     Kind.ENTRY: entry.parse,
     Kind.REVOCATIONS: revocations.parse,
     Kind.REQUEST: request.parse,
+    Kind.CALL: relaywords.parse_call,
 }
 
 
@@ -478,11 +480,20 @@ def _codes(data: bytes) -> None:
             take(data)
 
 
+def _relaywords(data: bytes) -> None:
+    """What a relay says, and how a server answers it."""
+    with contextlib.suppress(Malformed):
+        assert relaywords.preface(relaywords.decode_preface(data)) == data
+    found = relaywords.decode(data)
+    assert relaywords.decode(found.encoded) == found
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "invitation": _decoder(_invitation),
     "charge": _decoder(_charge),
     "codes": _codes,
     "gossip": _gossip,
+    "relaywords": _decoder(_relaywords),
     "varint": _decoder(lambda data: varint.decode(data, 0)),
     "multihash": _decoder(lambda data: multihash.parse(data)),
     "cid": _decoder(cids.parse),

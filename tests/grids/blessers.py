@@ -169,7 +169,7 @@ def joined(
 def server_joined(invitation: Invitation, directory: Path, clock: Clock, seed: Seed) -> ServerEnrolment:
     """A server that takes an invitation."""
     made = joining.join(invitation, directory, Choice(Rules()), clock.now, os.urandom).membership
-    return ServerEnrolment(made, seed, ("tcp:attic.example:7373",), clock.world())
+    return ServerEnrolment(made, seed, lambda: ("tcp:attic.example:7373",), clock.world())
 
 
 def seed(number: int) -> Seed:

@@ -241,7 +241,7 @@ def test_a_person_lets_in_who_has_no_invitation(tmp_path: Path) -> None:
             attic = server_joined(invitation, tmp_path / "attic", clock, seed(1))
             attic.close()
             holder.drop_ticket(tmp_path / "attic")
-            attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+            attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
             await attic.once()
             assert attic.last[there.blesser.key].waits and not attic.blessings(STORAGE)
             (waiting,) = there.orders.do({"do": "list"})["waiting"]
@@ -270,19 +270,19 @@ def test_a_blessing_that_a_person_carried_counts_like_any_other(tmp_path: Path) 
         brought = tmp_path / "attic" / "blessings"
         brought.mkdir()
         (brought / "a.blessing").write_bytes(carried)
-        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
         assert attic.blessings(STORAGE) == (carried,)
         with pytest.raises(HoldError, match="another server"):
             attic.bring(others)
         attic.close()
         (brought / "b.blessing").write_bytes(strange)  # by a blesser that does not count: passed over
         (brought / "c.blessing").write_bytes(older)
-        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+        attic = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
         assert attic.blessings(STORAGE) == (carried,)
         attic.close()
         (brought / "b.blessing").write_bytes(b"nonsense")
         with pytest.raises(HoldError, match=r"b\.blessing"):
-            ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+            ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
 
     run(work())
 
@@ -320,7 +320,7 @@ def test_a_list_that_came_by_another_way_is_heard_and_kept(tmp_path: Path) -> No
             statement = there.office.sign_list()
         attic.hear(statement)
         attic.close()
-        again = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), (), clock.world())
+        again = ServerEnrolment(membership.load(tmp_path / "attic"), seed(1), tuple, clock.world())
         assert again.lists.kept == (statement,)
         again.close()
 

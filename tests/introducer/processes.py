@@ -54,16 +54,17 @@ class Server:
         self.state = state
         self._kind = kind
         self._process: subprocess.Popen[str] | None = None
+        self.prefix: list[str] = []  # what its command begins with
 
     def start(self) -> None:
         """Start it, and return when it listens."""
-        words = [*HOLD, self._kind, "run", str(self.state)]
+        words = [*self.prefix, *HOLD, self._kind, "run", str(self.state)]
         self._process = process = subprocess.Popen(
             words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=_environment()
         )
         assert process.stderr is not None
         first = process.stderr.readline()
-        assert first.startswith("listening at"), first + process.stderr.read()
+        assert first.startswith(("listening at", "server: reached at")), first + process.stderr.read()
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         """End it, if it runs; what it said."""
@@ -88,12 +89,13 @@ class Introducer(Server):
 
 
 class Storage(Server):
-    """A storage server; `pin` is who it is."""
+    """A storage server; `pin` is who it is. By a relay it listens on nothing."""
 
-    def __init__(self, state: Path, *known: Address) -> None:
+    def __init__(self, state: Path, *known: Address, relay: str = "") -> None:
         super().__init__("server", state)
         self.where = free()
-        words = ["--grid", str(GRID), "--listen", self.where, "--announce", self.where, "--name", "attic"]
+        reached = ["--relay", relay] if relay else ["--listen", self.where, "--announce", self.where]
+        words = ["--grid", str(GRID), *reached, "--name", "attic"]
         words += [word for one in known for word in ("--introducer", str(one))]
         self.pin: SpkiPin = parse_pin(hold("server", "init", str(state), *words).split()[-1])
 

@@ -33,8 +33,8 @@ def test_who_is_anonymous_comes_to_introducers_by_tor_with_another_login_each_ti
         proxy = SocksProxy(lambda asked: None)
         async with proxy.listening() as where:
             rules = Rules(anonymous=True, tcp=Way.TOR, tor=where)
-            profile = Profile(seed("server"), GRID, STORAGE, (), "attic")
-            presence = Presence(profile, tmp_path, introducers, (), lambda record: None, rules)
+            profile = Profile(seed("server"), GRID, STORAGE, tuple, "attic")
+            presence = Presence(profile, tmp_path, introducers, (), lambda record: None, rules, lambda: False)
             running = asyncio.ensure_future(presence.run())
             hosts = {str(listen.address(decoy)).split(":")[1], "attic.example"}
             await soon(lambda: hosts <= {_host(one) for one in proxy.asked})

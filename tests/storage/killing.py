@@ -16,10 +16,12 @@ from tests.storage.workload import SHARES, data_of
 ROOT = Path(__file__).parents[2]
 
 
-def run_for(directory: Path, seed: int, seconds: float, there: set[int], cut: Callable[[], None] | None = None) -> None:
+def run_for(
+    directory: Path, seed: int, seconds: float, there: set[int], cut: Callable[[], None] | None = None, *words: str
+) -> int:
     """Run the workload and kill it in so many seconds, after its disk is cut off if that is asked for. `there` are the
-    shares of which it said that they are."""
-    command = [sys.executable, "-m", "tests.storage.workload", str(directory), str(seed)]
+    shares of which it said that they are. How many it moved."""
+    command = [sys.executable, "-m", "tests.storage.workload", str(directory), str(seed), *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     try:
@@ -38,6 +40,7 @@ def run_for(directory: Path, seed: int, seconds: float, there: set[int], cut: Ca
             there.add(line["finished"])
         elif "dropping" in line:
             there.discard(line["dropping"])
+    return sum('"moved"' in line for line in lines)
 
 
 def check_reopened(directory: Path, there: set[int], *, torn: bool) -> int:

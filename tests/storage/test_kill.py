@@ -20,3 +20,14 @@ def test_kill_9_loses_no_share_that_was_finished_and_no_upload(tmp_path: Path) -
         run_for(tmp_path, number, rng.uniform(0.0, 0.3), there)
         resumed += check_reopened(tmp_path, there, torn=False)
     assert resumed
+
+
+@pytest.mark.slow
+def test_kill_9_while_a_shelf_is_emptied_loses_nothing_and_leaves_nothing_over(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    there: set[int] = set()
+    moved = 0
+    for number in range(_ROUNDS):
+        moved += run_for(tmp_path, number, rng.uniform(0.0, 0.5), there, None, "moving")
+        check_reopened(tmp_path, there, torn=False)
+    assert moved > _ROUNDS // 3

@@ -4,7 +4,8 @@ import pytest
 
 from commonhold.errors import HoldError, Kind
 from commonhold.storage import keeping
-from commonhold.storage.keeping import GRACE, MAX_LEASE, UPLOAD_SECONDS
+from commonhold.storage.keeping import GRACE, MAX_LEASE
+from commonhold.storage.underway import UPLOAD_SECONDS
 from tests.storage.keeping import QUOTA, Place, bytes_of, index_of
 
 INDEX = index_of("a share")

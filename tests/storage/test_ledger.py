@@ -88,7 +88,7 @@ def test_a_lease_that_is_renewed_while_its_end_is_seen_has_not_ended(kept: Place
 def test_a_ledger_is_for_its_owner_only_and_of_this_version(kept: Place, tmp_path: Path) -> None:
     assert (tmp_path / "ledger.sqlite").stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
-        assert db.execute("pragma user_version").fetchone() == (1,)
+        assert db.execute("pragma user_version").fetchone() == (2,)
 
 
 def test_accounts_are_told_apart_by_who_blessed_them(kept: Place) -> None:

@@ -11,7 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from commonhold.errors import HoldError, Kind
 from commonhold.host import disk
-from commonhold.storage.keeping import GRACE, MAX_LEASE, UPLOAD_SECONDS
+from commonhold.storage.keeping import GRACE, MAX_LEASE
+from commonhold.storage.moving import PAUSE
+from commonhold.storage.underway import UPLOAD_SECONDS
 from tests.examples import examples
 from tests.storage.keeping import MOST, Clock, Place, bytes_of, hash_of, index_of
 
@@ -122,6 +124,20 @@ class Kept(RuleBasedStateMachine):
         self.uploads = {key: one for key, one in self.uploads.items() if one["begun"] + UPLOAD_SECONDS >= before}
         self.open = set() if passed else self.open & self.uploads.keys()
         assert self.place.files() == self.place.rows().keys()
+
+    @rule(number=st.integers(0, 1))
+    def empty(self, number: int) -> None:
+        """A shelf is emptied onto the other, taken off if its uploads let it, and comes back."""
+        self.place.clock.now += PAUSE
+        shelf, ledger = self.place.ledger.shelves()[number], self.place.ledger
+        idle = [key for key in self.uploads if key not in self.open]
+        moved = [key for key in idle if (row := ledger.own(*self._key(*key))) and row.shelf == shelf.id]
+        self.place.keeper.empty_shelf(shelf)
+        while self.place.keeper.mover.step():
+            pass
+        for key in moved:
+            self.uploads[key]["came"] = max(0, self.uploads[key]["came"] - 1) // disk.PAGE * disk.PAGE
+        self.place.keeper.add_shelf(shelf.path, shelf.most)
 
     @rule()
     def crash(self) -> None:

@@ -93,7 +93,10 @@ def test_a_disk_that_does_not_give_a_share_says_nothing_of_its_bytes(
     assert kept.read(INDEX) == DATA
 
 
-def test_a_share_that_was_put_anew_during_a_check_stays(kept: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("anew", [DATA, b"another"])
+def test_a_share_that_was_put_anew_during_a_check_stays(
+    kept: Place, monkeypatch: pytest.MonkeyPatch, anew: bytes
+) -> None:
     kept.store(kept.account(), INDEX, DATA)
     (file,) = kept.files()
     os.truncate(file, 5)
@@ -102,13 +105,16 @@ def test_a_share_that_was_put_anew_during_a_check_stays(kept: Place, monkeypatch
     def meanwhile(fd: int) -> os.stat_result:
         patched.undo()
         kept.keeper.drop(kept.account(), [INDEX])
-        kept.store(kept.account(), INDEX, DATA)
+        kept.store(kept.account(), INDEX, anew)
         return look(fd)
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fstat", meanwhile)
-        assert kind_of(kept.keeper.check, INDEX) is Kind.NOT_FOUND
-    assert kept.read(INDEX) == DATA
+        if anew == DATA:
+            assert kept.keeper.check(INDEX)
+        else:
+            assert kind_of(kept.keeper.check, INDEX) is Kind.NOT_FOUND
+    assert kept.read(INDEX) == anew
 
 
 def test_a_link_in_a_shares_place_is_not_followed(kept: Place, tmp_path: Path) -> None:

@@ -102,9 +102,10 @@ def orders() -> set[str]:
 def test_d4_all_daemons_are_here_and_each_listens_as_it_should(parts: dict[str, Part]) -> None:
     assert {"blesser", "intro1", "server1", "server1-wire", "node", "agent"} <= set(parts)
     assert parts["node"].ports == parts["agent"].ports == ()
+    count = dict.fromkeys(("node", "agent"), 0) | {"server1-wire": 2}  # everybody's line, and alice's
     for name, part in parts.items():
-        assert len(part.ports) == (0 if name in ("node", "agent") else 1), part
-    assert all(parts[name].paths for name in ("blesser", "node", "agent"))
+        assert len(part.ports) == count.get(name, 1), part
+    assert all(parts[name].paths for name in ("blesser", "server1", "node", "agent"))
 
 
 def test_d4_what_the_network_reaches_is_tls_with_the_servers_key_and_takes_no_orders(parts: dict[str, Part]) -> None:

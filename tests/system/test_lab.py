@@ -1,6 +1,7 @@
 """A lab is rehearsed with: what befalls it ends as its model says, and the same seed has the same trace."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ pytestmark = pytest.mark.slow
 
 _HOLD = Path(sys.executable).with_name("hold")
 _STEPS = 14
+_SEEDS = range(100, 110) if os.environ.get("HOLD_SOAK") else ()
+_LONG = 100
 
 
 def hold(*words: object) -> "subprocess.CompletedProcess[str]":
@@ -43,6 +46,12 @@ def test_the_same_seed_has_the_same_trace(lab: Path) -> None:
     first = rows("lab", "rehearse", lab, "--seed", 7, "--steps", _STEPS)
     assert first == rows("lab", "rehearse", lab, "--seed", 7, "--steps", _STEPS)
     assert len(first) == _STEPS
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_whatever_befalls_a_grid_ends_as_it_must(lab: Path, seed: int) -> None:
+    assert len(rows("lab", "rehearse", lab, "--seed", seed, "--steps", _LONG)) == _LONG
 
 
 def test_one_user_is_cut_off_from_one_server_and_the_other_is_not(lab: Path) -> None:

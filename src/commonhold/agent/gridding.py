@@ -3,6 +3,8 @@
 A grid is opened when it is first asked for something; most commands ask none. docs/spec/keeping.md, membership.md.
 """
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +27,7 @@ from commonhold.errors import HoldError, Kind
 from commonhold.formats import link as links
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.link import Link, SealedLink
-from commonhold.formats.pin import GridId
+from commonhold.formats.pin import GridId, SpkiPin
 
 if TYPE_CHECKING:
     from commonhold.agent.ongrid import OnGrid, SetHealth
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 GRIDS = "grids"  # in a repository
 _CONFIG = "grid.toml"
+_TELL_SECONDS = 0.25
 
 
 class OwnGrids:
@@ -129,6 +132,29 @@ class OwnGrids:
         self._open.clear()
 
 
+class _Parts:
+    """Tells a watcher now and then what went to which server."""
+
+    def __init__(self, on: "OnGrid", watcher: Watcher) -> None:
+        self._names = {server.pin: server.name or str(server.pin) for server in on.known()}
+        self._watcher = watcher
+        self._sent: Counter[SpkiPin] = Counter()
+        self._next = 0.0
+
+    def sent(self, server: SpkiPin, count: int) -> None:
+        """So many more bytes went there."""
+        self._sent[server] += count
+        if time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what was not told yet."""
+        for server, count in self._sent.items():
+            self._watcher.part(self._names.get(server, str(server)), count)
+        self._sent.clear()
+        self._next = time.monotonic() + _TELL_SECONDS
+
+
 class LocalGrids:
     """See `calls.Grids`."""
 
@@ -147,14 +173,16 @@ class LocalGrids:
         shape, remark = on.shape()
         if remark is not None:
             watcher.remark(f"note: {remark}")
-        told = 0
+        told, parts = 0, _Parts(on, watcher)
 
         def tell(done: int, _total: int) -> None:
             nonlocal told
+            parts.flush()
             watcher.bytes(done - told)
             told = done
 
-        on.keep(name or str(capability.cid), capability, shape, tell)
+        on.keep(name or str(capability.cid), capability, shape, tell, parts.sent)
+        parts.flush()
         return next(one for one in self._all(on) if one.name == (name or str(capability.cid)))
 
     def _capability(self, what: str) -> VerifyCapability:

@@ -27,6 +27,7 @@ from commonhold.exchange.keeping import Keeping, Wanted, set_seed
 from commonhold.exchange.locating import by_layout, locate
 from commonhold.exchange.packing import LONGER, Opened, Tools
 from commonhold.exchange.renewing import renew
+from commonhold.exchange.sending import Sent
 from commonhold.exchange.server import StorageServer
 from commonhold.exchange.tending import LEASE, Care, begun, looked, state_of
 from commonhold.exchange.visiting import Kept
@@ -124,12 +125,12 @@ class OnGrid:
         self._client.forget()
 
     def keep(
-        self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None]
+        self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None], sent: Sent
     ) -> Inventory:
         """Have a sealed tree that is here kept. NotKept, and what the store says of what is missing."""
         entries = list(self._entries(capability))
         secret = derive(self._member.secret.raw, _PACKS)
-        keeping = Keeping(self._client, self._book, self._tools, secret, _now)
+        keeping = Keeping(self._client, self._book, self._tools, secret, _now, sent)
         wanted = Wanted(name, set_seed(capability.key, capability), shape, entries)
         with sidebyside.beside(self._turns, _TURN):
             return self._loop.run(keeping.keep(wanted, self._store.get, told))

@@ -294,6 +294,11 @@ class _Telling:
         count, self._bytes = self._bytes, 0
         self._connection.send("told", "bytes", [count])
 
+    def part(self, name: str, count: int) -> None:
+        """See `calls.Watcher`."""
+        with self._lock:
+            self._connection.send("told", "part", [_speakable(name), count])
+
     def file(self, path: str, cid: Cid, size: int) -> None:
         """See `calls.Watcher`."""
         with self._lock:

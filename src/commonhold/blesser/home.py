@@ -18,7 +18,6 @@ from commonhold.host import disk, private
 from commonhold.host.locked import DirectoryLock
 
 CONFIG: Final = "blesser.toml"
-SOCKET: Final = "control.sock"
 _KEY: Final = "blesser.pem"
 _SERVER: Final = "blesser-server.pem"
 _SECRET: Final = "accounts.key"

@@ -15,7 +15,7 @@ from typing import Final
 
 import uvloop
 
-from commonhold.blesser import config, control, home
+from commonhold.blesser import config, home
 from commonhold.blesser.book import Book
 from commonhold.blesser.config import Config
 from commonhold.blesser.home import Keys
@@ -29,7 +29,7 @@ from commonhold.errors import HoldError, Kind
 from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.host import allocator, systemd
 from commonhold.host.saying import say
-from commonhold.ipc import endpoint
+from commonhold.ipc import control, endpoint
 from commonhold.transport import listen, torconfig
 from commonhold.transport.onion import published
 from commonhold.transport.visitors import Limits, Visitors
@@ -86,7 +86,7 @@ async def _until_told(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     meetings = Meetings(office.withdraw, time.monotonic, secrets.token_bytes)
     service = Service(office, meetings, listen.peer, threads, Rates(time.monotonic))
-    async with control.listening(Orders(office, meetings), path / home.SOCKET, threads):
+    async with control.listening(Orders(office, meetings).do, path / control.SOCKET, threads):
         for one in office.config.listen:
             print(f"listening at {one}", file=sys.stderr, flush=True)  # noqa: T201
         beside = [_lists(office), _sweep(meetings)]

@@ -3,9 +3,9 @@
 docs/spec/enrolment.md, "The owner's calls". What is said here is the owner's, and checked all the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from commonhold.authority.ledger import AccountInvitation, Issued, Ledger
 from commonhold.blesser.book import Waiting
@@ -21,9 +21,8 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import GridId, pin_of
 from commonhold.formats.request import MAX_ACCOUNT, MAX_PURPOSES
 from commonhold.formats.shortcode import ShortCode
+from commonhold.ipc.control import Order, Told
 
-Order = Mapping[str, Any]
-Told = dict[str, Any]
 _MARGIN: Final = 10 * 60  # seconds that the ticket of a short code lasts longer, to be used
 _LONGEST: Final = 3650 * 86_400
 

@@ -8,7 +8,7 @@ from commonhold.cli.opening import choose, state_of
 from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
-    from commonhold.blesser.orders import Told
+    from commonhold.ipc.control import Told
 
 DIRECTORY = "grids"
 
@@ -56,10 +56,11 @@ def blessers(place: Path) -> list[Path]:
 
 def order(path: Path, said: dict[str, Any], command: str) -> "Told":
     """Tell a blesser something; what comes of it."""
-    from commonhold.blesser import control, home, main
+    from commonhold.blesser import main
     from commonhold.blesser.orders import Orders
+    from commonhold.ipc import control
 
-    told = control.tell(path / home.SOCKET, said)
+    told = control.tell(path / control.SOCKET, said)
     if told is not None:
         return told
     with main.opened(path, command) as office:
@@ -68,8 +69,7 @@ def order(path: Path, said: dict[str, Any], command: str) -> "Told":
 
 def runs(path: Path) -> bool:
     """Whether a blesser runs."""
-    from commonhold.blesser import home
-    from commonhold.ipc import endpoint
+    from commonhold.ipc import control, endpoint
 
-    socket = path / home.SOCKET
+    socket = path / control.SOCKET
     return socket.is_socket() and endpoint.answers(socket)

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             kept = found.grids.keep(args.what, args.name, args.grid, watch)
         finally:
             watch.close()
+        watch.told_parts()
     _tell(kept, out)
     return 0
 

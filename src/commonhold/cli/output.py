@@ -121,6 +121,7 @@ class Progress:
         self._next = self._start + max(_PATIENCE, self._every)
         self._drawn = False
         self.done = 0
+        self.beside = ""  # what else is to be said at the line's end
 
     def bytes(self, count: int) -> None:
         """So many more bytes."""
@@ -139,6 +140,7 @@ class Progress:
         line += f", {human(rate)}/s"
         if self._total and rate > 0:
             line += f", {clock((self._total - self.done) / rate)} left"
+        line += self.beside
         _tell(f"\r\033[K{line}" if self._terminal else f"{line}\n")
         self._drawn = True
 

@@ -86,9 +86,11 @@ def _keep(
     watch = Watch(out, "sent")
     try:
         made = found.history.take(OsPath(_put_as(found, sources, path)), Shooting(), watch)
-        return found.grids.keep(made.root, made.name, grid, watch), made.root
+        kept = found.grids.keep(made.root, made.name, grid, watch)
     finally:
         watch.close()
+    watch.told_parts()
+    return kept, made.root
 
 
 def _put_as(found: "Agent", sources: list[str], path: str) -> str:

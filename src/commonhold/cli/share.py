@@ -58,6 +58,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             shared = _own(found, what, args, watch) if is_own(what) else _share(found, what, args, watch)
     finally:
         watch.close()
+    watch.told_parts()
     who = "that account opens" if args.to else "whoever has it opens"
     put = "put" if shared.kept else "kept"
     out.remark(f"{put} on {shared.grid}; {who} the link, and that cannot be taken back")

@@ -15,6 +15,7 @@ from commonhold.exchange.book import Book, KeptSet
 from commonhold.exchange.checking import leaving_of, look, mend
 from commonhold.exchange.packing import Opened, Putting, Servers, Tools, opened
 from commonhold.exchange.renewing import renew
+from commonhold.exchange.sending import Sent, nobody
 from commonhold.exchange.tending import LEASE
 from commonhold.formats import inventory, pack
 from commonhold.formats.capability import Capability
@@ -52,9 +53,12 @@ def pack_seed(secret: bytes, shape: Shape, table: bytes) -> bytes:
 
 
 class Keeping:
-    """See the module. `told` is told how many bytes of blocks are kept, and of how many."""
+    """See the module. `told` is told how many bytes of blocks are kept, and of how many; `sent` what goes where."""
 
-    def __init__(self, servers: Servers, book: Book, tools: Tools, secret: bytes, now: Callable[[], int]) -> None:
+    def __init__(
+        self, servers: Servers, book: Book, tools: Tools, secret: bytes, now: Callable[[], int], sent: Sent = nobody
+    ) -> None:
+        self._sent = sent
         self._servers = Opened(servers)
         self._book = book
         self._tools = tools
@@ -91,9 +95,8 @@ class Keeping:
         except ExceptionGroup as errors:  # of whichever fails first: the others are called off
             raise errors.exceptions[0] from None
         found = Inventory((*old, *made))
-        await Putting(PackSeed(wanted.seed), wanted.shape, [memoryview(found.encoded)], self._tools).put(
-            self._servers, until
-        )
+        listed = [memoryview(found.encoded)]
+        await Putting(PackSeed(wanted.seed), wanted.shape, listed, self._tools, self._sent).put(self._servers, until)
         kept = KeptSet(wanted.name, wanted.seed, wanted.shape.k, wanted.shape.n, self._now(), until)
         await self._run(self._book.put_set, kept, found.packs)
         return found
@@ -131,7 +134,8 @@ class Keeping:
 
     async def _put(self, packed: Packed, entries: Sequence[Entry], read: Read, until: int) -> None:
         parts = await self._run(lambda: [memoryview(packed.table), *(memoryview(read(one.key)) for one in entries)])
-        await Putting(PackSeed(packed.seed), Shape(packed.k, packed.n), parts, self._tools).put(self._servers, until)
+        putting = Putting(PackSeed(packed.seed), Shape(packed.k, packed.n), parts, self._tools, self._sent)
+        await putting.put(self._servers, until)
         await self._run(self._book.put_pack, packed, [entry.key for entry in entries])
 
     async def _run(self, work: Callable[..., _T], *given: object) -> _T:

@@ -20,7 +20,7 @@ from commonhold.erasure.spreading import Spreading
 from commonhold.erasure.values import SALT, PackSeed, Place, Salt, Shape
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.locating import by_layout, locate
-from commonhold.exchange.sending import Parcel, send
+from commonhold.exchange.sending import Parcel, Sent, nobody, send
 from commonhold.exchange.server import StorageServer
 from commonhold.formats.pin import SpkiPin
 
@@ -97,7 +97,10 @@ class NotKept(HoldError):
 class Putting:
     """One pack on its way to its servers."""
 
-    def __init__(self, seed: PackSeed, shape: Shape, pack: Sequence[memoryview], tools: Tools) -> None:
+    def __init__(
+        self, seed: PackSeed, shape: Shape, pack: Sequence[memoryview], tools: Tools, told: Sent = nobody
+    ) -> None:
+        self._told = told
         self._seed = seed
         self._shape = shape
         self._pack = pack
@@ -167,7 +170,7 @@ class Putting:
             Parcel(self._opened[server], number, self._seed.index(server), drawn_end(until, self._tools))
             for number, server in placed.put.items()
         ]
-        failures = await send(spreading, parcels, self._tools.threads)
+        failures = await send(spreading, parcels, self._tools.threads, self._told)
         for parcel, failure in zip(parcels, failures, strict=True):
             server = parcel.server.pin
             if failure is None:

@@ -6,7 +6,7 @@ the others waiting is left behind. docs/spec/keeping.md.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +15,7 @@ from commonhold.erasure.share import NewShare
 from commonhold.erasure.spreading import Spreading
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.server import StorageServer
+from commonhold.formats.pin import SpkiPin
 from commonhold.formats.shareindex import ShareIndex
 
 WAITING: Final = 8  # pieces that wait for one server
@@ -24,6 +25,11 @@ _AHEAD: Final = 3  # segments that are made at once
 _EVEN: Final = 256 << 10  # what is written at once: pieces end where the pack does, which no two servers are to see
 
 Piece = bytes | memoryview
+Sent = Callable[[SpkiPin, int], None]  # so many more bytes are on their way to a server
+
+
+def nobody(_server: SpkiPin, _count: int) -> None:
+    """A `Sent` for whom nobody waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,9 @@ class Parcel:
 class _Stream:
     """One share on its way. Pieces are put in order; those that the server has already are hashed, and not sent."""
 
-    def __init__(self, parcel: Parcel, share: NewShare) -> None:
+    def __init__(self, parcel: Parcel, share: NewShare, told: Sent) -> None:
         self.parcel = parcel
+        self._told = told
         self.share = share
         self.failure: HoldError | None = None
         self._pieces: asyncio.Queue[Piece | None] = asyncio.Queue(WAITING)
@@ -112,18 +119,22 @@ class _Stream:
                 some, left = left[: _EVEN - filled], left[_EVEN - filled :]
                 yield b"".join((*parts, some))
                 parts, filled = [], 0
+                self._told(self.parcel.server.pin, _EVEN)
             parts.append(left)
             filled += len(left)
         if filled:
             yield b"".join(parts)
+            self._told(self.parcel.server.pin, filled)
 
 
-async def send(spreading: Spreading, parcels: Sequence[Parcel], threads: Executor) -> list[HoldError | None]:
+async def send(
+    spreading: Spreading, parcels: Sequence[Parcel], threads: Executor, told: Sent = nobody
+) -> list[HoldError | None]:
     """Send shares of a pack; for each what went wrong, or None: then it is on that server's disk.
 
     Sent again with the same spreading, a share goes on where it was cut off.
     """
-    streams = [_Stream(parcel, spreading.shares[parcel.number]) for parcel in parcels]
+    streams = [_Stream(parcel, spreading.shares[parcel.number], told) for parcel in parcels]
     async with asyncio.TaskGroup() as group:
         for stream in streams:
             stream.begin(group)

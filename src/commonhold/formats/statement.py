@@ -29,6 +29,7 @@ class Kind(StrEnum):
     WARRANT = "warrant"
     ENTRY = "entry"
     REQUEST = "request"
+    CALL = "call"
 
     @property
     def most(self) -> int:

@@ -34,11 +34,11 @@ _MOST: Final = 64
 class ServerAsker:
     """An `enrolling.Asker`: it asks every blesser that counts for one of its purposes."""
 
-    def __init__(self, membership: Membership, seed: Seed, addresses: Sequence[str]) -> None:
+    def __init__(self, membership: Membership, seed: Seed, addresses: Callable[[], tuple[str, ...]]) -> None:
         self._membership = membership
         self._seed = seed
         self._server = pin_of(sign.public_key(seed))
-        self._addresses = tuple(addresses)
+        self._addresses = addresses
         self._ticket = holder.ticket(membership.directory)
 
     def counsel(self) -> Counsel:
@@ -55,7 +55,7 @@ class ServerAsker:
         """An encoded, signed request: also one that a person takes to a blesser, as a file."""
         ticket = self._ticket.ticket if self._ticket and self._ticket.by == blesser else None
         grid = self._membership.grid
-        wish = ServerRequest(grid, blesser, now, self._server, purposes, self._addresses, ticket)
+        wish = ServerRequest(grid, blesser, now, self._server, purposes, self._addresses(), ticket)
         return signed(Said.REQUEST, wish.body, self._seed).encoded
 
     def granted(
@@ -91,12 +91,12 @@ class ServerEnrolment(Enrolment):
         self,
         membership: Membership,
         seed: Seed,
-        addresses: Sequence[str],
+        addresses: Callable[[], tuple[str, ...]],
         world: Surroundings,
         heard: Callable[[bytes], None] = lambda statement: None,
         granted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`seed` is the server's key, `addresses` what it announces. `heard` is what its door is told."""
+        """`seed` is the server's key, `addresses` what it announces at a time. `heard` is what its door is told."""
         self._membership = membership
         self._server = pin_of(sign.public_key(seed))
         self._kept = Standing(membership.directory / FILE)

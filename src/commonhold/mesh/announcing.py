@@ -34,13 +34,15 @@ _SET_BACK: Final = 60.0
 
 
 class Notice(NamedTuple):
-    """What a server says of itself, for one purpose in one grid. `blessings` are encoded statements."""
+    """What a server says of itself, for one purpose in one grid. `blessings` are encoded statements; `leaving`: it is
+    being emptied."""
 
     grid: GridId
     purpose: Purpose
     addresses: tuple[str, ...]
     blessings: tuple[bytes, ...] = ()
     name: str = ""
+    leaving: bool = False
 
 
 class Numbers:
@@ -111,7 +113,7 @@ class Announcer:
         least, most = _RENEWED
         said = Announcement(
             notice.grid, notice.purpose, self._server, notice.addresses, self._numbers.next(now), int(now) + LIFE,
-            notice.blessings, notice.name,
+            notice.blessings, notice.name, notice.leaving,
         )  # fmt: skip
         try:
             encoded = signed(statement.Kind.ANNOUNCEMENT, said.body, self._seed).encoded

@@ -5,16 +5,17 @@ other way round; both ends are alike here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from commonhold.errors import HoldError
+from commonhold.errors import HoldError, Kind
 from commonhold.formats.malformed import Malformed
 from commonhold.gossip.bounds import Bucket
 from commonhold.gossip.values import Draw
 from commonhold.mesh.framing import Frames
 from commonhold.mesh.outbox import Outbox, Room
 from commonhold.mesh.pulse import Beat, Pulse
+from commonhold.transport.connection import Connection
 from commonhold.transport.kept import Time
 
 LARGE: Final = 64 << 10  # bytes of a message that takes a turn
@@ -161,3 +162,12 @@ class Conversation:
             elif beat is not None:
                 self.end(beat.value)
             await self._time.sleep(max(0.01, min(self._pulse.next - now, _LOOK)))
+
+
+async def asked(connection: Connection, path: str, conversation: Conversation) -> AsyncGenerator[bytes, None]:
+    """What comes from a server that is sent the pieces of a conversation, in the body of one request."""
+    async with connection.request("POST", path, body=conversation.pieces()) as answer:
+        if answer.status != 200:
+            raise HoldError(f"POST {path}", Kind.UNREACHABLE, str(connection.server), f"it answers {answer.status}")
+        async for chunk in answer.chunks():
+            yield chunk

@@ -7,12 +7,12 @@ who has to go where too much waits to be sent. docs/spec/gossip.md; REQUIREMENTS
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from commonhold.errors import HoldError, Kind
+from commonhold.errors import HoldError
 from commonhold.formats import statement
 from commonhold.formats.gossip import Subscription
 from commonhold.formats.hint import Hint
@@ -41,11 +41,10 @@ from commonhold.gossip.values import (
     Tick,
 )
 from commonhold.gossip.views import Finding
-from commonhold.mesh.conversation import Conversation, Turns, Write
+from commonhold.mesh.conversation import Conversation, Turns, Write, asked
 from commonhold.mesh.outbox import Room
 from commonhold.mesh.pulse import Beat
 from commonhold.mesh.setting import Setting
-from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 
 PATH: Final = "/v1/gossip"
@@ -202,7 +201,7 @@ class Mesh:
         self._failures.pop(contact.server, None)
         try:
             with self._link(Neighbour(found.server, found.hint, self._now()), None) as conversation:
-                async with aclosing(_asked(found, conversation)) as coming:
+                async with aclosing(asked(found, PATH, conversation)) as coming:
                     await conversation.hold(coming, None)
         finally:
             await found.close()
@@ -290,12 +289,3 @@ class Mesh:
         """Which introducer an event came from."""
         link = self._links.get(of.peer) if isinstance(of, Received) else None
         return None if link is None or link.neighbour.hint is None else link.neighbour.server
-
-
-async def _asked(connection: Connection, conversation: Conversation) -> AsyncGenerator[bytes, None]:
-    """What comes from a server that is sent the pieces of a conversation."""
-    async with connection.request("POST", PATH, body=conversation.pieces()) as answer:
-        if answer.status != 200:
-            raise HoldError("gossip", Kind.UNREACHABLE, str(connection.server), f"it answers {answer.status}")
-        async for chunk in answer.chunks():
-            yield chunk

@@ -33,17 +33,17 @@ class Profile:
     seed: Seed
     grid: GridId
     purpose: Purpose
-    addresses: tuple[str, ...]
+    addresses: Callable[[], tuple[str, ...]]  # which may change
     name: str
 
 
 class Presence:
     """See the module. `state` is the server's directory; `learned` is told of what was asked for; `rules` say
-    by which way introducers may be dialled."""
+    by which way introducers may be dialled; `leaving`: whether the server is being emptied."""
 
     def __init__(
         self, profile: Profile, state: Path, introducers: Iterable[Address], asks: Iterable[Subscription],
-        learned: Callable[[Record], None], rules: Rules,
+        learned: Callable[[Record], None], rules: Rules, leaving: Callable[[], bool],
     ) -> None:  # fmt: skip
         known = tuple(introducers)
         server = pin_of(sign.public_key(profile.seed))
@@ -57,7 +57,7 @@ class Presence:
 
         def notices() -> list[Notice]:
             shown = blessings.of(profile.grid, profile.purpose, here.time.now())
-            return [Notice(profile.grid, profile.purpose, profile.addresses, shown, profile.name)]
+            return [Notice(profile.grid, profile.purpose, profile.addresses(), shown, profile.name, leaving())]
 
         numbers = Numbers(state / NUMBERS)
         self._announcer = Announcer(self.mesh, profile.seed, server, numbers, notices, here.time, here.draw, _warn)

@@ -19,7 +19,7 @@ def app(mesh: Mesh) -> web.Application:
         listen.unhurried(request)
         answer = web.StreamResponse()
         await answer.prepare(request)
-        await mesh.attend(listen.peer(request), _coming(request), answer.write)
+        await mesh.attend(listen.peer(request), coming(request), answer.write)
         if request.transport is not None:
             request.transport.close()  # whatever is still on its way here is for nobody
         return answer
@@ -38,7 +38,7 @@ async def serve(mesh: Mesh, seed: Seed, listening: Sequence[socket], visitors: V
         running.cancel()
 
 
-async def _coming(request: web.Request) -> AsyncIterator[bytes]:
+async def coming(request: web.Request) -> AsyncIterator[bytes]:
     """The pieces of a body as they come; an OSError if the connection breaks."""
     try:
         async for piece in request.content.iter_any():

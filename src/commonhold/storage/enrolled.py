@@ -43,7 +43,9 @@ def introducers(of: Membership) -> tuple[Address, ...]:
 class Enrolled:
     """See the module. Close it."""
 
-    def __init__(self, of: Membership, seed: Seed, addresses: tuple[str, ...], heard: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, of: Membership, seed: Seed, addresses: Callable[[], tuple[str, ...]], heard: Callable[[bytes], None]
+    ) -> None:
         self._directory = of.directory / DIRECTORY
         self._enrolment = ServerEnrolment(of, seed, addresses, real(), heard, self._show)
         self._show()

@@ -4,25 +4,25 @@ Uploads go in order, from any point that was reached, by one writer at a time. A
 bytes, its name and its row are on the disk, and not before. Knows accounts by number; who may call is the door's.
 """
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats.shareindex import ShareIndex
 from commonhold.host import disk
-from commonhold.storage.ledger import Account, Ledger, Row
-from commonhold.storage.shelving import NAME, Shelves
-from commonhold.storage.underway import Key, Underway, Upload
+from commonhold.storage.hashing import hash_of
+from commonhold.storage.ledger import Account, Ledger, Row, Shelf
+from commonhold.storage.moving import Mover, overdue
+from commonhold.storage.shelving import NAME, Shelves, prepare
+from commonhold.storage.underway import UPLOAD_SECONDS, Key, Underway, Upload
 
 MAX_SHARE: Final = 128 << 20
 MAX_LEASE: Final = 400 * 86_400  # seconds
-UPLOAD_SECONDS: Final = 86_400  # from its begin, after which an upload is like a share whose lease has ended
 GRACE: Final = 7 * 86_400  # seconds that a share is kept when its lease has ended
 IDLE_SECONDS: Final = 60  # until an upload's file is closed
-_PIECE = 1 << 20
 _SWEEP = 256
 
 
@@ -38,6 +38,8 @@ class Keeper:
         self._randomness = randomness
         self._underway = Underway()
         self._placing = threading.Lock()
+        self._leaving = ledger.leaving()
+        self.mover = Mover(ledger, shelves, self._underway, self._placing, self._forget, now, randomness)
 
     def close(self) -> None:
         """Close the files of uploads, when nobody calls any more."""
@@ -48,7 +50,8 @@ class Keeper:
     def begin(self, account: Account, quota: int, index: ShareIndex, size: int, until: int) -> int:
         """Begin an upload, or go on with one; how many bytes are here. All of them: the share is whole.
 
-        EXISTS for a share or an upload of another size; QUOTA, DISK_FULL, TOO_LARGE; BUSY for too many at once.
+        EXISTS for a share or an upload of another size; QUOTA, DISK_FULL, TOO_LARGE; BUSY for too many at once; DENIED
+        where the server is being emptied.
         """
         if not 0 < size <= MAX_SHARE:
             raise HoldError("store share", Kind.TOO_LARGE, "share", f"{size} bytes, 1 to {MAX_SHARE} are allowed")
@@ -61,6 +64,9 @@ class Keeper:
             if row is not None and row.sha256 is not None:
                 self._ledger.renew(account, [index], until)
                 return size
+            if self._leaving is not None:
+                why = "this server is being emptied by its owner and takes nothing new: put it at another"
+                raise HoldError("store share", Kind.DENIED, "server", why, hint="hold servers")
             upload = self._underway.get(key) or self._underway.open(
                 key, lambda: self._opened(row) if row is not None else self._new(account, quota, index, size)
             )
@@ -68,7 +74,10 @@ class Keeper:
             return upload.received
 
     def _lease(self, until: int) -> int:
-        return min(until, self._now() + MAX_LEASE)
+        """Until when a share may be kept. Where the server is being emptied no lease is for longer than one that it
+        gave before: so that comes to an end, whatever anybody asks for."""
+        begun = self._now() if self._leaving is None else min(self._now(), self._leaving)
+        return min(until, begun + MAX_LEASE)
 
     def _new(self, account: Account, quota: int, index: ShareIndex, size: int) -> Upload:
         with self._placing:  # each sees what room those before it have left
@@ -88,7 +97,7 @@ class Keeper:
         try:
             with os_errors("store share", "shelf"):
                 received = disk.written(fd)
-                return Upload(row, fd, row.until, received, _hash_of(fd, received), self._now())
+                return Upload(row, fd, row.until, received, hash_of(fd, received), self._now())
         except BaseException:
             os.close(fd)
             raise
@@ -149,7 +158,18 @@ class Keeper:
     def open(self, index: ShareIndex, copy: int = 0) -> tuple[BinaryIO, int]:
         """A share's file, for the caller to close, and its size. NOT_FOUND."""
         row = self._row(index, copy)
-        return os.fdopen(self._shelves.open(row.shelf, row.file), "rb", buffering=0), row.size
+        return os.fdopen(self._file(row), "rb", buffering=0), row.size
+
+    def _file(self, row: Row) -> int:
+        """A share's file, also if it was moved just now."""
+        while True:
+            try:
+                return self._shelves.open(row.shelf, row.file)
+            except HoldError:
+                found = self._ledger.own(row.account, row.index)
+                if found is None or found.sha256 != row.sha256 or found.file == row.file:
+                    raise
+                row = found
 
     def _row(self, index: ShareIndex, copy: int) -> Row:
         row = self._ledger.find(index, copy)
@@ -192,27 +212,34 @@ class Keeper:
     def check(self, index: ShareIndex, copy: int = 0) -> bool:
         """Whether a share is still what was taken in; one that is not is let go, as it is of use to nobody.
         NOT_FOUND; FAILED where its disk does not say."""
-        row = self._row(index, copy)
-        if self._sound(row):
-            return True
-        with self._underway.free([(row.account, index)]) as mine:
+        while not self._sound(row := self._row(index, copy)):
+            if self._forget(row):
+                return False
             now = self._ledger.own(row.account, index)
-            if now is None or now.file != row.file:
+            if now is None or now.sha256 != row.sha256:
                 raise HoldError("check share", Kind.NOT_FOUND, "share", "its owner has just let it go")
+        return True  # perhaps where it was moved while it was looked at
+
+    def _forget(self, row: Row) -> bool:
+        """Let a share go that is damaged; False if what was seen is not there any more."""
+        with self._underway.free([(row.account, row.index)]) as mine:
+            now = self._ledger.own(row.account, row.index)
+            if now is None or now.file != row.file:
+                return False
             if mine:  # else its owner is at work on it, and the next check sees it
-                self._remove(row.account, [index])
-        return False
+                self._remove(row.account, [row.index])
+        return True
 
     def _sound(self, row: Row) -> bool:
         try:
-            fd = self._shelves.open(row.shelf, row.file)
+            fd = self._file(row)
         except HoldError as error:
             if error.kind is Kind.NOT_FOUND:
                 return False
             raise
         try:
             with os_errors("check share", "shelf"):
-                return os.fstat(fd).st_size == row.size and _hash_of(fd, row.size).digest() == row.sha256
+                return os.fstat(fd).st_size == row.size and hash_of(fd, row.size).digest() == row.sha256
         finally:
             os.close(fd)
 
@@ -220,9 +247,10 @@ class Keeper:
         """Let some of those go whose time is over, and files that nobody needs; how many. Call it until that is 0."""
         now = self._now()
         self._underway.close_idle(now - IDLE_SECONDS)
-        done = self._expire(now - GRACE)
+        done = self._expire(now - GRACE) + (0 if self._leaving is None else self._end_uploads(now))
         for shelf in self._ledger.shelves():
-            removed = self._shelves.remove(self._ledger.gone(shelf.id, _SWEEP))
+            gone = self._ledger.gone(shelf.id, _SWEEP)
+            removed = self._shelves.remove(one for one in gone if not self.mover.coming(one))
             self._ledger.removed(removed)
             done += len(removed)
         return done
@@ -236,16 +264,55 @@ class Keeper:
         self._shelves.unlink(gone)
         return len(gone)
 
+    def _end_uploads(self, now: int) -> int:
+        """Let go of uploads that nobody is at work on, or for too long: where nothing new comes they do not go on."""
+        rows = {(row.account, row.index): row for row in self._ledger.uploads(now + UPLOAD_SECONDS + 1)}
+        done = 0
+        with self._underway.free(rows) as mine:
+            for key in mine:
+                if self._underway.get(key) is None or overdue(rows[key], now):
+                    self._underway.end(key)
+                    self._remove(key[0], [key[1]])
+                    done += 1
+        return done
 
-def _hash_of(fd: int, size: int) -> Any:
-    """The SHA-256, to be gone on with, of a file's first bytes."""
-    found = hashlib.sha256()
-    room = memoryview(bytearray(min(_PIECE, size)))
-    at = 0
-    while at < size:
-        got = disk.read_full(fd, room[: min(len(room), size - at)], at)
-        if not got:
-            break
-        found.update(room[:got])
-        at += got
-    return found
+    # ── shelves, and the server as a whole ──
+
+    def add_shelf(self, path: Path, most: int) -> Shelf:
+        """Have a directory take shares from now on, up to so many bytes; one that is there already stays, if it was
+        being emptied."""
+        there = next((one for one in self._ledger.shelves() if one.path == path), None)
+        if there is None or not there.used:
+            prepare(path)
+        shelf = self._ledger.put_shelf(path, most)
+        self._shelves.add(shelf)
+        return shelf
+
+    def empty_shelf(self, shelf: Shelf) -> None:
+        """Have a shelf be emptied onto the others. DISK_FULL, with the numbers, if they have no room for that."""
+        with self._placing:
+            shelves = self._ledger.shelves()
+            if all(one.id == shelf.id or one.leaving is not None for one in shelves):
+                why = "there is no other that could take what is on it"
+                raise HoldError("drain", Kind.DISK_FULL, str(shelf.path), why, hint="hold server add STATE PATH")
+            wanted = sum(one.used for one in shelves if one.id == shelf.id or one.leaving is not None)
+            room = self._shelves.room_without(shelf, shelves, self._underway.owed())
+            if room < wanted:
+                why = f"{wanted} bytes are to be moved, and the others have room for {room}"
+                raise HoldError("drain", Kind.DISK_FULL, str(shelf.path), why, hint="hold server add STATE PATH")
+            self._ledger.empty(shelf.id, self._now())
+
+    def keep_shelf(self, shelf: Shelf) -> None:
+        """Have a shelf stay, and take shares again."""
+        self._ledger.empty(shelf.id, None)
+
+    @property
+    def leaving(self) -> int | None:
+        """Since when the whole server is being emptied, if it is."""
+        return self._leaving
+
+    def leave(self, leaving: bool) -> None:
+        """Have the server take nothing new, or take it again; what is there is read, renewed and let go as ever."""
+        since = (self._leaving or self._now()) if leaving else None
+        self._ledger.leave(since)
+        self._leaving = since

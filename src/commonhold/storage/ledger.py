@@ -16,7 +16,7 @@ from commonhold.formats.keys import PublicKey
 from commonhold.formats.shareindex import ShareIndex
 from commonhold.host.sqlite import Database
 
-VERSION: Final = 1
+VERSION: Final = 2
 FILE: Final = "ledger.sqlite"
 MAX_SHARES: Final = 4_000_000  # of one account
 _FEW: Final = 1024  # shares that any account may have
@@ -28,25 +28,35 @@ _SCHEMA = """
 create table accounts (
   id integer primary key, blesser blob not null, number blob not null, used integer not null, shares integer not null,
   unique (blesser, number));
-create table shelves (id integer primary key, path text not null unique, most integer not null, used integer not null);
+create table shelves (
+  id integer primary key, path text not null unique, most integer not null, used integer not null, leaving integer);
 create table shares (
   account integer not null, place blob not null, shelf integer not null, file blob not null, size integer not null,
   sha256 blob, until integer not null, primary key (account, place)) without rowid;
 create index by_place on shares (place, account);
 create index by_until on shares (until);
 create table gone (shelf integer not null, file blob not null, primary key (shelf, file)) without rowid;
+create index by_shelf on shares (shelf, account, place);
+create table leaving (since integer not null);
 """
+_UPGRADES = {
+    1: "alter table shelves add column leaving integer; create index by_shelf on shares (shelf, account, place);"
+    "create table leaving (since integer not null);"
+}
+_TAKE = "update shelves set used = used + ? where id = ? and used + ? <= most and leaving is null"
 _COLUMNS = "account, place, shelf, file, size, sha256, until"
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A directory for shares: how many bytes may be there, and how many have been promised."""
+    """A directory for shares: how many bytes may be there, and how many have been promised. `leaving`: since when it is
+    being emptied."""
 
     id: int
     path: Path
     most: int
     used: int
+    leaving: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +80,21 @@ class Gone:
     file: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a server has yet: how many accounts' how many shares, of how many bytes, and the last lease's end."""
+
+    accounts: int
+    shares: int
+    bytes: int
+    until: int | None
+
+
 class Ledger:
     """See the module. Safe from many threads of the one process that has it; every change is on disk on return."""
 
     def __init__(self, path: Path) -> None:
-        self._db = Database(path, _SCHEMA, VERSION, "a ledger")
+        self._db = Database(path, _SCHEMA, VERSION, "a ledger", _UPGRADES)
 
     def close(self) -> None:
         """Close the file."""
@@ -96,10 +116,11 @@ class Ledger:
             return (found[0], found[1]) if found else (0, 0)
 
     def put_shelf(self, path: Path, most: int) -> Shelf:
-        """Have a directory take shares, up to so many bytes; of one that does already, change how many."""
+        """Have a directory take shares, up to so many bytes; of one that does already, change how many. It stays."""
         with self._db.writing("add shelf") as db:
             db.execute(
-                "insert into shelves values (null, ?, ?, 0) on conflict (path) do update set most = excluded.most",
+                "insert into shelves values (null, ?, ?, 0, null) "
+                "on conflict (path) do update set most = excluded.most, leaving = null",
                 (str(path), most),
             )
             return _shelf(db.execute("select * from shelves where path = ?", (str(path),)).fetchone())
@@ -121,9 +142,7 @@ class Ledger:
             if count >= min(MAX_SHARES, _FEW + quota // _SMALL):
                 raise HoldError("store share", Kind.QUOTA, "account", f"it has {count} shares, which is the limit")
             db.execute("update accounts set used = used + ?, shares = shares + 1 where id = ?", (row.size, row.account))
-            taken = db.execute(
-                "update shelves set used = used + ? where id = ? and used + ? <= most", (row.size, row.shelf, row.size)
-            )
+            taken = db.execute(_TAKE, (row.size, row.shelf, row.size))
             if not taken.rowcount:
                 raise HoldError("store share", Kind.DISK_FULL, "server", "all that it may keep is promised")
             try:
@@ -227,6 +246,86 @@ class Ledger:
                     gone.append(_forget(db, found))
             return gone
 
+    # ── what is leaving ──
+
+    def empty(self, shelf: int, since: int | None) -> None:
+        """Have a shelf be emptied, since a moment; None: it stays."""
+        with self._db.writing("empty shelf") as db:
+            db.execute("update shelves set leaving = ? where id = ?", (since, shelf))
+
+    def on_shelf(self, shelf: int, after: tuple[int, bytes]) -> Row | None:
+        """The next share or upload of a shelf, after an account and an index."""
+        with self._db.reading("list shares") as db:
+            found = db.execute(
+                f"select {_COLUMNS} from shares where shelf = ? and (account, place) > (?, ?) "
+                "order by account, place limit 1",
+                (shelf, *after),
+            )
+            return _row(found.fetchone())
+
+    def expect(self, file: Gone) -> None:
+        """Note a file that is going to be there without a share, until one is moved to it."""
+        with self._db.writing("move share") as db:
+            db.execute("insert into gone values (?, ?)", (file.shelf, file.file))
+
+    def move(self, row: Row, to: Gone) -> bool:
+        """Have a share's or an upload's bytes in another file, which was expected; the file where they were is to go.
+        False if they are not there any more. DISK_FULL if that shelf has no room now."""
+        with self._db.writing("move share") as db:
+            moved = db.execute(
+                "update shares set shelf = ?, file = ? where account = ? and place = ? and shelf = ? and file = ?",
+                (to.shelf, to.file, row.account, row.index, row.shelf, row.file),
+            )
+            if not moved.rowcount:
+                return False
+            if not db.execute(_TAKE, (row.size, to.shelf, row.size)).rowcount:
+                raise HoldError("move share", Kind.DISK_FULL, "shelf", "all that it may keep is promised")
+            db.execute("update shelves set used = used - ? where id = ?", (row.size, row.shelf))
+            db.execute("delete from gone where shelf = ? and file = ?", (to.shelf, to.file))
+            db.execute("insert into gone values (?, ?)", (row.shelf, row.file))
+            return True
+
+    def take_off(self, shelf: int) -> bool:
+        """Forget a shelf that is being emptied and has nothing any more; whether it was so."""
+        with self._db.writing("take shelf off") as db:
+            return bool(
+                db.execute(
+                    "delete from shelves where id = ? and leaving is not null "
+                    "and not exists (select 1 from shares where shelf = shelves.id) "
+                    "and not exists (select 1 from gone where shelf = shelves.id)",
+                    (shelf,),
+                ).rowcount
+            )
+
+    def leave(self, since: int | None) -> None:
+        """Have the whole server be emptied, since a moment; None: it stays."""
+        with self._db.writing("leave") as db:
+            db.execute("delete from leaving")
+            if since is not None:
+                db.execute("insert into leaving values (?)", (since,))
+
+    def leaving(self) -> int | None:
+        """Since when the whole server is being emptied, if it is."""
+        with self._db.reading("leave") as db:
+            found = db.execute("select since from leaving").fetchone()
+            return found[0] if found else None
+
+    def left(self) -> Left:
+        """What there is yet; uploads count."""
+        with self._db.reading("count shares") as db:
+            found = db.execute("select count(*), sum(shares), sum(used) from accounts where shares > 0").fetchone()
+            return Left(
+                found[0], found[1] or 0, found[2] or 0, db.execute("select max(until) from shares").fetchone()[0]
+            )
+
+    def uploads(self, before: int) -> list[Row]:
+        """Uploads that are forgotten before a moment, those that wait longest first."""
+        with self._db.reading("list uploads") as db:
+            found = db.execute(
+                f"select {_COLUMNS} from shares where until < ? and sha256 is null order by until", (before,)
+            )
+            return [row for row in map(_row, found) if row is not None]
+
     # ── files that go ──
 
     def gone(self, shelf: int, count: int) -> list[Gone]:
@@ -258,5 +357,5 @@ def _row(found: tuple[int, bytes, int, bytes, int, bytes | None, int] | None) ->
     return Row(Account(account), ShareIndex(place), shelf, bytes(file), size, sha256, until)
 
 
-def _shelf(found: tuple[int, str, int, int]) -> Shelf:
-    return Shelf(found[0], Path(found[1]), found[2], found[3])
+def _shelf(found: tuple[int, str, int, int, int | None]) -> Shelf:
+    return Shelf(found[0], Path(found[1]), *found[2:])

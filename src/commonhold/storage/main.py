@@ -1,13 +1,13 @@
-"""The storage server as a process, a parts list: config, key, ledger, shelves, door, place in the mesh, loop."""
+"""The storage server as a process, a parts list: config, key, ledger, shelves, door, mesh, orders, loop."""
 
 import asyncio
 import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from contextlib import AbstractAsyncContextManager
 
 import uvloop
 
@@ -24,22 +24,26 @@ from commonhold.gossip.reading import Record
 from commonhold.gossip.subscriptions import asked
 from commonhold.host import allocator
 from commonhold.host.saying import say
+from commonhold.ipc import control
 from commonhold.mesh import foreground
 from commonhold.mesh.presence import Presence, Profile
+from commonhold.mesh.relayed import Relayed
+from commonhold.mesh.setting import setting
 from commonhold.storage import enrolled, hearing, places
+from commonhold.storage.beside import Beside, Leaving, Moving, Sweeping
 from commonhold.storage.config import Config
 from commonhold.storage.door import Gate
 from commonhold.storage.hearing import Hearing
 from commonhold.storage.keeping import Keeper
+from commonhold.storage.orders import Orders
 from commonhold.storage.service import Service
 from commonhold.storage.shelving import Shelves
 from commonhold.transport import listen, torconfig
+from commonhold.transport.brought import Brought
 from commonhold.transport.onion import published
 from commonhold.transport.visitors import Limits, Visitors
 
 _THREADS = 8
-_SWEEP_SECONDS = 60.0
-_Beside: TypeAlias = Callable[[], Coroutine[Any, Any, None]]  # what runs as long as the server does
 
 
 def run(config: Config, environment: Mapping[str, str], keeping: type[Keeper] = Keeper) -> None:
@@ -55,11 +59,15 @@ def run(config: Config, environment: Mapping[str, str], keeping: type[Keeper] = 
         gate = Gate(door, Lists(door.watched), book, _now, os.urandom)
         heard = _Heard(Hearing(gate, config.state / hearing.DIRECTORY, _warn))
         service = Service(keeper, book, gate, listen.peer, workers)
+        brought = Brought()
         with (
-            _enrolled(config, seed, heard) as beside,
+            _beside(config, seed, heard, brought, lambda: keeper.leaving is not None) as beside,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_until_told(service, keeper, beside, seed, config, environment))
+            orders = Orders(book, lambda: keeper, True)
+            ordered = control.listening(orders.do, config.state / control.SOCKET, workers)
+            beside += [Sweeping(keeper).run, Moving(keeper, _warn).run, Leaving(keeper, book, _warn).run]
+            runner.run(_until_told(service, keeper, ordered, beside, brought, seed, config, environment))
 
 
 class _Heard:
@@ -82,14 +90,21 @@ class _Heard:
 
 
 @contextlib.contextmanager
-def _enrolled(config: Config, seed: Seed, heard: _Heard) -> Iterator[list[_Beside]]:
-    """What runs beside the server: how it is blessed, if it has joined a grid; its place in the mesh, if it knows
-    introducers; and its onion address, if it is to have one."""
+def _beside(
+    config: Config, seed: Seed, heard: _Heard, brought: Brought, leaving: Callable[[], bool]
+) -> Iterator[list[Beside]]:
+    """What runs beside the server: its calls to relays; how it is blessed, if it has joined a grid; its place in the
+    mesh, if it knows introducers; and its onion address, if it is to have one."""
     joined = enrolled.joined(config.state, config.tor.rules)
     onion = config.tor.onion(config.state)
-    addresses = torconfig.addresses(config.announce, onion)
+    own = torconfig.addresses(config.announce, onion)
+    relays = [Relayed(one, seed, brought, setting((), config.tor.rules), _warn) for one in config.relays]
+
+    def addresses() -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*own, *(text for one in relays for text in one.addresses))))
+
     introducers = (*config.introducers, *(enrolled.introducers(joined) if joined else ()))
-    beside: list[_Beside] = []
+    beside: list[Beside] = [one.run for one in relays]
     with contextlib.ExitStack() as stack:
         if joined is not None:
             enrolment = enrolled.Enrolled(joined, seed, addresses, heard.take)
@@ -99,7 +114,7 @@ def _enrolled(config: Config, seed: Seed, heard: _Heard) -> Iterator[list[_Besid
             profile = Profile(seed, config.grid, STORAGE, addresses, config.name)
             asks = asked(config.grid, BLESSER, config.blessers)
             known, rules = dict.fromkeys(introducers), joined.rules if joined else config.tor.rules
-            beside.append(Presence(profile, config.state, known, asks, heard.learned, rules).run)
+            beside.append(Presence(profile, config.state, known, asks, heard.learned, rules, leaving).run)
         if onion is not None:
             beside.append(functools.partial(published, onion, _warn))
         yield beside
@@ -120,23 +135,19 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 async def _until_told(
-    service: Service, keeper: Keeper, others: list[_Beside], seed: Seed, config: Config,
-    environment: Mapping[str, str],
+    service: Service, keeper: Keeper, ordered: AbstractAsyncContextManager[None], others: list[Beside],
+    brought: Brought, seed: Seed, config: Config, environment: Mapping[str, str],
 ) -> None:  # fmt: skip
     listening = foreground.sockets(config.listen)
     try:
-        async with foreground.until_told(config.listen, environment) as stop, asyncio.TaskGroup() as group:
-            beside = [group.create_task(_sweep(keeper)), *(group.create_task(one()) for one in others)]
-            await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop)
+        async with (
+            ordered,
+            foreground.until_told(config.listen, environment) as stop,
+            asyncio.TaskGroup() as group,
+        ):
+            beside = [group.create_task(one()) for one in others]
+            await listen.serve(service.app(), seed, listening, Visitors(Limits()), stop, brought)
             for task in beside:
                 task.cancel()
     finally:
         keeper.close()
-
-
-async def _sweep(keeper: Keeper) -> None:
-    """Let go what is over, now and then, in small steps."""
-    while True:
-        while await asyncio.to_thread(keeper.sweep):
-            pass
-        await asyncio.sleep(_SWEEP_SECONDS)

@@ -28,19 +28,55 @@ class Shelves:
         self._reserve = reserve
         self._paths: dict[int, Path] = {}
         for shelf in shelves:
-            _prepare(shelf)
+            if not shelf.used:
+                prepare(shelf.path)
             self._paths[shelf.id] = shelf.path
+
+    def add(self, shelf: Shelf) -> None:
+        """Have one more, whose rooms are there."""
+        self._paths[shelf.id] = shelf.path
+
+    def forget(self, shelf: Shelf) -> None:
+        """Have one less, which is empty: its rooms go, too."""
+        self._paths.pop(shelf.id, None)
+        for room in _ROOMS:
+            with contextlib.suppress(OSError):  # something else is in it: that is not ours to remove
+                (shelf.path / room).rmdir()
 
     def choose(self, shelves: Iterable[Shelf], size: int, owed: Mapping[int, int]) -> int:
         """The shelf for a share of this size: that which has the most room, by what it may keep and by its disk, where
-        so many bytes are owed to uploads. DISK_FULL if none has enough."""
+        so many bytes are owed to uploads. None that is being emptied. DISK_FULL if none has enough."""
         rooms = [
-            (min(shelf.most - shelf.used, self._free(shelf.id) - owed.get(shelf.id, 0)), shelf.id) for shelf in shelves
+            (min(shelf.most - shelf.used, self._free(shelf.id) - owed.get(shelf.id, 0)), shelf.id)
+            for shelf in shelves
+            if shelf.leaving is None
         ]
         room, chosen = max(rooms, default=(0, 0))
         if room < size:
             raise HoldError("store share", Kind.DISK_FULL, "server", f"it has room for {max(room, 0)} bytes")
         return chosen
+
+    def room_without(self, shelf: Shelf, shelves: Iterable[Shelf], owed: Mapping[int, int]) -> int:
+        """How many bytes the others have room for, if one were emptied onto them. Those of one disk share its room; on
+        its own disk an emptied one gives back what it takes."""
+        disks: dict[int, list[int]] = {}
+        for one in shelves:
+            device = self._device(one.id)
+            if one.id != shelf.id and one.leaving is None and device is not None:
+                free, may, owes = disks.setdefault(device, [self._free(one.id), 0, 0])
+                disks[device] = [free, may + max(0, one.most - one.used), owes + owed.get(one.id, 0)]
+        own = self._device(shelf.id)
+        return sum(
+            max(0, min(may, free - owes + (shelf.used if device == own else 0)))
+            for device, (free, may, owes) in disks.items()
+        )
+
+    def _device(self, shelf: int) -> int | None:
+        """The disk that a shelf is on, if that is there now."""
+        try:
+            return (self._paths[shelf] / _ROOMS[0]).stat().st_dev
+        except (OSError, KeyError):
+            return None
 
     def _free(self, shelf: int) -> int:
         try:
@@ -106,12 +142,10 @@ class Shelves:
             raise HoldError("open", Kind.FAILED, "shelf", "a shelf that this server does not have now") from None
 
 
-def _prepare(shelf: Shelf) -> None:
-    """Make a shelf's rooms, as long as nothing was promised on it."""
-    if shelf.used:
-        return
-    with os_errors("open shelf", str(shelf.path)):
-        disk.make_directory(shelf.path, 0o700)
+def prepare(path: Path) -> None:
+    """Make a shelf's rooms. Only as long as nothing was promised on it: else its disk is not the one that is there."""
+    with os_errors("open shelf", str(path)):
+        disk.make_directory(path, 0o700)
         for room in _ROOMS:
-            (shelf.path / room).mkdir(0o700, exist_ok=True)
-        disk.sync_directory(str(shelf.path))
+            (path / room).mkdir(0o700, exist_ok=True)
+        disk.sync_directory(str(path))

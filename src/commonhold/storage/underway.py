@@ -18,6 +18,7 @@ from commonhold.storage.ledger import Account, Row
 
 MAX_UPLOADS: Final = 64  # open ones of one account
 MAX_ALL_UPLOADS: Final = 512  # open ones of everybody
+UPLOAD_SECONDS: Final = 86_400  # from its begin, after which an upload is like a share whose lease has ended
 _BLOCK = 512  # bytes, of which stat(2) counts a file's
 
 Key = tuple[Account, ShareIndex]

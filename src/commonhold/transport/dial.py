@@ -101,6 +101,20 @@ async def dial_unknown(hint: Hint, permitted: Rules, randomness: Callable[[int],
     return Stranger(found)
 
 
+async def reach(server: SpkiPin, hint: TcpHint, permitted: Rules) -> socket.socket:
+    """A socket to an address of a server's, by the same rules, and nothing more: nobody is proved to be there, and it
+    is not for this end to say anything that matters. For a relay (docs/spec/relay.md). HoldError."""
+    way = rules.route(permitted, server, hint)
+    seconds = permitted.direct_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await _reach(way, None)
+    except TimeoutError as error:
+        raise HoldError("dial", Kind.UNREACHABLE, str(hint), f"no answer within {seconds:g} s") from error
+    except OSError as error:
+        raise HoldError("dial", Kind.UNREACHABLE, str(hint), said_of(error)) from error
+
+
 async def find_proxy(proxy: Proxy, seconds: float) -> None:
     """Connect to a proxy's port and hang up, without a word: whether anybody listens. UNREACHABLE with why not."""
     try:

@@ -8,7 +8,7 @@ import contextlib
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, cast
 
 from aiohttp import web
@@ -21,6 +21,7 @@ from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin
 from commonhold.host import sockets
 from commonhold.transport import tls
+from commonhold.transport.brought import Brought
 from commonhold.transport.connection import PING
 from commonhold.transport.tls import PinnedObject
 from commonhold.transport.visitors import Visitor, Visitors
@@ -74,19 +75,37 @@ def unhurried(request: web.Request) -> None:
     request[_VISITOR].unhurried()
 
 
+async def arrivals(listening: socket.socket) -> AsyncIterator[socket.socket]:
+    """Whoever connects to a socket, one after the other, without end."""
+    loop = asyncio.get_running_loop()
+    listening.setblocking(False)
+    while True:
+        try:
+            sock, _ = await loop.sock_accept(listening)
+        except OSError as error:
+            if error.errno in sockets.SCARCE:
+                await asyncio.sleep(_BREATH)
+            continue
+        yield sock
+
+
 async def serve(
-    app: web.Application, seed: Seed, listening: Sequence[socket.socket], visitors: Visitors, stop: asyncio.Event
-) -> None:
+    app: web.Application, seed: Seed, listening: Sequence[socket.socket], visitors: Visitors, stop: asyncio.Event,
+    brought: Brought | None = None,
+) -> None:  # fmt: skip
     """Serve an application on these sockets, with this key, until told to stop. The sockets are closed then.
 
-    They are those of `bind`, unix sockets that somebody has opened, or what systemd gave. The application gets a
-    middleware before its own; its answers tell neither program nor time.
+    They are those of `bind`, unix sockets that somebody has opened, or what systemd gave. `brought` are connections
+    that come by another way. The application gets a middleware before its own; its answers tell neither program nor
+    time.
     """
     server = _Server(app, seed, visitors)
     await server.runner.setup()
     try:
         async with asyncio.TaskGroup() as group:
             doors = [group.create_task(server.accept(sock, group)) for sock in listening]
+            if brought is not None:
+                doors.append(group.create_task(server.take(brought, group)))
             await stop.wait()
             for door in doors:
                 door.cancel()
@@ -94,6 +113,8 @@ async def serve(
     finally:
         for sock in listening:
             sock.close()
+        if brought is not None:
+            brought.close()
         await server.runner.cleanup()
 
 
@@ -121,22 +142,23 @@ class _Server:
 
     async def accept(self, listening: socket.socket, group: asyncio.TaskGroup) -> None:
         """Let callers in until cancelled."""
-        loop = asyncio.get_running_loop()
-        listening.setblocking(False)
+        async for sock in arrivals(listening):
+            self._let_in(sock, group)
+
+    async def take(self, brought: Brought, group: asyncio.TaskGroup) -> None:
+        """Let in who comes by another way, until cancelled."""
         while True:
-            try:
-                sock, _ = await loop.sock_accept(listening)
-            except OSError as error:
-                if error.errno in sockets.SCARCE:
-                    await asyncio.sleep(_BREATH)
-                continue
-            if not self._visitors.room():
-                sock.close()
-                continue
-            assert self.runner.server is not None
-            visitor = Visitor(self._visitors, self.runner.server())
-            self._visitors.enter(visitor)
-            visitor.greeting = group.create_task(self._greet(sock, visitor))
+            self._let_in(await brought.take(), group)
+
+    def _let_in(self, sock: socket.socket, group: asyncio.TaskGroup) -> None:
+        """Have somebody shake hands, if there is room."""
+        if not self._visitors.room():
+            sock.close()
+            return
+        assert self.runner.server is not None
+        visitor = Visitor(self._visitors, self.runner.server())
+        self._visitors.enter(visitor)
+        visitor.greeting = group.create_task(self._greet(sock, visitor))
 
     async def _greet(self, sock: socket.socket, visitor: Visitor) -> None:
         """Shake hands. Who cannot has gone."""

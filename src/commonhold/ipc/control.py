@@ -1,10 +1,13 @@
-"""The control socket of a blesser that runs: its owner's orders, and nobody else's. docs/spec/enrolment.md."""
+"""The control socket of a daemon that runs: its owner's orders, as JSON, and nobody else's but root's.
+
+docs/spec/enrolment.md, docs/spec/storage.md.
+"""
 
 import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,31 +15,33 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from commonhold.blesser.orders import Orders, Told
 from commonhold.errors import HoldError, Kind
 from commonhold.ipc import endpoint
 from commonhold.ipc.peer import credentials
 from commonhold.ipc.unixhttp import Client
 
+Order = Mapping[str, Any]
+Told = dict[str, Any]
+SOCKET: Final = "control.sock"  # in a daemon's directory
 _PATH: Final = "/v1/do"
 _MAX_ORDER: Final = 64 << 10
 
 
 @asynccontextmanager
-async def listening(orders: Orders, path: Path, threads: Executor) -> AsyncIterator[None]:
-    """Take orders at a socket that its owner alone can reach, while the block runs."""
+async def listening(do: Callable[[Order], Told], path: Path, threads: Executor) -> AsyncIterator[None]:
+    """Take orders at a socket that its owner alone can reach, while the block runs; `do` does them, in a thread."""
     sock = endpoint.listen(path, 0o600, 0o700)
 
-    async def do(request: web.Request) -> web.Response:
+    async def ordered(request: web.Request) -> web.Response:
         try:
             order = await _order(request)
-            told = await asyncio.get_running_loop().run_in_executor(threads, orders.do, order)
+            told = await asyncio.get_running_loop().run_in_executor(threads, do, order)
         except HoldError as error:
             return web.json_response(error.described(), status=error.kind.value.http)
         return web.json_response(told)
 
     app = web.Application(client_max_size=_MAX_ORDER)
-    app.router.add_post(_PATH, do)
+    app.router.add_post(_PATH, ordered)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -52,7 +57,7 @@ async def _order(request: web.Request) -> dict[str, Any]:
     sock = request.get_extra_info("socket")
     uid = credentials(sock).uid
     if uid not in (0, os.geteuid()):
-        raise HoldError("order", Kind.DENIED, f"uid {uid}", "not whose blesser this is")
+        raise HoldError("order", Kind.DENIED, f"uid {uid}", "not whose daemon this is")
     try:
         found = json.loads(await request.read())
     except (ValueError, RecursionError) as error:
@@ -62,8 +67,8 @@ async def _order(request: web.Request) -> dict[str, Any]:
     return found
 
 
-def tell(path: Path, order: dict[str, object]) -> Told | None:
-    """Give an order to a blesser that runs; what comes of it. None if none does."""
+def tell(path: Path, order: Order) -> Told | None:
+    """Give an order to a daemon that runs; what comes of it. None if none does."""
     if not path.is_socket() or not endpoint.answers(path):
         return None
     client = Client(path, endpoint.owners(path, os.geteuid()))
