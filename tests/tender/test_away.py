@@ -1,18 +1,24 @@
 """Who is away is stood in for: a tender renews leases and mends, by warrants, on real servers over real connections."""
 
 import contextlib
+import os
+from dataclasses import replace
 from pathlib import Path
 
+from commonhold.agent.rounds import rounds
+from commonhold.authority.derived import Secret
 from commonhold.erasure.values import Shape
 from commonhold.exchange.book import Book
-from commonhold.exchange.tending import LEASE, State
+from commonhold.exchange.tending import LEASE, Care, State
 from commonhold.exchange.visiting import Kept
+from commonhold.formats.hint import TcpHint
 from commonhold.grids.rounds import BOOK
 from commonhold.tender.ward import Ward
+from commonhold.transport.rules import Rules, Way
 from tests.exchange.grids import DAY, Grid, now
 from tests.exchange.test_keeping import read
-from tests.grids.members import home
-from tests.tender.parties import ALICE, HAVE, Clock, charge, due, keep, round_of, silent, wards
+from tests.grids.members import announced, closed, home
+from tests.tender.parties import ALICE, HAVE, Clock, charge, due, keep, round_of, setting, silent, wards
 from tests.transport.ends import run
 
 
@@ -89,5 +95,75 @@ def test_all_packs_of_a_set_are_handed_over_the_inventory_first(tmp_path: Path) 
                 theirs = ward.kept(book, noted)
             assert [(p.seed, p.length) for p in theirs.all] == [(p.seed, p.length) for p in own.all]
             assert noted.made == kept.made and noted.until == kept.until
+
+    run(work())
+
+
+def test_when_the_user_is_back_all_is_as_their_agent_would_have_it(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with home(tmp_path, 6) as (there, member):
+            await keep(there, member, 60)
+            tender = wards(tmp_path, Clock())
+            tender.take(ALICE, charge(member, tender).encoded)
+            leaver = next(one for one in there.servers if one.files)
+            member.show(*(announced(one, leaving=one is leaver) for one in there.servers))
+            tender.take(ALICE, charge(member, tender).encoded)
+            (ward,) = tender._of(ALICE)
+            due(ward)
+            await round_of(ward, Clock())
+            assert state(ward)[0] is State.WHOLE
+            assert leaver.files  # who comes by a warrant lets nothing go
+            before = {one.pin: sorted(one.files) for one in there.servers if one is not leaver}
+            with contextlib.closing(Book(member.directory / BOOK)) as book:
+                book.put_care(book.sets()[0], Care(1, 1 << 40))
+            await rounds(tmp_path, os.geteuid(), setting(Clock())).once()
+            with contextlib.closing(Book(member.directory / BOOK)) as book:
+                assert book.cares()["tree"].state is State.WHOLE
+            assert {one.pin: sorted(one.files) for one in there.servers if one is not leaver} == before
+            assert not leaver.files
+            client = there.client()
+            await read(there, client, HAVE)
+            await client.close()
+
+    run(work())
+
+
+def test_where_its_warrant_is_for_somebody_else_it_neither_stores_nor_renews(tmp_path: Path) -> None:
+    """A charge that was copied, and the state of a tender with another secret."""
+
+    async def work() -> None:
+        async with home(tmp_path, 5) as (there, member):
+            await keep(there, member, 60)
+            tender = wards(tmp_path, Clock())
+            tender.take(ALICE, charge(member, tender).encoded)
+            (ward,) = tender._of(ALICE)
+            thief = replace(ward, secret=Secret(b"x" * 32))
+            ends = leases(there)
+            for path in there.servers[0].files:
+                path.unlink()
+            due(thief)
+            await round_of(thief, Clock())
+            assert max(leases(there)) <= max(ends) and state(thief)[0] is not State.WHOLE
+            due(ward)
+            await round_of(ward, Clock())
+            assert state(ward)[0] is State.WHOLE and min(leases(there)) > max(ends)
+
+    run(work())
+
+
+def test_it_dials_as_its_ward_would_and_in_no_other_way(tmp_path: Path) -> None:
+    async def work() -> None:
+        proxy = TcpHint("127.0.0.1", closed())
+        async with home(tmp_path, 5, rules=Rules(tcp=Way.TOR, tor=proxy)) as (there, member):
+            await keep(there, member, 60)
+            path = member.directory / "override.yaml"
+            path.write_text(path.read_text().replace("    direct: true\n", ""))
+            ends = leases(there)
+            tender = wards(tmp_path, Clock())
+            tender.take(ALICE, charge(member, tender).encoded)
+            (ward,) = tender._of(ALICE)
+            due(ward)
+            await round_of(ward, Clock())
+            assert state(ward)[0] is None and "no server can be reached" in state(ward)[2] and leases(there) == ends
 
     run(work())
