@@ -58,7 +58,8 @@ def test_each_has_keys_and_wards_of_their_own(tmp_path: Path) -> None:
             assert await call(ALICE, path, "POST", "/v1/forget", {"grid": GRID.hex()}) == {}
             left = [list((tmp_path / "tender" / "wards" / str(uid)).iterdir()) for uid in (ALICE, BOB)]
             assert [len(one) for one in left] == [0, 1]
-            for said in ([], {"grid": "x"}, {"grid": GRID.hex()[2:]}, None):
+            wrong: tuple[object, ...] = ([], {"grid": "x"}, {"grid": GRID.hex()[2:]}, None)
+            for said in wrong:
                 assert "why" in await call(BOB, path, "POST", "/v1/forget", said)
             assert "why" in await call(BOB, path, "PUT", "/v1/charge", "no charge")
             stop.set()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FIRST, _LATEST = 30.0, 90.0  # seconds until it begins, drawn
 _MOMENT: Final = 0.1
-_HAND: Final = 600.0  # seconds, at least, from one look at what the tender has to the next
+_HAND: Final = 600.0  # seconds from one look at what the tender has to the next
 _REST: Final = 3600.0  # where no grid was joined, until that is looked at again
 
 
@@ -68,7 +68,7 @@ class Tending:
         pause = self._draw.uniform(*self._begin)
         if (self._state / GRIDS).is_dir():
             self._hand(begun=True)
-        while not self._stop.wait(pause):
+        while not self._stop.wait(pause if self._handed is None else min(pause, _HAND)):
             pause = _REST
             if (self._state / GRIDS).is_dir():
                 pause = self._round()

@@ -20,12 +20,13 @@ from commonhold.formats import charge
 from commonhold.formats.keys import PublicKey
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import GridId, SpkiPin
+from commonhold.grids import membership
 from commonhold.grids.rounds import BOOK, Setting
 from commonhold.host import disk
 from commonhold.host.private import PrivateDirectory
 from commonhold.tender.keys import holder_seed
 from commonhold.tender.taking import take
-from commonhold.tender.ward import CHARGE, Ward, called
+from commonhold.tender.ward import CHARGE, UNTIL, Ward, called
 
 SECRET: Final = "tender.key"
 HERE: Final = "here"
@@ -80,10 +81,7 @@ class Wards:
         """Forget a charge and all that was seen by it; it is well if there is none."""
         ward = self._ward(uid, grid)
         if ward.directory.exists():
-            with os_errors("remove", str(ward.directory)):
-                (ward.directory / CHARGE).unlink(missing_ok=True)
-                shutil.rmtree(ward.directory)
-                disk.sync_directory(str(ward.directory.parent))
+            _forget(ward)
 
     def here(self, uid: int, grid: GridId) -> tuple[bytes | None, list[Seen]]:
         """A user's agent looks after a grid itself: the digest of the charge there is for it, and what was seen."""
@@ -103,7 +101,7 @@ class Wards:
 
     def grids(self, uid: int) -> list[GridId]:
         """The grids that there are charges for."""
-        return [one.charge().grid for one in self._of(uid)]
+        return [membership.load(one.directory).grid for one in self._of(uid)]
 
     # ── what is to be done ──
 
@@ -116,8 +114,8 @@ class Wards:
         """The wards of a user whose agent has said nothing for long. Charges that are over are forgotten."""
         now, found = self._setting.now(), []
         for ward in self._of(uid):
-            if ward.charge().until <= now:
-                self.drop(uid, ward.charge().grid)
+            if _when(ward.directory / UNTIL) <= now:
+                _forget(ward)
             elif not 0 <= now - _when(ward.directory / HERE) < AWAY + _drawn(ward, self._secret):
                 found.append(ward)
         return found
@@ -148,6 +146,13 @@ class Wards:
             disk.replace_file(str(ward.directory / HERE), b"%d\n" % self._setting.now())
 
 
+def _forget(ward: Ward) -> None:
+    with os_errors("remove", str(ward.directory)):
+        (ward.directory / CHARGE).unlink(missing_ok=True)
+        shutil.rmtree(ward.directory)
+        disk.sync_directory(str(ward.directory.parent))
+
+
 def _secret(state: Path, setting: Setting) -> Secret:
     """The tender's, which is made where there is none. DENIED where others could have read it."""
     directory = PrivateDirectory("open tender", state, os.geteuid())
@@ -160,7 +165,7 @@ def _secret(state: Path, setting: Setting) -> Secret:
 
 
 def _when(path: Path) -> int:
-    """When an agent was last heard; long ago where the file does not say."""
+    """The second that a file says; long ago where it says none."""
     try:
         return int(path.read_bytes())
     except (OSError, ValueError):
