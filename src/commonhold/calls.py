@@ -429,6 +429,35 @@ class KeptTree(NamedTuple):
     said: str
 
 
+class Regular(NamedTuple):
+    """How a path of the own tree is to be kept: its name (None: the path's), grid, period in seconds, and how many
+    generations (None: as they are, or as is usual)."""
+
+    name: str | None
+    grid: str | None
+    every: int
+    generations: int | None
+
+
+class KeptPath(NamedTuple):
+    """A policy: a path of the own tree that is kept on a grid again and again; times in seconds since 1970.
+
+    `done`: when that last went well, and `next` is due; `kept` generations of `generations` are on the grid, and `root`
+    opens the newest; `said` is what went wrong since.
+    """
+
+    grid: str
+    name: str
+    path: OsPath
+    every: int
+    generations: int
+    kept: int
+    done: int | None
+    next: int
+    said: str
+    root: str | None
+
+
 class PackHealth(NamedTuple):
     """How one pack of a kept tree is: which share is at which servers (their pins), whose are damaged, and why; and who
     did not say. Shares at servers that are `leaving` do not count.
@@ -518,8 +547,21 @@ class Grids(Protocol):
         """What is kept."""
         ...
 
+    def keep_path(self, path: OsPath, how: Regular, watcher: Watcher) -> KeptPath:
+        """Have a path of the own tree kept again and again, from now on; or change how that is done."""
+        ...
+
+    def keep_due(self, watcher: Watcher) -> list[KeptPath]:
+        """Do at once what is due of that."""
+        ...
+
+    def paths(self) -> list[KeptPath]:
+        """What is kept so."""
+        ...
+
     def end(self, what: str, grid: str | None) -> EndedTree:
-        """Have a grid keep something no longer, but for what it has in common with other things kept there."""
+        """Have a grid keep something no longer, but for what it has in common with other things kept there; of a policy
+        all generations."""
         ...
 
     def check(self, what: str, grid: str | None, deep: bool) -> TreeHealth:

@@ -199,10 +199,16 @@ def test_what_was_ended_meanwhile_is_not_noted(tmp_path: Path) -> None:
     run(work())
 
 
-def test_a_book_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+_SECOND = "alter table set_packs drop column wanted; pragma user_version = 2;"
+
+
+@pytest.mark.parametrize(
+    "older", [_SECOND, f"{_SECOND} drop table cares; drop table servers; pragma user_version = 1;"]
+)
+def test_a_book_of_an_older_version_is_taken_over(tmp_path: Path, older: str) -> None:
     path = tmp_path / "kept.sqlite"
     with contextlib.closing(Book(path)) as book:
-        book._db._db.executescript("drop table cares; drop table servers; pragma user_version = 1;")
+        book._db._db.executescript(older)
     with contextlib.closing(Book(path)) as book:
         kept = KeptSet("tree", b"s" * 32, 3, 5, 1, 2)
         book.put_set(kept, [])
@@ -228,5 +234,22 @@ def test_the_agent_s_thread_makes_them_and_ends_at_once_when_told(tmp_path: Path
             assert not tending.busy
             with Tending(tmp_path, os.geteuid(), (0, 0)):
                 await asyncio.to_thread(wait, member)
+
+    run(work())
+
+
+def test_a_set_that_a_wrong_clock_put_off_is_visited_though_others_wait_for_their_turn(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with home(tmp_path, 5) as (there, member):
+            later = now() + 3650 * DAY
+            for name in ("one", "other"):
+                await keep(there, member, 1, name)
+            with contextlib.closing(book_of(member)) as book:
+                one, other = book.sets()
+                book.put_care(one, Care(now() + DAY, now() + DAY))
+                book.put_care(other, Care(later, now() + DAY), later)
+            assert await rounds(tmp_path).once() < 60
+            after, care = seen(member, "other")
+            assert care.state is State.WHOLE and care.next < now() + 2 * DAY and after.until <= now() + LEASE
 
     run(work())

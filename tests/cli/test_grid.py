@@ -134,6 +134,21 @@ def test_a_server_joins_by_its_own_kind_of_code(hold: Hold, tmp_path: Path, port
     assert {path.name for path in (tmp_path / "attic").iterdir()} == {"grid.toml", "ticket"}
 
 
+@pytest.mark.slow
+def test_a_short_code_that_was_used_in_a_wrong_place_is_given_back_as_a_long_one(
+    hold: Hold, tmp_path: Path, port: int
+) -> None:
+    make(hold, port)
+    with served(tmp_path):
+        done = hold("invite", "--server")
+        assert b"hold join CODE --server DIR" in done.stderr
+        said = hold("join", last(done), code=2).stderr.decode()
+        (code,) = (word for word in said.split() if invitation.looks_like(word))
+        joined = last(hold("join", code, "--server", str(tmp_path / "s")))
+        assert "used up" in said and joined == "joined family: it enrols when it runs"
+        assert b"used up" not in hold("join", code, code=2).stderr
+
+
 def test_without_a_blesser_that_runs_codes_are_long_and_it_is_said(hold: Hold, port: int) -> None:
     make(hold, port)
     done = hold("invite", "alice", "--quota", "1G")

@@ -87,6 +87,15 @@ def test_the_command_itself_says_the_same_of_a_grid_that_nobody_joined(tmp_path:
     assert done.returncode == 1 and "try: hold join INVITATION" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words", [("servers",), ("why", "attic"), ("override", "attic", "tcp:1.2.3.4:5"), ("servers", "--ask")]
+)
+def test_a_repository_that_is_none_is_not_taken_for_one_s_own(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    for place in (tmp_path / "nowhere", tmp_path / "file"):
+        (tmp_path / "file").write_text("")
+        assert "not a repository" in run("--repo", str(place), *words, code=10).stderr
+
+
 @pytest.mark.usefixtures("family")
 def test_servers_are_listed_with_what_may_be_done_and_how_they_are_reached(run: Run) -> None:
     head, *lines = run("servers").stdout.splitlines()

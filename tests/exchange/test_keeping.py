@@ -13,6 +13,7 @@ from commonhold.authority import facets
 from commonhold.authority.blessed import Verdict
 from commonhold.erasure.values import DEFAULT, Shape
 from commonhold.errors import HoldError, Kind
+from commonhold.exchange.badge import Badge
 from commonhold.exchange.book import Book
 from commonhold.exchange.checking import Health, look, mend, packs_of
 from commonhold.exchange.finding import SetReader, find_inventory
@@ -149,6 +150,31 @@ def test_too_few_servers_are_an_error_that_names_each_and_why(tmp_path: Path) ->
         said = "\n".join(caught.value.lines)
         assert "3 servers can have a share" in said
         assert str(there.servers[1].pin) in said and f"{there.servers[4].pin}: not blessed" in said
+
+    on_grid(tmp_path, 5, work)
+
+
+class _Poor(Client):
+    """An account that may keep next to nothing."""
+
+    def badge(self, pin: SpkiPin, quota: int = 1000) -> Badge:
+        return super().badge(pin, quota)
+
+
+def test_where_nobody_takes_more_of_the_account_it_is_the_quota_and_else_it_is_not(tmp_path: Path) -> None:
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        poor, have = _Poor(there.servers), blocks(5, 100_000)
+        try:
+            with pytest.raises(NotKept) as caught:
+                await kept(there, poor, book, have)
+            assert caught.value.kind is Kind.QUOTA and "hold quota" in caught.value.hint
+            assert "store share: it says: " in str(caught.value)
+            await there.kill(1)
+            with pytest.raises(NotKept) as caught:
+                await kept(there, poor, book, have)
+            assert caught.value.kind is Kind.UNREACHABLE and "hold doctor" in caught.value.hint
+        finally:
+            await poor.close()
 
     on_grid(tmp_path, 5, work)
 

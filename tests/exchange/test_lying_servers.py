@@ -3,11 +3,13 @@
 REQUIREMENTS B3, note 6. docs/spec/keeping.md, "Reading".
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from commonhold.erasure.values import DEFAULT, PackSeed
 from commonhold.errors import HoldError, Kind
@@ -16,12 +18,14 @@ from commonhold.exchange.checking import look, packs_of
 from commonhold.exchange.fetching import PackSource
 from commonhold.exchange.finding import find_inventory
 from commonhold.exchange.locating import by_layout, locate
+from commonhold.exchange.server import StorageServer
 from commonhold.formats.inventory import Packed
 from commonhold.formats.shareindex import ShareIndex
 from tests.exchange.attackers import MALLORY, line, on_grid
-from tests.exchange.grids import Client, Grid, Server
+from tests.exchange.grids import Client, Grid, Server, now
 from tests.exchange.test_keeping import SEED, blocks, kept, read
 from tests.exchange.wicked import Lie, Wicked, lying
+from tests.transport.ends import dialled, run, serving
 
 HAVE = blocks(40, 300_000, 50_000)
 OTHER_HAVE = blocks(41, 300_000, 50_000)
@@ -172,3 +176,55 @@ def test_garbage_that_another_account_puts_under_a_share_s_index_hides_nothing(t
         book.close()
 
     on_grid(tmp_path, 5, work)
+
+
+def test_a_line_that_breaks_is_no_damage(tmp_path: Path) -> None:
+    """What may be sound is not dropped by mending."""
+
+    async def work(there: Grid) -> None:
+        async with scene(there, tmp_path, Lie.CUT) as (found, _):
+            for packed in found.packs:
+                health = await look(packed, await found.client.all(), deep=True, tools=there.tools)
+                assert not health.damaged and list(health.failed) == [found.lying.pin] and health.placed == 4
+
+    on_grid(tmp_path, 5, work)
+
+
+def test_a_server_that_answers_without_end_but_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would hold up all that is looked after, until leases end."""
+    monkeypatch.setattr("commonhold.exchange.server._SECONDS", 0.2)
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(status=200 if request.method == "POST" else 206)
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await answer.write(b"x")
+                await asyncio.sleep(0.05)
+        return answer
+
+    async def work() -> None:
+        app, index = web.Application(), ShareIndex(bytes(32))
+        app.router.add_route("*", "/{any:.*}", slowly)
+        async with serving(app) as (hint, _):
+            for reading in (False, True):
+                async with dialled(hint) as connection:
+                    server, room = StorageServer(connection, None, now), memoryview(bytearray(800))
+                    with pytest.raises(HoldError) as caught:
+                        async with asyncio.timeout(5):
+                            await (server.read(index, 0, room) if reading else server.find([index]))
+                assert caught.value.kind is Kind.UNREACHABLE and "not done" in caught.value.why
+
+    run(work())
+
+
+def test_errors_do_not_repeat_the_right_to_a_share() -> None:
+    async def work() -> None:
+        async with serving() as (hint, _), dialled(hint) as connection:
+            server, index = StorageServer(connection, None, now), ShareIndex(b"i" * 32)
+            await connection.close()
+            with pytest.raises(HoldError) as caught:
+                await server.read(index, 0, memoryview(bytearray(10)))
+            assert str(index) not in str(caught.value) and "/v1/shares/…" in str(caught.value)
+
+    run(work())

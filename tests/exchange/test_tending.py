@@ -96,3 +96,22 @@ def test_it_is_told_when_a_set_is_damaged_or_was_not_looked_at_for_a_week() -> N
     assert "8 days: no server can be reached" in str(tending.wrong(stale, NOW - 50 * DAY, NOW))
     assert "cannot be read" in str(tending.wrong(Care(NOW, NOW, NOW, State.MISSING), NOW, NOW))
     assert "missing: s0 is away" in str(tending.wrong(Care(NOW, NOW, NOW, State.READABLE, "s0 is away"), NOW, NOW))
+
+
+def test_what_a_clock_that_was_wrong_has_written_is_not_believed() -> None:
+    """Else leases would never be renewed until that time has come, nor a set read."""
+    later = NOW + 3650 * DAY
+    for care, until in (
+        (Care(later, NOW + DAY), NOW + LEASE),
+        (Care(NOW, later), NOW + LEASE),
+        (Care(NOW, NOW), later),
+    ):
+        what = tending.due(care, until, NOW)
+        assert what is not None
+        assert (what.until is None) == (until != later) and what.deep == (care.deep_due in (NOW, later))
+    assert tending.turn(Care(later, later), NOW) == NOW and tending.turn(Care(NOW + DAY, later), NOW) == NOW + DAY
+
+
+def test_who_is_away_is_waited_for_three_days_and_not_from_a_time_to_come() -> None:
+    assert tending.waits(NOW, NOW) and tending.waits(NOW - 3 * DAY + 1, NOW) and tending.waits(NOW + 60, NOW)
+    assert not tending.waits(NOW - 3 * DAY, NOW) and not tending.waits(NOW + 3650 * DAY, NOW)

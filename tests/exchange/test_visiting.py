@@ -3,8 +3,9 @@
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,14 +13,18 @@ from commonhold.authority.blessed import Verdict
 from commonhold.erasure.values import PackSeed
 from commonhold.errors import HoldError, Kind
 from commonhold.exchange.book import Book
+from commonhold.exchange.checking import Health, look
+from commonhold.exchange.ending import end
 from commonhold.exchange.packing import LONGER
+from commonhold.exchange.renewing import renew
 from commonhold.exchange.server import StorageServer
 from commonhold.exchange.tending import LEASE, State, Visit
 from commonhold.exchange.visiting import Kept, Mending, Survey, Visited, survey
 from commonhold.formats.inventory import Packed
 from commonhold.formats.pin import SpkiPin
-from commonhold.storage.keeping import GRACE
-from tests.exchange.grids import DAY, Client, Grid, now
+from commonhold.formats.shareindex import ShareIndex
+from commonhold.storage.keeping import GRACE, Keeper
+from tests.exchange.grids import DAY, Client, Grid, Server, now
 from tests.exchange.test_keeping import blocks, kept, on_grid, read
 from tests.exchange.test_renewing import Calendar
 
@@ -36,11 +41,24 @@ def all_of(book: Book) -> Kept:
     return Kept(tuple(book.packs(one.name)), book.inventory(one))
 
 
-async def surveyed(there: Grid, client: Client, book: Book, what: Visit = LOOK) -> Survey:
-    async def pause() -> None:
-        pass
+async def no_pause() -> None:
+    pass
 
-    return await survey(all_of(book).all, client, list(client.known), what, there.tools, pause)
+
+def listen_to(keeper: Keeper, call: str, heard: Callable[[Sequence[ShareIndex]], None]) -> None:
+    """Hear which indexes a server is asked for, in which order."""
+    name = {"find": "sizes"}.get(call, call)
+    before = getattr(keeper, name)
+
+    def asked(*given: Any) -> Any:
+        heard(next(one for one in given if isinstance(one, list | tuple)))
+        return before(*given)
+
+    setattr(keeper, name, asked)
+
+
+async def surveyed(there: Grid, client: Client, book: Book, what: Visit = LOOK) -> Survey:
+    return await survey(all_of(book).all, client, list(client.known), what, there.tools, no_pause)
 
 
 async def visited(
@@ -55,9 +73,10 @@ def holding(there: Grid) -> list[int]:
 
 
 class Noted:
-    """Servers, and a list of who was asked for."""
+    """Servers, and a list of who was asked for. `there` is what was opened."""
 
     def __init__(self, client: Client, asked: list[SpkiPin | None]) -> None:
+        self.there: list[StorageServer] = []
         self._client = client
         self._asked = asked
 
@@ -66,7 +85,8 @@ class Noted:
 
     async def open(self, server: SpkiPin) -> StorageServer:
         self._asked.append(server)
-        return await self._client.open(server)
+        self.there.append(await self._client.open(server))
+        return self.there[-1]
 
 
 def test_servers_are_asked_one_after_the_other_with_a_pause_after_each(tmp_path: Path) -> None:
@@ -85,6 +105,72 @@ def test_servers_are_asked_one_after_the_other_with_a_pause_after_each(tmp_path:
         assert all(one.whole for one in found.healths())
         runs = [set(run) for pausing, run in itertools.groupby(asked, lambda one: one is None) if not pausing]
         assert runs == [{pin} for pin in order] and asked.count(None) == len(order) - 1
+
+    on_grid(tmp_path, 5, work)
+
+
+def test_each_server_is_hung_up_on_before_the_next_is_called(tmp_path: Path) -> None:
+    """D18: connections that end in one moment, day by day, would show that they are one client's."""
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        await kept(there, client, book, HAVE)
+        noted, pauses = Noted(client, []), 0
+
+        async def pause() -> None:
+            nonlocal pauses
+            pauses += 1
+            assert noted.there and all(one.is_lost for one in noted.there)
+
+        await survey(all_of(book).all, noted, list(client.known), LOOK, there.tools, pause)
+        assert pauses == 4 and all(one.is_lost for one in noted.there)
+        assert not (await client.open(noted.there[0].pin)).is_lost
+
+    on_grid(tmp_path, 5, work)
+
+
+def test_no_two_servers_are_asked_for_packs_in_the_same_order(tmp_path: Path) -> None:
+    """D18: neither when they are looked for, nor renewed, nor let go."""
+    packs = [Packed(bytes([number]) * 32, 1000, 3, 5, b"") for number in range(12)]
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        heard: dict[str, list[list[int]]] = {"find": [], "renew": [], "drop": []}
+
+        def note(call: str, server: Server) -> Callable[[Sequence[ShareIndex]], None]:
+            numbers = {PackSeed(one.seed).index(server.pin): number for number, one in enumerate(packs)}
+            return lambda indexes: heard[call].append([numbers[one] for one in indexes])
+
+        for server in there.servers:
+            for call in heard:
+                listen_to(server.keeper, call, note(call, server))
+        found = await survey(packs, client, list(client.known), LOOK, there.tools, no_pause)
+        await renew(packs, client, list(client.known), now() + LEASE, there.tools)
+        await end([PackSeed(one.seed) for one in packs], client, list(client.known))
+        assert not any(one.placed for one in found.healths())
+        for orders in heard.values():
+            assert len(orders) == 5 and len({tuple(one) for one in orders}) == 5
+            assert all(sorted(one) == list(range(12)) for one in orders)
+
+    on_grid(tmp_path, 5, work)
+
+
+def test_shares_are_looked_at_in_another_order_at_each_server(tmp_path: Path) -> None:
+    sets = {f"set {number}": blocks(number + 1, 1000) for number in range(4)}
+
+    async def work(there: Grid, client: Client, book: Book) -> None:
+        for number, (name, have) in enumerate(sets.items()):
+            await kept(there, client, book, have, name=name, seed=bytes([number]) * 32)
+        packs = [packed for name in sets for packed in book.packs(name)]
+        looked: dict[SpkiPin, list[int]] = {}
+
+        async def looking(packed: Packed, servers: Sequence[StorageServer], **how: Any) -> Health:
+            looked.setdefault(servers[0].pin, []).append(packs.index(packed))
+            return await look(packed, servers, **how)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("commonhold.exchange.visiting.look", looking)
+            await survey(packs, client, list(client.known), LOOK, there.tools, no_pause)
+        assert all(sorted(order) == list(range(4)) for order in looked.values()) and len(looked) == 5
+        assert len({tuple(order) for order in looked.values()}) > 1
 
     on_grid(tmp_path, 5, work)
 

@@ -1,6 +1,7 @@
 """The files on disk: whose they are, whole replacement, and what becomes of one that cannot be read."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_d5_each_introducers_cache_is_a_private_file_of_its_own(place: Path) -> 
     assert found.override_data == b"" and not found.override.clauses and not found.problems
     assert set(files.read_cache(place, pin("a"), ME).clauses) == {ATTIC}
     assert not files.read_cache(place, pin("c"), ME).clauses
+
+
+def test_those_who_write_a_cache_at_once_do_not_get_in_each_others_way(place: Path) -> None:
+    shown = [[entry(announced(name))] for name in ("attic", "cellar")]
+    with ThreadPoolExecutor(4) as threads:
+        written = threads.map(lambda number: files.write_cache(place, pin("a"), shown[number % 2], PLAIN), range(40))
+        whole = {made.data for made in written}
+    (path,) = (place / "cache").iterdir()
+    assert path.read_bytes() in whole
 
 
 def test_a_grid_of_which_nothing_is_known_yet_is_no_error(place: Path) -> None:

@@ -132,3 +132,20 @@ def test_one_that_was_closed_or_is_taken_says_so(tmp_path: Path) -> None:
     things.close()
     with pytest.raises(HoldError):
         count(things)
+
+
+def test_several_who_open_a_file_of_an_older_version_at_once_all_find_the_new_one(tmp_path: Path) -> None:
+    more = {1: "create table others (name text primary key);"}
+    for number in range(20):
+        path = tmp_path / str(number)
+        path.mkdir()
+        opened(path).close()
+        together = threading.Barrier(4)
+
+        def upgraded(path: Path = path, together: threading.Barrier = together) -> None:
+            together.wait()
+            Database(path / "things.sqlite", SCHEMA, 2, "things", more).close()
+
+        with ThreadPoolExecutor(4) as threads:
+            for one in [threads.submit(upgraded) for _ in range(4)]:
+                one.result()

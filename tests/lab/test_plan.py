@@ -55,3 +55,10 @@ def test_why_a_process_ended_is_said(tmp_path: Path) -> None:
         processes.listens(tmp_path, "broken", processes.free_ports(1, 3)[0])
     assert "no disk" in caught.value.why
     processes.end(tmp_path, "broken")
+
+
+def test_a_command_that_fails_is_named_without_the_code_that_it_was_given(tmp_path: Path) -> None:
+    code = "hold-join1" + "mzxw6ytboi" * 8
+    with pytest.raises(HoldError) as caught:
+        processes.said("--repo", str(tmp_path), "join", code)
+    assert "join" in str(caught.value) and code not in str(caught.value)

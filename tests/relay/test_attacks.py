@@ -14,7 +14,9 @@ from commonhold.crypto.statements import signed
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import fields, relaywords
 from commonhold.formats.address import Address
+from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
+from commonhold.formats.pin import SpkiPin
 from commonhold.formats.relaywords import MAX_SAID, Call, Granted, Knock, Refused, Token
 from commonhold.formats.statement import Kind as Said
 from commonhold.mesh.framing import ALIVE, Frames, framed
@@ -24,7 +26,7 @@ from commonhold.relay.joined import BUFFER
 from commonhold.relay.streams import Limits
 from commonhold.transport import listen
 from commonhold.transport.connection import Connection
-from commonhold.transport.dial import dial
+from commonhold.transport.dial import dial, reach
 from commonhold.transport.rules import Rules
 from tests.relay.relays import RELAY, Relay, at, behind, connected, ended, pin, relay
 from tests.transport.ends import dialled, numbers, run, seed_of, serving, soon
@@ -424,6 +426,31 @@ def test_a_relay_that_knocks_without_end_is_answered_so_often_at_a_time() -> Non
                 before = lies.came
                 await asyncio.sleep(0.1)
             assert 0 < lies.came <= 4 * ANSWERS and len(server.visitors) <= lies.came
+
+    run(work())
+
+
+def test_a_relay_is_answered_where_its_call_goes_whatever_its_name_means_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else whoever has the name could have a server connect to any port of the network that it is in."""
+    asked: list[str] = []
+
+    async def reaching(server: SpkiPin, hint: TcpHint, permitted: Rules) -> socket.socket:
+        asked.append(hint.host)
+        return await reach(server, hint, permitted)
+
+    monkeypatch.setattr("commonhold.mesh.relayed.reach", reaching)
+
+    async def work() -> None:
+        says = [framed(Knock(Token(bytes(32))).encoded)]
+        async with liar(lambda port: [framed(Granted(1234, port).encoded), *says]) as (lies, where):
+            (hint,) = where.hints
+            assert isinstance(hint, TcpHint)
+            named = Address(where.server, (TcpHint("localhost", hint.port),))
+            async with behind(named, ONE) as server:
+                await soon(lambda: lies.came == 1)
+                assert asked == ["127.0.0.1"] and server.relayed.addresses == ("tcp:localhost:1234",)
 
     run(work())
 

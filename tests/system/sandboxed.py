@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 STATE = Path(sys.argv[2]) if sys.argv[1:2] == ["grid"] else Path("/var/lib/commonhold")
-OTHERS = ("commonhold", "commonhold-server", "commonhold-introducer", "commonhold-blesser", "commonhold-public")
+OTHERS = tuple(f"commonhold{one}" for one in ("", "-server", "-introducer", "-blesser", "-relay", "-public"))
 
 
 def refused(what: str, attempt: Callable[[], object]) -> None:

@@ -27,6 +27,7 @@ _GRID = {
     "commonhold-server": ("hold-server", "/var/lib/commonhold-server/family"),
     "commonhold-introducer": ("hold-introducer", "/var/lib/commonhold-introducer/family"),
     "commonhold-blesser": ("hold-blesser", "/var/lib/commonhold-blesser/.hold/grids/family"),
+    "commonhold-relay": ("hold-relay", "/var/lib/commonhold-relay/family"),
 }
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -318,6 +319,9 @@ def test_an_administrator_makes_a_grid_of_services_and_somebody_keeps_a_file_the
     table = f'\\n[[introducers]]\\npin = "{pin}"\\naddresses = ["{hint}"]\\n'
     installed.run(f"printf '{table}' >>{_GRID['commonhold-blesser'][1]}/blesser.toml")
     installed.run("systemctl enable --now commonhold-blesser@family commonhold-introducer@family")
+    relay = f"hold relay init {_GRID['commonhold-relay'][1]} {where.format(7375)} --ports 7376-7399"
+    as_user(installed, "hold-relay", relay)
+    installed.run("systemctl enable --now commonhold-relay@family")
     state = _GRID["commonhold-server"][1]
     as_user(installed, "hold-server", f"hold server init {state} --grid {grid} {where.format(7373)} --name attic")
     installed.run(f"echo 'reserve = 0' >>{state}/server.toml")  # the machine's disk is smaller than what stays free
@@ -444,8 +448,9 @@ def test_purging_leaves_only_what_people_stored(installed: Machine) -> None:
     assert "what users stored is kept in /var/lib/commonhold\n" in said
     assert "the key of a grid is kept in /var/lib/commonhold-blesser\n" in said
     left = installed.said("find / -xdev -iname '*commonhold*' -not -path '/opt/*' -not -path '/proc/*' | sort")
-    assert left.splitlines() == ["/var/lib/commonhold", "/var/lib/commonhold-blesser", "/var/lib/commonhold-server"]
-    for kept in ("server/family/server.pem", "blesser/.hold/grids/family/blesser.pem"):
+    stays = ("", "-blesser", "-relay", "-server")
+    assert left.splitlines() == [f"/var/lib/commonhold{one}" for one in stays]
+    for kept in ("server/family/server.pem", "blesser/.hold/grids/family/blesser.pem", "relay/family/server.pem"):
         installed.run(f"test -s /var/lib/commonhold-{kept}")
     installed.run("test ! -e /hold && test ! -e /ipfs && test ! -e /ipns")
     assert installed.said("ls /home/bob/.hold/format.json")

@@ -59,7 +59,7 @@ def test_an_agent_s_thread_hands_over_what_is_kept_and_a_tender_that_comes_back_
             await keep(there, member, 1, shape=Shape(1, 2))
             state = tmp_path / "tender"
             with process(state) as (made, socket):
-                with Tending(tmp_path, os.geteuid(), (0, 0), socket):
+                with Tending(tmp_path, os.geteuid(), (0, 0), tender=socket):
                     while not await asyncio.to_thread(grids, socket):
                         await asyncio.sleep(0.05)
                 made.send_signal(signal.SIGTERM)

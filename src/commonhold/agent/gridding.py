@@ -3,8 +3,6 @@
 A grid is opened when it is first asked for something; most commands ask none. docs/spec/keeping.md, membership.md.
 """
 
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +12,12 @@ from commonhold.agent.naming import unread
 from commonhold.api import BlockStore
 from commonhold.calls import (
     EndedTree,
+    KeptPath,
     KeptTree,
+    OsPath,
     PackHealth,
     Receiving,
+    Regular,
     ServerUse,
     Shared,
     Sharing,
@@ -27,12 +28,13 @@ from commonhold.errors import HoldError, Kind
 from commonhold.formats import link as links
 from commonhold.formats.capability import ReadCapability, VerifyCapability
 from commonhold.formats.link import Link, SealedLink
-from commonhold.formats.pin import GridId, SpkiPin
+from commonhold.formats.pin import GridId
 
 if TYPE_CHECKING:
     from commonhold.agent.ongrid import OnGrid, SetHealth
     from commonhold.agent.opened import Opened
     from commonhold.agent.own import Own
+    from commonhold.agent.regularly import Regularly
     from commonhold.agent.sharing import Sharer
     from commonhold.exchange.book import KeptSet
     from commonhold.exchange.checking import Health
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
 GRIDS = "grids"  # in a repository
 _CONFIG = "grid.toml"
-_TELL_SECONDS = 0.25
 
 
 class OwnGrids:
@@ -132,29 +133,6 @@ class OwnGrids:
         self._open.clear()
 
 
-class _Parts:
-    """Tells a watcher now and then what went to which server."""
-
-    def __init__(self, on: "OnGrid", watcher: Watcher) -> None:
-        self._names = {server.pin: server.name or str(server.pin) for server in on.known()}
-        self._watcher = watcher
-        self._sent: Counter[SpkiPin] = Counter()
-        self._next = 0.0
-
-    def sent(self, server: SpkiPin, count: int) -> None:
-        """So many more bytes went there."""
-        self._sent[server] += count
-        if time.monotonic() >= self._next:
-            self.flush()
-
-    def flush(self) -> None:
-        """Tell what was not told yet."""
-        for server, count in self._sent.items():
-            self._watcher.part(self._names.get(server, str(server)), count)
-        self._sent.clear()
-        self._next = time.monotonic() + _TELL_SECONDS
-
-
 class LocalGrids:
     """See `calls.Grids`."""
 
@@ -169,20 +147,16 @@ class LocalGrids:
     def keep(self, what: str, name: str | None, grid: str | None, watcher: Watcher) -> KeptTree:
         """See `calls.Grids`."""
         on = self._opened.grids.one(grid)
+        self._regularly.refuse_name(on, name)
         capability = self._capability(what)
         shape, remark = on.shape()
         if remark is not None:
             watcher.remark(f"note: {remark}")
-        told, parts = 0, _Parts(on, watcher)
+        from commonhold.agent.telling import Telling
 
-        def tell(done: int, _total: int) -> None:
-            nonlocal told
-            parts.flush()
-            watcher.bytes(done - told)
-            told = done
-
-        on.keep(name or str(capability.cid), capability, shape, tell, parts.sent)
-        parts.flush()
+        telling = Telling(on, watcher)
+        on.keep(name or str(capability.cid), capability, shape, telling.kept, telling.sent)
+        telling.flush()
         return next(one for one in self._all(on) if one.name == (name or str(capability.cid)))
 
     def _capability(self, what: str) -> VerifyCapability:
@@ -213,11 +187,34 @@ class LocalGrids:
         from commonhold.agent.ongrid import GONE
 
         on = self._opened.grids.one(grid)
-        kept = self._kept(on, what)
-        ended = on.end(kept.name)
+        found = self._regularly.end(on, what)
+        if found is None:
+            kept = self._kept(on, what)
+            found = kept.name, kept.until, [on.end(kept.name)]
+        name, until, ended = found
         names = {one.pin: one.name for one in on.known()}
-        untold = [(str(pin), names.get(pin, ""), error.why) for pin, error in ended.failed.items()]
-        return EndedTree(on.name, kept.name, len(ended.told), untold, kept.until + GONE)
+        failed = {pin: error for one in ended for pin, error in one.failed.items()}
+        untold = [(str(pin), names.get(pin, ""), error.why) for pin, error in failed.items()]
+        told = {pin for one in ended for pin in one.told} - failed.keys()
+        return EndedTree(on.name, name, len(told), untold, until + GONE)
+
+    def keep_path(self, path: OsPath, how: Regular, watcher: Watcher) -> KeptPath:
+        """See `calls.Grids`."""
+        return self._regularly.keep(path, how, watcher)
+
+    def keep_due(self, watcher: Watcher) -> list[KeptPath]:
+        """See `calls.Grids`."""
+        return self._regularly.keep_due(watcher)
+
+    def paths(self) -> list[KeptPath]:
+        """See `calls.Grids`."""
+        return self._regularly.all()
+
+    @property
+    def _regularly(self) -> "Regularly":
+        from commonhold.agent.regularly import Regularly
+
+        return Regularly(self._opened, self._own)
 
     def _kept(self, on: "OnGrid", what: str) -> "KeptSet":
         """What is kept under a name, or of a capability. NOT_FOUND; USAGE if it is under several names."""
@@ -250,7 +247,8 @@ class LocalGrids:
         """The name and the seed of a kept set."""
         from commonhold.exchange.keeping import set_seed
 
-        kept: KeptSet | None = next((one for one in on.sets() if one.name == what), None)
+        named = {what, self._regularly.newest(on, what)}
+        kept: KeptSet | None = next((one for one in on.sets() if one.name in named), None)
         if kept is not None:
             return kept.name, kept.seed
         if not links.is_secret(what):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from commonhold.agent.duty import Duty
 from commonhold.agent.service import Service
 from commonhold.agent.tending import Tending
 from commonhold.errors import HoldError, Kind, os_errors
@@ -49,7 +50,8 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         gc.freeze()  # what is here stays
         systemd.notify(environment, "READY=1")
         try:
-            with Tending(config.state, os.geteuid(), tender=config.tender) as tending:
+            duty = Duty(config.state, os.geteuid(), service.own)
+            with Tending(config.state, os.geteuid(), duty=duty, tender=config.tender) as tending:
                 _serve(service, tending, listening, told, config.idle)
         finally:
             systemd.notify(environment, "STOPPING=1")

@@ -8,7 +8,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -84,11 +84,17 @@ class OnGrid:
         self._client = GridClient(self._member, owner, _now, os.urandom)
         self._book = Book(membership.directory / BOOK)
         self._turns = membership.directory / TURNS
+        self._cancelled = False
 
     @staticmethod
     def load(directory: Path) -> Membership:
         """The membership that a grid's directory has."""
         return membership.load(directory)
+
+    def cancel(self) -> None:
+        """From another thread: what is at work here, and what comes, ends with CancelledError."""
+        self._cancelled = True
+        self._loop.cancel()
 
     def close(self) -> None:
         """Hang up on all servers."""
@@ -110,7 +116,8 @@ class OnGrid:
         if count >= wanted.n or not count:
             return wanted, None
         found = Shape(max(1, count * wanted.k // wanted.n), count)
-        return found, f"{count} servers take shares now, so it is kept {found}, not {wanted}"
+        there = "1 server takes" if count == 1 else f"{count} servers take"
+        return found, f"{there} shares now, so it is kept {found}, not {wanted}"
 
     def _uploads(self, *, now: bool) -> int:
         """How many servers take shares, as far as is known; `now`: ask introducers again."""
@@ -125,13 +132,20 @@ class OnGrid:
         self._client.forget()
 
     def keep(
-        self, name: str, capability: VerifyCapability, shape: Shape, told: Callable[[int, int], None], sent: Sent
+        self,
+        name: str,
+        capability: VerifyCapability,
+        shape: Shape,
+        told: Callable[[int, int], None],
+        sent: Sent,
+        instead: frozenset[str] = frozenset(),
     ) -> Inventory:
-        """Have a sealed tree that is here kept. NotKept, and what the store says of what is missing."""
+        """Have a sealed tree that is here kept. NotKept, and what the store says of what is missing. `instead`: sets
+        that end then."""
         entries = list(self._entries(capability))
         secret = derive(self._member.secret.raw, _PACKS)
         keeping = Keeping(self._client, self._book, self._tools, secret, _now, sent)
-        wanted = Wanted(name, set_seed(capability.key, capability), shape, entries)
+        wanted = Wanted(name, set_seed(capability.key, capability), shape, entries, instead)
         with sidebyside.beside(self._turns, _TURN):
             return self._loop.run(keeping.keep(wanted, self._store.get, told))
 
@@ -153,10 +167,17 @@ class OnGrid:
         """The tree's blocks, each once, parents first."""
         seen: set[Multihash] = set()
         for cid, data in unread.met(self._store, capability):
+            if self._cancelled:
+                raise CancelledError
             key = cid.multihash
             if key not in seen:
                 seen.add(key)
                 yield Entry(key, self._store.size(key) if data is None else len(data))
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return self._membership.directory
 
     def sets(self) -> list[KeptSet]:
         """What this user keeps here."""

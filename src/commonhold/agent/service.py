@@ -19,6 +19,7 @@ from commonhold import __version__
 from commonhold.agent.local import LocalAgent
 from commonhold.agent.mounts import Mounts, NodeMounts
 from commonhold.agent.opened import Served
+from commonhold.agent.own import Own
 from commonhold.calls import Open, OsPath
 from commonhold.errors import HoldError, Kind, from_any
 from commonhold.formats.cid import Cid
@@ -89,6 +90,10 @@ class Service:
             self._left = time.monotonic()
             connection.close()
             self._lock.notify_all()
+
+    def own(self, node: Path) -> Own:
+        """The user's own tree over a node, as mounts and commands have it."""
+        return self._mounts.own(node)
 
     def stop(self, seconds: float) -> None:
         """Take no more calls, and wait until those under way are answered, or for so long."""

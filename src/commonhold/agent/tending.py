@@ -1,4 +1,5 @@
-"""What an agent does by itself, in a thread of its own: it looks after what its user keeps on grids (`rounds`).
+"""What an agent does by itself, in a thread of its own: what policies say (`duty`), and looking after what its user
+keeps on grids (`rounds`).
 
 No call waits for it. It begins when the agent has been up for a while: whoever has just called comes first.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from commonhold.agent.duty import Duty
 from commonhold.agent.gridding import GRIDS
 from commonhold.errors import HoldError
 from commonhold.host.saying import say
@@ -30,9 +32,16 @@ class Tending:
     """See the module. As a block: it ends with that."""
 
     def __init__(
-        self, state: Path, uid: int, begin: tuple[float, float] = (_FIRST, _LATEST), tender: Path | None = None
+        self,
+        state: Path,
+        uid: int,
+        begin: tuple[float, float] = (_FIRST, _LATEST),
+        duty: Duty | None = None,
+        tender: Path | None = None,
     ) -> None:
-        """It begins within so many seconds, drawn. `tender`: the socket of the one of this host."""
+        """It begins within so many seconds, drawn. `duty`: None where no own tree is served; `tender`: the socket of
+        the one of this host."""
+        self._duty = duty
         self._begin = begin
         self._tender = tender
         self._handed: float | None = None
@@ -47,7 +56,7 @@ class Tending:
     @property
     def busy(self) -> bool:
         """Whether it is at work, which a process that nobody needs does not break off."""
-        return self._loop is not None
+        return self._loop is not None or (self._duty is not None and self._duty.busy)
 
     def __enter__(self) -> "Tending":
         self._thread.start()
@@ -59,6 +68,8 @@ class Tending:
         """End it. What was begun is broken off: it is found when it is looked at again."""
         self._stop.set()
         while self._thread.is_alive():
+            if self._duty is not None:
+                self._duty.cancel()
             with self._mutex:
                 if self._loop is not None:
                     self._loop.cancel()
@@ -71,7 +82,7 @@ class Tending:
         while not self._stop.wait(pause if self._handed is None else min(pause, _HAND)):
             pause = _REST
             if (self._state / GRIDS).is_dir():
-                pause = self._round()
+                pause = min(self._keep(), self._round())
                 self._hand()
 
     def _hand(self, *, begun: bool = False) -> None:
@@ -86,6 +97,16 @@ class Tending:
         elif self._handed is None or time.monotonic() - self._handed >= _HAND:
             self._handed = time.monotonic()
             handing.hand()
+
+    def _keep(self) -> float:
+        """Do what a policy says, if one is due; seconds until the next."""
+        try:
+            return _REST if self._duty is None else self._duty.once()
+        except CancelledError:
+            return 0.0
+        except (HoldError, OSError) as error:
+            say("hold agent", f"keeping what policies say: {error}")
+            return _REST
 
     def _round(self) -> float:
         """A visit, if one is due; seconds until the next."""

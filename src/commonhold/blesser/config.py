@@ -48,7 +48,11 @@ def first(charter: Charter, listen: tuple[str, ...]) -> str:
     """Return the text of a new config."""
     return f"""\
 # Written once, when this blesser was made; change what you like. `hold grid serve` reads it when it starts.
-# docs/spec/enrolment.md says what each field means.
+# docs/spec/enrolment.md says what each field means. Who passes announcements on goes to the end of it, before anybody
+# is invited: PIN@ADDRESS, as hold introducer init prints it, becomes
+#   [[introducers]]
+#   pin = "PIN"
+#   addresses = ["ADDRESS"]
 listen = {value(list(listen))}
 life_days = 30      # of blessings and credentials
 list_hours = 24     # for which a revocation list is fresh: after that, who hears nothing puts nothing more

@@ -32,6 +32,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with agent(args, out) as found:
         health = found.grids.check(args.what, args.grid, args.deep)
     tell(health, out)
+    if health.readable and not health.whole:
+        out.remark(f"note: hold repair {shown(health.name)} makes what is missing anew")
     return 0 if health.whole else Kind.CORRUPT.value.exit
 
 

@@ -63,7 +63,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
     told = gridhomes.order(path, said, "invite")
     from commonhold.authority.times import shown
 
-    out.remark(f"note: good until {shown(told['until'])}, once; they type: hold join CODE")
+    words = "hold join CODE --server DIR" if args.server else "hold join CODE"
+    out.remark(f"note: good until {shown(told['until'])}, once; they type: {words}")
     out.result(told, told["code"])
     if args.wait:
         out.flush()

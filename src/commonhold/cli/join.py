@@ -15,7 +15,7 @@ from commonhold.errors import HoldError, Kind
 
 if TYPE_CHECKING:
     from commonhold.formats.invitation import Invitation
-    from commonhold.grids.joining import Choice
+    from commonhold.grids.joining import Choice, Joined
     from commonhold.grids.membership import Membership
     from commonhold.transport.rules import Rules
 
@@ -38,9 +38,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Do it."""
-    import secrets
-    import time
-
     from commonhold.grids import joining
 
     choice = _choice(args)
@@ -48,15 +45,18 @@ def run(args: argparse.Namespace, out: Output) -> int:
         choice.check(args.name or "grid")
     place = gridhomes.directory(args) if args.server is None else None
     found = _invitation(args.code, choice)
-    if (args.server is not None) != bool(found.purposes):
-        why = "the code is a server's" if found.purposes else "the code is no server's"
-        raise HoldError("join", Kind.USAGE, "code", why, hint="hold join CODE --server DIR is for a server's")
-    directory = args.server.absolute() if place is None else place / (args.name or found.charter.name)
-    joined = joining.join(found, directory, choice, int(time.time()), secrets.token_bytes)
+    try:
+        joined = _join(found, args, place, choice)
+    except HoldError as error:
+        if _is_long(args.code):
+            raise
+        hint = f"{error.hint}; the short code is used up, in its place there is {found.text}"
+        raise HoldError(error.op, error.kind, error.subject, error.why, hint=hint) from error
     made = joined.membership
-    row = {"grid": str(made.grid), "name": made.name, "account": made.account or None, "directory": str(directory)}
+    row = {"grid": str(made.grid), "name": made.name, "account": made.account or None, "directory": str(made.directory)}
     if not made.account:
-        text = f"joined {made.name}" + (": it enrols when it runs" if found.purposes else ", without an account")
+        of_server = f"joined {found.charter.name}: it enrols when it runs"
+        text = of_server if found.purposes else f"joined {made.name}, without an account"
         out.result(row | {"state": "joined"}, text)
         return 0
     try:
@@ -66,6 +66,26 @@ def run(args: argparse.Namespace, out: Output) -> int:
         raise
     out.result(row | {"state": state}, text)
     return 0
+
+
+def _join(found: "Invitation", args: argparse.Namespace, place: Path | None, choice: "Choice") -> "Joined":
+    """Write down what a code says, in a server's directory or at `place`."""
+    import secrets
+    import time
+
+    from commonhold.grids import joining
+
+    if (args.server is not None) != bool(found.purposes):
+        why = "the code is a server's" if found.purposes else "the code is no server's"
+        raise HoldError("join", Kind.USAGE, "code", why, hint="hold join CODE --server DIR is for a server's")
+    directory = args.server.absolute() if place is None else place / (args.name or found.charter.name)
+    return joining.join(found, directory, choice, int(time.time()), secrets.token_bytes)
+
+
+def _is_long(code: str) -> bool:
+    from commonhold.formats import invitation
+
+    return invitation.looks_like(code)
 
 
 def _choice(args: argparse.Namespace) -> "Choice":

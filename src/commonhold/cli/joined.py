@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from commonhold.cli.opening import choose, place_of_state
+from commonhold.cli.opening import chosen_state
 from commonhold.cli.output import Output
 from commonhold.errors import HoldError, Kind
 from commonhold.grids import broker, files, membership, places, reading
@@ -54,7 +54,7 @@ def grid_option(parser: argparse.ArgumentParser) -> None:
 def grids(args: argparse.Namespace) -> Iterator[Grid]:
     """The grids that were joined, or the one that --grid names."""
     owner = os.geteuid()
-    for one in places.joined(place_of_state(choose(args).path), owner, load, args.grid):
+    for one in places.joined(chosen_state(args), owner, load, args.grid):
         ground = Ground(one.trust, one.rules, lists_of(one, owner), int(time.time()))
         found = files.read(one.directory, owner)
         yield Grid(one, ground, found, broker.known(found.caches, found.override, ground))
@@ -63,10 +63,11 @@ def grids(args: argparse.Namespace) -> Iterator[Grid]:
 def ask(args: argparse.Namespace) -> None:
     """Ask the introducers of these grids which servers there are. UNREACHABLE if none of a grid's answers."""
     owner = os.geteuid()
-    for one in places.joined(place_of_state(choose(args).path), owner, membership.load, args.grid):
+    for one in places.joined(chosen_state(args), owner, membership.load, args.grid):
         with contextlib.closing(Member(one, owner)) as member:
             if not asyncio.run(member.listen(_ASK_SECONDS)):
-                raise HoldError("ask", Kind.UNREACHABLE, f"introducers of {one.name}", "none has answered in time")
+                what, hint = f"introducers of {one.name}", "hold doctor says why"
+                raise HoldError("ask", Kind.UNREACHABLE, what, "none has answered in time", hint=hint)
 
 
 def meant(found: list[Grid], text: str) -> tuple[Grid, tuple[KnownServer, ...]]:

@@ -177,6 +177,14 @@ def state_of(path: Path) -> Path:
     return place
 
 
+def chosen_state(args: argparse.Namespace) -> Path:
+    """The directory of the caller's own things, where no repository is opened. NO_REPOSITORY where none is chosen."""
+    path = choose(args).path.absolute()
+    if listens(path) is None:
+        require(path)
+    return place_of_state(path)
+
+
 def place_of_state(path: Path) -> Path:
     """The directory of the caller's own things: their repository, or ~/.hold if it is another's."""
     if is_repository(path) and path.stat().st_uid == os.geteuid():

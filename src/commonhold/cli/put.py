@@ -51,7 +51,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
     try:
         with agent(args, out) as found:
             done = found.tree.put([OsPath(one) for one in sources], OsPath(path), source, watch)
-            kept = None if args.local else _keep(found, args.grid, sources, path, out)
+            try:
+                kept = None if args.local else _keep(found, args.grid, sources, path, out)
+            except HoldError:
+                out.remark(f"note: it is in {shown(path)}, and not on a grid; the same command puts it there, too")
+                raise
     finally:
         watch.close()
     where = shown(path)
@@ -60,9 +64,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if kept is None:
         out.result(row, where)
         return 0
-    tree, root = kept
+    tree, root, what = kept
     said = {"grid": tree.grid, "shape": tree.shape, "capability": root}
-    out.result(row | said, f"{where}: kept {tree.shape} on {tree.grid} as {shown(tree.name)}")
+    out.result(row | said, f"{what}: kept {tree.shape} on {tree.grid} as {shown(tree.name)}")
     if not out.json:
         out.line(root)
     return 0
@@ -79,18 +83,20 @@ def _places(words: list[str]) -> tuple[list[str], str]:
 
 def _keep(
     found: "Agent", grid: str | None, sources: list[str], path: str, out: Output
-) -> "tuple[KeptTree, str] | None":
-    """Have what was put kept on a grid, by a snapshot of it; None where no grid was joined."""
+) -> "tuple[KeptTree, str, str] | None":
+    """Have what was put kept on a grid, by a snapshot of it: how, its capability, and its path. None where no grid was
+    joined."""
     if grid is None and not found.grids.names():
         return None
     watch = Watch(out, "sent")
     try:
-        made = found.history.take(OsPath(_put_as(found, sources, path)), Shooting(), watch)
+        what = _put_as(found, sources, path)
+        made = found.history.take(OsPath(what), Shooting(), watch)
         kept = found.grids.keep(made.root, made.name, grid, watch)
     finally:
         watch.close()
     watch.told_parts()
-    return kept, made.root
+    return kept, made.root, shown(what)
 
 
 def _put_as(found: "Agent", sources: list[str], path: str) -> str:

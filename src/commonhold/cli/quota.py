@@ -29,5 +29,5 @@ def run(args: argparse.Namespace, out: Output) -> int:
         else:
             out.result(row._asdict(), f"{name}: {human(row.used)} of {human(row.quota)}, {row.shares} shares")
     if not rows:
-        out.remark("no server is known yet: introducers tell of them")
+        out.remark("no server is known yet: hold servers --ask asks introducers, who tell of them")
     return 0

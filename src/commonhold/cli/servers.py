@@ -43,6 +43,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
         for line in (head, *rows):
             out.line("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
     if not rows:
-        out.remark("no server is known yet: introducers tell of them")
+        out.remark("no server is known yet: hold servers --ask asks introducers, who tell of them")
     wrong = [grid for grid in found if joined.tell_problems(grid, out)]
     return 1 if wrong else 0

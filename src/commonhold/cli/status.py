@@ -80,9 +80,11 @@ def _kept(choice: Choice) -> list[tuple[str, str, str]]:
     found = []
     for path in books:
         from commonhold.grids.observing import kept
+        from commonhold.grids.policies import late
 
         with suppress(HoldError, OSError):
-            wrong = [(one.name, one.wrong) for one in kept(path.parent, int(time.time()))]
+            now = int(time.time())
+            wrong = [*((one.name, one.wrong) for one in kept(path.parent, now)), *late(path.parent, now)]
             found += [(path.parent.name, name, why) for name, why in wrong if why is not None]
     return found
 

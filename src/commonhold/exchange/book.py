@@ -3,25 +3,27 @@
 A projection: all of it can be had from the servers by whoever has a set's seed. It spares asking, and sending twice.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from commonhold.errors import HoldError, Kind
+from commonhold.exchange.reusing import ALL
 from commonhold.exchange.tending import Care, State
 from commonhold.formats.inventory import Inventory, Packed
 from commonhold.formats.multihash import Multihash
 from commonhold.formats.pin import SpkiPin
 from commonhold.host.sqlite import Database
 
-VERSION: Final = 2
+VERSION: Final = 3
 _TENDING = """
 create table cares (
   name text primary key, next integer not null, deep_due integer not null, looked integer, state text,
   said text not null, failures integer not null);
 create table servers (pin blob primary key, reached integer not null) without rowid;
 """
+_WANTS = "alter table set_packs add column wanted blob;"  # the blocks of it that the set wants, as bits; null: all
 _SCHEMA = f"""{_TENDING}
 create table packs (
   id integer primary key, seed blob not null unique, length integer not null, k integer not null, n integer not null,
@@ -32,6 +34,7 @@ create table sets (
   until integer not null);
 create table set_packs (name text not null, place integer not null, pack integer not null, primary key (name, place))
   without rowid;
+{_WANTS}
 """
 _ALONE = (
     "select pack from set_packs where name = :name and pack not in (select pack from set_packs where name != :name)"
@@ -54,21 +57,21 @@ class Book:
     """See the module. Safe from many threads of the one process that has it."""
 
     def __init__(self, path: Path) -> None:
-        self._db = Database(path, _SCHEMA, VERSION, "a book of kept sets", {1: _TENDING})
+        self._db = Database(path, _SCHEMA, VERSION, "a book of kept sets", {1: _TENDING + _WANTS, 2: _WANTS})
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
     def put_pack(self, packed: Packed, keys: Iterable[Multihash]) -> None:
-        """Note a pack, all of whose shares are kept. Blocks that another one has stay with that."""
+        """Note a pack, all of whose shares are kept. Blocks that another one has are from now on taken from this."""
         with self._db.writing("note pack") as db:
             db.execute(
                 "insert or ignore into packs values (null, ?, ?, ?, ?, ?)",
                 (packed.seed, packed.length, packed.k, packed.n, packed.table),
             )
             found = db.execute("select id from packs where seed = ?", (packed.seed,)).fetchone()[0]
-            db.executemany("insert or ignore into blocks values (?, ?)", ((key, found) for key in keys))
+            db.executemany("insert or replace into blocks values (?, ?)", ((key, found) for key in keys))
 
     def pack_of(self, key: Multihash, k: int, n: int) -> Packed | None:
         """The pack of this shape that has a block."""
@@ -85,8 +88,21 @@ class Book:
         with self._db.writing("forget pack") as db:
             db.execute("delete from blocks where pack = (select id from packs where seed = ?)", (packed.seed,))
 
-    def put_set(self, kept: KeptSet, packs: Sequence[Packed]) -> None:
-        """Note a set that is kept, in place of the one of that name. CHANGED if one of its packs is none any more."""
+    def wants(self, besides: Collection[str]) -> dict[bytes, int]:
+        """Which blocks of each pack are wanted by a set, but for these sets, by the pack's seed: see `reusing`."""
+        found: dict[bytes, int] = {}
+        with self._db.reading("list packs") as db:
+            for name, seed, wanted in db.execute(
+                "select name, seed, wanted from set_packs join packs on packs.id = set_packs.pack"
+            ):
+                if name not in besides:
+                    found[seed] = found.get(seed, 0) | (ALL if wanted is None else int.from_bytes(wanted, "little"))
+        return found
+
+    def put_set(self, kept: KeptSet, packs: Sequence[Packed], wanted: Mapping[bytes, int] | None = None) -> None:
+        """Note a set that is kept, in place of the one of that name. CHANGED if one of its packs is none any more.
+
+        `wanted`: which blocks of a pack the set wants, by the pack's seed, where that is not all of them."""
         with self._db.writing("note set") as db:
             db.execute("delete from cares where name = ?", (kept.name,))
             db.execute("delete from set_packs where name = ?", (kept.name,))
@@ -95,8 +111,10 @@ class Book:
                 (kept.name, kept.seed, kept.k, kept.n, kept.made, kept.until),
             )
             for place, packed in enumerate(packs):
+                some = (wanted or {}).get(packed.seed, ALL)
                 noted = db.execute(
-                    "insert into set_packs select ?, ?, id from packs where seed = ?", (kept.name, place, packed.seed)
+                    "insert into set_packs select ?, ?, id, ? from packs where seed = ?",
+                    (kept.name, place, None if some == ALL else _little(some), packed.seed),
                 )
                 if not noted.rowcount:
                     why = "what it shares with another set was let go meanwhile"
@@ -143,7 +161,7 @@ class Book:
                 )
                 db.execute("delete from set_packs where name = ?", (kept.name,))
                 db.executemany(
-                    "insert into set_packs select ?, ?, id from packs where seed = ?",
+                    "insert into set_packs select ?, ?, id, null from packs where seed = ?",
                     [(kept.name, place, one.seed) for place, one in enumerate(packs)],
                 )
             db.execute("delete from packs where id not in (select pack from set_packs)")
@@ -187,7 +205,7 @@ class Book:
         }
 
     def put_care(self, kept: KeptSet, care: Care, until: int | None = None) -> None:
-        """Note how a set is looked after, and a later end of its leases; nothing if it was ended or kept anew."""
+        """Note how a set is looked after, and the end of its leases; nothing if it was ended or kept anew."""
         state = care.state.value if care.state else None
         with self._db.writing("note look") as db:
             db.execute(
@@ -195,9 +213,7 @@ class Book:
                 (care.next, care.deep_due, care.looked, state, care.said, care.failures, kept.name, kept.made),
             )
             if until is not None:
-                db.execute(
-                    "update sets set until = max(until, ?) where name = ? and made = ?", (until, kept.name, kept.made)
-                )
+                db.execute("update sets set until = ? where name = ? and made = ?", (until, kept.name, kept.made))
 
     def has(self, kept: KeptSet) -> bool:
         """Whether a set is kept still, as it was."""
@@ -215,3 +231,7 @@ class Book:
         """When servers were last reached, or first looked for."""
         with self._db.reading("list servers") as db:
             return {SpkiPin(pin): when for pin, when in db.execute("select pin, reached from servers")}
+
+
+def _little(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "little")

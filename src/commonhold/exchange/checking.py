@@ -87,7 +87,11 @@ async def look(
             if not _is_of(layout, packed):
                 damaged[holder.server.pin] = "it has a share of another pack there"
                 continue
-            why = await _damage(PackSeed(packed.seed), holder, tools) if deep else None
+            try:
+                why = await _damage(PackSeed(packed.seed), holder, tools) if deep else None
+            except HoldError as error:
+                failed[holder.server.pin] = error.why
+                continue
             if why is None and holder.server.pin in leaving:
                 moving[holder.server.pin] = holder.share.number
             elif why is None:
@@ -103,12 +107,15 @@ def _is_of(layout: Layout, packed: Packed) -> bool:
 
 
 async def _damage(seed: PackSeed, holder: Holder, tools: Tools) -> str | None:
-    """What is wrong with a share, all of which is read; None for nothing."""
+    """What is wrong with a share, all of which is read; None for nothing. UNREACHABLE: a line that breaks is no damage,
+    and what may be sound is not to be dropped."""
     data = memoryview(bytearray(holder.share.length))
     try:
         await holder.server.read(holder.index, 0, data, holder.copy)
         await asyncio.get_running_loop().run_in_executor(tools.threads, verify, seed, holder.server.pin, data)
     except HoldError as error:
+        if error.kind is Kind.UNREACHABLE:
+            raise
         return error.why
     except Malformed as error:
         return str(error)

@@ -29,7 +29,7 @@ async def end(seeds: Sequence[PackSeed], servers: Servers, pins: Collection[Spki
 
     async def tell(pin: SpkiPin) -> HoldError | None:
         try:
-            await drop(await servers.open(pin), [seed.index(pin) for seed in seeds])
+            await drop(await servers.open(pin), sorted(seed.index(pin) for seed in seeds))  # D18, as in renewing
         except HoldError as error:
             return error
         return None

@@ -15,6 +15,7 @@ from commonhold.exchange.book import Book, KeptSet
 from commonhold.exchange.checking import leaving_of, look, mend
 from commonhold.exchange.packing import Opened, Putting, Servers, Tools, opened
 from commonhold.exchange.renewing import renew
+from commonhold.exchange.reusing import Held, bits, taken_over
 from commonhold.exchange.sending import Sent, nobody
 from commonhold.exchange.tending import LEASE
 from commonhold.formats import inventory, pack
@@ -34,12 +35,23 @@ Told = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be kept: a name for it, its set seed, its shape, and its blocks in order."""
+    """What is to be kept: a name for it, its set seed, its shape, and its blocks in order. `instead`: sets that end
+    once it is whole."""
 
     name: str
     seed: bytes
     shape: Shape
     entries: Sequence[Entry]
+    instead: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """The packs that a set takes over, which of their blocks it wants, and the blocks of each new pack."""
+
+    old: list[Packed]
+    wanted: dict[bytes, int]
+    new: list[list[Entry]]
 
 
 def set_seed(verify_key: bytes, root: Capability) -> bytes:
@@ -68,15 +80,15 @@ class Keeping:
     async def keep(self, wanted: Wanted, read: Read, told: Told) -> Inventory:
         """Have a set kept: on return every share of it is on the disk of a server of its own. NotKept."""
         until = self._now() + LEASE
-        old, new = self._cut(wanted)
-        if await self._lost(old, until):
-            old, new = self._cut(wanted)
+        cut = await self._run(self._cut, wanted)
+        if await self._lost(cut.old, until):
+            cut = await self._run(self._cut, wanted)
         total = sum(entry.length for entry in wanted.entries)
-        sent = total - sum(entry.length for entries in new for entry in entries)
+        sent = total - sum(entry.length for entries in cut.new for entry in entries)
         told(sent, total)
         turns = asyncio.Semaphore(_AT_ONCE)
         made: list[Packed] = []
-        for entries in new:
+        for entries in cut.new:
             table = pack.encode_table(entries)
             seed = pack_seed(self._secret, wanted.shape, table)
             made.append(inventory.packed(seed, wanted.shape.k, wanted.shape.n, entries))
@@ -90,28 +102,37 @@ class Keeping:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for one, entries in zip(made, new, strict=True):
+                for one, entries in zip(made, cut.new, strict=True):
                     group.create_task(put(one, entries))
         except ExceptionGroup as errors:  # of whichever fails first: the others are called off
             raise errors.exceptions[0] from None
-        found = Inventory((*old, *made))
+        found = Inventory((*cut.old, *made))
         listed = [memoryview(found.encoded)]
         await Putting(PackSeed(wanted.seed), wanted.shape, listed, self._tools, self._sent).put(self._servers, until)
         kept = KeptSet(wanted.name, wanted.seed, wanted.shape.k, wanted.shape.n, self._now(), until)
-        await self._run(self._book.put_set, kept, found.packs)
+        await self._run(self._book.put_set, kept, found.packs, cut.wanted)
         return found
 
-    def _cut(self, wanted: Wanted) -> tuple[list[Packed], list[list[Entry]]]:
-        """The packs that have some of the blocks already, and new ones of the others."""
-        old: dict[bytes, Packed] = {}
-        missing: dict[Multihash, Entry] = {}
+    def _cut(self, wanted: Wanted) -> _Cut:
+        """What is there of it already and good enough, and new packs of everything else."""
+        packs: dict[bytes, Packed] = {}
+        there: dict[bytes, set[Multihash]] = {}
+        at: dict[Multihash, bytes] = {}
         for entry in wanted.entries:
             packed = self._book.pack_of(entry.key, wanted.shape.k, wanted.shape.n)
-            if packed is None:
-                missing[entry.key] = entry
-            else:
-                old[packed.seed] = packed
-        return list(old.values()), list(pack.plan(missing.values()))
+            if packed is not None:
+                packs[packed.seed] = packed
+                there.setdefault(packed.seed, set()).add(entry.key)
+                at[entry.key] = packed.seed
+        others = self._book.wants({wanted.name, *wanted.instead})
+        held = [Held(one, bits(one, there[seed]), others.get(seed, 0)) for seed, one in packs.items()]
+        old = {one.packed.seed: one for one in taken_over(held)}
+        missing = {entry.key: entry for entry in wanted.entries if at.get(entry.key) not in old}
+        return _Cut(
+            [one.packed for one in old.values()],
+            {seed: one.wanted for seed, one in old.items()},
+            list(pack.plan(missing.values())),
+        )
 
     async def _lost(self, old: Sequence[Packed], until: int) -> bool:
         """Have packs that were sent before kept as long as the others, whole; whether any could not be read any more.

@@ -24,6 +24,8 @@ from commonhold.exchange.sending import Parcel, Sent, nobody, send
 from commonhold.exchange.server import StorageServer
 from commonhold.formats.pin import SpkiPin
 
+_FULL: Final = "hold quota says how much is used; hold keep --end lets something go"
+_AWAY: Final = "hold doctor says who does not answer; fewer shares can be wanted in [keep] of its grid.toml"
 _TRIES: Final = 2  # of one server, for one share: a connection may break
 LONGER: Final = 7 * 86_400  # seconds: leases end at some moment within them, that no two servers see the same one
 
@@ -85,12 +87,11 @@ def drawn_end(until: int, tools: Tools) -> int:
 
 
 class NotKept(HoldError):
-    """Too few servers took a share. `lines` says who did not, and why."""
+    """Too few servers took a share. `lines` says who did not, and why. QUOTA if it was that of all of them."""
 
-    def __init__(self, found: TooFew) -> None:
-        super().__init__(
-            "keep", Kind.UNREACHABLE, "pack", "; ".join(found.lines), hint="hold servers says how each of them is"
-        )
+    def __init__(self, found: TooFew, *, full: bool = False) -> None:
+        kind = Kind.QUOTA if full else Kind.UNREACHABLE
+        super().__init__("keep", kind, "pack", "; ".join(found.lines), hint=_FULL if full else _AWAY)
         self.lines = tuple(found.lines)
 
 
@@ -110,6 +111,7 @@ class Putting:
         self._there: dict[SpkiPin, set[int]] = {}
         self._salts: dict[tuple[SpkiPin, int], Salt] = {}
         self._tries: dict[SpkiPin, int] = {}
+        self._full: set[SpkiPin] = set()
 
     async def put(self, servers: Servers, until: int, without: Collection[SpkiPin] = ()) -> Mapping[int, SpkiPin]:
         """Have every share kept until a time in seconds since 1970 at least; where each is then. NotKept.
@@ -121,7 +123,7 @@ class Putting:
         while True:
             placed = placing.place(Secret(self._seed.raw), self._shape.n, self._shape.n, self._verdicts, self._there)
             if isinstance(placed, TooFew):
-                raise NotKept(placed)
+                raise NotKept(placed, full=bool(placed.refused) and self._full >= placed.refused.keys())
             if not placed.put:
                 await self._renew(placed, until)
                 return placed.kept
@@ -154,6 +156,8 @@ class Putting:
 
     def _fail(self, server: SpkiPin, error: HoldError) -> None:
         self._verdicts[server] = Verdict(False, f"{error.op}: {error.why}")
+        if error.kind is Kind.QUOTA:
+            self._full.add(server)
 
     async def _renew(self, placed: Placed, until: int) -> None:
         """Have those that were there before kept as long."""

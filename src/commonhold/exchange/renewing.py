@@ -26,9 +26,9 @@ class Renewed:
 
 async def renew_at(server: StorageServer, packs: Sequence[Packed], until: int, tools: Tools) -> frozenset[bytes]:
     """Have the shares that one server has of packs kept until then at least; the seeds of those. HoldError."""
-    indexes = [PackSeed(one.seed).index(server.pin) for one in packs]
-    there = await server.renew(indexes, drawn_end(until, tools))
-    return frozenset(one.seed for one, found in zip(packs, there, strict=True) if found)
+    asked = sorted((PackSeed(one.seed).index(server.pin), one.seed) for one in packs)  # no two in the same order: D18
+    there = await server.renew([index for index, _ in asked], drawn_end(until, tools))
+    return frozenset(seed for (_, seed), found in zip(asked, there, strict=True) if found)
 
 
 async def renew(

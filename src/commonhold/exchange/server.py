@@ -5,6 +5,7 @@ What a server says is a stranger's word: sizes and counts are held against what 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from commonhold.errors import HoldError, Kind
@@ -20,6 +21,8 @@ from commonhold.transport.exchange import Body
 MAX_SHARE: Final = 128 << 20
 _EARLY = 60  # seconds before its end that a facet is no longer used
 _ANSWER = 256 << 10
+_SECONDS: Final = 300.0  # for one call, of which the transport only knows that something moves now and then
+_SLOWEST: Final = 4096  # bytes of a share in a second
 
 _T = TypeVar("_T")
 From = Callable[[int], AsyncIterator[bytes | memoryview]]  # a share's bytes from an offset on
@@ -45,6 +48,10 @@ class StorageServer:
         """Whether its connection has ended."""
         return self._connection.is_lost
 
+    async def hang_up(self) -> None:
+        """End the connection."""
+        await self._connection.close()
+
     # ── for whoever knows an index ──
 
     async def find(self, indexes: Sequence[ShareIndex]) -> list[int]:
@@ -59,7 +66,8 @@ class StorageServer:
     async def read(self, index: ShareIndex, start: int, into: memoryview, copy: int = 0) -> None:
         """Fill a buffer with the bytes of a share from an offset on. NOT_FOUND; CORRUPT if there are fewer."""
         path = f"/v1/shares/{index}" + (f"?copy={copy}" if copy else "")
-        async with self._connection.request("GET", path, span=(start, start + len(into))) as answer:
+        span, seconds = (start, start + len(into)), _SECONDS + len(into) / _SLOWEST
+        async with self._within("read share", seconds), self._connection.request("GET", path, span=span) as answer:
             if answer.status != 206:
                 raise self._failure("read share", answer.status, await answer.read(_ANSWER))
             at = 0
@@ -112,7 +120,8 @@ class StorageServer:
         facet = await self._facet()
         path = f"{facet}/uploads/{index}?at={at}"
         async with self._connection.request("PUT", path, body=body, length=size - at) as answer:
-            said = await answer.read(_ANSWER)
+            async with self._within("store share", _SECONDS):
+                said = await answer.read(_ANSWER)
             if answer.status != 200:
                 raise self._failure("store share", answer.status, said)
         return self._read(storagewords.decode_received, said, size)
@@ -143,11 +152,22 @@ class StorageServer:
 
     async def _call(self, method: str, path: str, body: bytes) -> bytes:
         assert len(body) <= MAX_BODY
-        async with self._connection.request(method, path, body=body or None) as answer:
+        op = "store share" if "/uploads/" in path else path.rpartition("/")[2]
+        asked = self._connection.request(method, path, body=body or None)
+        async with self._within(op, _SECONDS), asked as answer:
             said = await answer.read(_ANSWER)
             if answer.status != 200:
-                raise self._failure(path.rpartition("/")[2], answer.status, said)
+                raise self._failure(op, answer.status, said)
             return said
+
+    @asynccontextmanager
+    async def _within(self, op: str, seconds: float) -> AsyncIterator[None]:
+        """Run a block that ends in time. UNREACHABLE: who answers a byte a minute would hold up everything else."""
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise HoldError(op, Kind.UNREACHABLE, str(self.pin), f"it is not done after {seconds:.0f} s") from error
 
     def _failure(self, op: str, status: int, said: bytes) -> HoldError:
         """A server's refusal, with whose it is."""

@@ -59,11 +59,23 @@ def begun(now: int, draw: Draw) -> Care:
     return Care(now + int(draw() * DAY), now + _between(_DEEP_EARLY, _DEEP_LATE, draw))
 
 
+def turn(care: Care, now: int) -> int:
+    """When a set's turn is. What is later than is ever said was written by a clock that was wrong, here and below."""
+    return care.next if care.next <= now + 2 * DAY else now
+
+
 def due(care: Care, until: int, now: int) -> Visit | None:
     """What is to be done for a set whose leases last until then; None: nothing yet."""
-    if now < care.next <= now + 2 * DAY:  # what is later was written by a clock that was wrong
+    if now < turn(care, now):
         return None
-    return Visit(now >= care.deep_due, now + LEASE if until - now <= LEASE - _RENEW else None)
+    deep = not now < care.deep_due <= now + _DEEP_LATE
+    lasting = LEASE - _RENEW < until - now <= LEASE + DAY
+    return Visit(deep, None if lasting else now + LEASE)
+
+
+def waits(reached: int, now: int) -> bool:
+    """Whether a server that is away, and was last reached then, is waited for."""
+    return -DAY <= now - reached < PATIENCE
 
 
 def looked(care: Care, found: tuple[State, str], deep: bool, now: int, draw: Draw) -> Care:

@@ -4,11 +4,12 @@ What they say is `reading`'s. A cache that cannot be read is a problem that is t
 is an error, as what it forbids is not known then. docs/spec/known-servers.md.
 """
 
+import contextlib
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -82,7 +83,8 @@ def read_cache(directory: Path, introducer: SpkiPin, owner: int) -> File:
 def write_cache(directory: Path, introducer: SpkiPin, shown: Iterable[Entry], rules: Rules) -> Cached:
     """Put a cache in the place of the one before, on disk on return. `rules` are those in force now."""
     made = cache(introducer, shown, rules)
-    _replace(directory / reading.CACHE / f"{introducer}.yaml", made.data)
+    with _turn_on(directory / reading.CACHE):
+        _replace(directory / reading.CACHE / f"{introducer}.yaml", made.data)
     return made
 
 
@@ -112,14 +114,15 @@ def read_lists(directory: Path, trust: Trust, owner: int) -> Lists:
 
 def write_lists(directory: Path, lists: Lists) -> None:
     """Keep what is known, each in a file of its own; what it has replaced goes afterwards."""
-    kept = {hashlib.sha256(data).hexdigest()[:32]: data for data in lists.kept}
-    there = _names(directory / LISTS, "")
-    for name, data in kept.items():
-        if name not in there:
-            _replace(directory / LISTS / name, data)
-    for name in set(there) - set(kept):
-        with os_errors("remove", str(directory / LISTS / name)):
-            (directory / LISTS / name).unlink()
+    with _turn_on(directory / LISTS):
+        kept = {hashlib.sha256(data).hexdigest()[:32]: data for data in lists.kept}
+        there = _names(directory / LISTS, "")
+        for name, data in kept.items():
+            if name not in there:
+                _replace(directory / LISTS / name, data)
+        for name in set(there) - set(kept):
+            with os_errors("remove", str(directory / LISTS / name)):
+                (directory / LISTS / name).unlink()
 
 
 # ── Files ──────────────────────────────────────────────────────────────────────────────────────────
@@ -156,6 +159,15 @@ def _bytes(path: Path, owner: int) -> bytes:
 
 
 _LARGEST = max(MAX_FILE, Statement.REVOCATIONS.most)
+
+
+@contextlib.contextmanager
+def _turn_on(directory: Path) -> Iterator[None]:
+    """The turn on a directory of files that several commands, and calls of one agent, write at any time."""
+    with os_errors("write", str(directory)):
+        disk.make_directory(directory, 0o700)
+        with disk.turn_on(directory):
+            yield
 
 
 def _replace(path: Path, data: bytes) -> None:

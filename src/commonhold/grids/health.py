@@ -43,6 +43,7 @@ def judged(seen: Seen) -> list[Finding]:
         *quota(seen.servers),
         *leases(seen.leases, seen.now),
         *kept(seen.leases),
+        *regular(seen.policies),
     ]
     return [replace(one, check=f"{seen.name}/{one.check}") for one in found]
 
@@ -309,6 +310,12 @@ def kept(found: Sequence[Lease]) -> list[Finding]:
             wrong.append(warn("kept", said, f"hold repair {_word(one.name)}"))
     good = [ok("kept", "nothing that is kept is known to lack a share")] if found else []
     return _first("kept", wrong) or good
+
+
+def regular(found: Sequence[tuple[str, str | None]]) -> list[Finding]:
+    """Policies by which nothing was kept for longer than twice their period."""
+    wrong = [warn("policies", f"{shown(name)}: {shown(why)}", "hold keep --due") for name, why in found if why]
+    return _first("policies", wrong) or ([ok("policies", "what they say was done in time")] if found else [])
 
 
 # ── the machine ──

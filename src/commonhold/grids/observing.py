@@ -27,7 +27,7 @@ from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
 from commonhold.formats.statement import Kind as Said
 from commonhold.formats.statement import decode
-from commonhold.grids import accounts, broker, files, holder, looking, membership
+from commonhold.grids import accounts, broker, files, holder, looking, membership, policies
 from commonhold.grids.accounts import AccountAsker
 from commonhold.grids.asking import MAX_SEATS
 from commonhold.grids.broker import Ground
@@ -42,7 +42,7 @@ from commonhold.host.private import refuse_shared
 
 BOOK: Final = "kept.sqlite"
 _MOST: Final = 64  # servers that are called
-_PRIVATE: Final = (membership.FILE, holder.SECRET, holder.TICKET, FILE, BOOK)
+_PRIVATE: Final = (membership.FILE, holder.SECRET, holder.TICKET, FILE, BOOK, policies.FILE)
 
 
 # ── the files ──
@@ -60,6 +60,7 @@ class Disk:
     statements: dict[bytes, list[bytes]] = field(default_factory=dict)
     ticket: bool = False
     leases: tuple[Lease, ...] = ()
+    policies: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def closed(self) -> bool:
@@ -83,7 +84,15 @@ def on_disk(directory: Path, world: World) -> Disk:
     lists = lists_of(found, world.owner) if there else files.read_lists(directory, found.trust, world.owner)
     read = files.read(directory, world.owner)
     known = broker.known(read.caches, read.override, Ground(found.trust, found.rules, lists, world.now))
-    disk = Disk(found, read, known, lists, shared(directory, world.owner), leases=kept(directory, world.now))
+    disk = Disk(
+        found,
+        read,
+        known,
+        lists,
+        shared(directory, world.owner),
+        leases=kept(directory, world.now),
+        policies=policies.late(directory, world.now),
+    )
     if found.mode is not Mode.ACCOUNT:
         return disk
     return replace(disk, statements=_statements(directory), ticket=(directory / holder.TICKET).exists())
@@ -164,6 +173,7 @@ def _still(disk: Disk, world: World) -> Seen:
     return Seen(
         of.name, str(of.directory), world.now, of.rules, (of.keep.k, of.keep.n), disk.shared,
         (*disk.files.problems, *disk.known.problems), lists=tuple(_lists(disk, Lists(()))), leases=disk.leases,
+        policies=disk.policies,
         introducers=tuple(Look(introducer_name(one.pin), How.UNTRIED) for one in of.charter.introducers),
         blessers=tuple(Look(blesser_name(one.key), How.UNTRIED) for one in of.charter.blessers),
     )  # fmt: skip

@@ -81,10 +81,11 @@ class Rounds:
         turns = [one for home in self._homes() for one in self._turns(home)]
         if not turns:
             return REST
-        turn = min(turns, key=lambda one: (one.care.next, one.home.directory, one.kept.name))
-        what = tending.due(turn.care, turn.kept.until, self._setting.now())
+        now = self._setting.now()
+        turn = min(turns, key=lambda one: (tending.turn(one.care, now), one.home.directory, one.kept.name))
+        what = tending.due(turn.care, turn.kept.until, now)
         if what is None:
-            return min(REST, max(1, turn.care.next - self._setting.now()))
+            return min(REST, max(1, turn.care.next - now))
         await self._visit(turn, what)
         return self._setting.draw() * _BETWEEN
 
@@ -139,7 +140,7 @@ class Rounds:
                 reached = book.reached()
 
                 def waits(pin: SpkiPin) -> bool:
-                    return now - reached.get(pin, now) < tending.PATIENCE
+                    return tending.waits(reached.get(pin, now), now)
 
                 mending = Mending(kept, servers, tools, _turn(turn, book), now + tending.LEASE)
                 return await mending.mended(found, waits)

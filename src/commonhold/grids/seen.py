@@ -134,3 +134,4 @@ class Seen:
     account: Account | None = None
     servers: tuple[ServerSeen, ...] = ()
     leases: tuple[Lease, ...] = ()
+    policies: tuple[tuple[str, str | None], ...] = ()  # names, and what is wrong

@@ -49,12 +49,22 @@ class Database:
         self._db.execute("pragma synchronous = full")
         found = self._db.execute("pragma user_version").fetchone()[0]
         if found == 0:
-            self._db.executescript(f"begin immediate; {schema} pragma user_version = {version}; commit;")
+            self._make(schema, version)
         elif found in upgrades:
-            self._db.executescript(f"begin immediate; {upgrades[found]} pragma user_version = {version}; commit;")
+            self._make(upgrades[found], version)
         elif found != version:
             why = f"{what} of format {found}; this program knows format {version}"
             raise HoldError("open", Kind.VERSION, self._path, why, hint="use a newer hold")
+
+    def _make(self, tables: str, version: int) -> None:
+        """Make this version, unless another process has just done so."""
+        try:
+            self._db.executescript(f"begin immediate; {tables} pragma user_version = {version}; commit;")
+        except sqlite3.OperationalError:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+            if self._db.execute("pragma user_version").fetchone()[0] != version:
+                raise
 
     @contextmanager
     def reading(self, op: str) -> Iterator[sqlite3.Connection]:

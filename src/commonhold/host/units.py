@@ -12,7 +12,7 @@ from pathlib import Path
 NODE = ("commonhold-node.socket", "commonhold-node.service")
 TENDER = ("commonhold-tender.socket", "commonhold-tender.timer", "commonhold-tender.service")
 MOUNT = ("commonhold-mount.service",)
-GRID = ("commonhold-server@.service", "commonhold-introducer@.service", "commonhold-blesser@.service")
+GRID = tuple(f"commonhold-{role}@.service" for role in ("server", "introducer", "blesser", "relay"))
 AGENT = ("commonhold-agent.socket", "commonhold-agent.service", "commonhold-agent.timer")
 SYSTEM_PATHS = tuple(Path(f"{path}/systemd/system") for path in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
 _WANTED = Path("/etc/systemd/system/multi-user.target.wants")

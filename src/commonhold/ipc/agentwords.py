@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from commonhold import calls
 from commonhold.calls import Open, Watcher
 
-PROTOCOL = 5
+PROTOCOL = 6
 ROOMS = {
     "files": calls.Files,
     "pins": calls.Pins,

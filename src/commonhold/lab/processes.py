@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from commonhold.errors import HoldError, Kind, os_errors
+from commonhold.formats import invitation
 from commonhold.host import daemon
 
 _SECONDS: Final = 20.0
@@ -121,8 +122,13 @@ def said(*words: str) -> str:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it said nothing"]
         why = lines[0].removeprefix("error: ")
-        raise HoldError("lab", Kind.FAILED, f"hold {' '.join(words[:4])}", why)
+        raise HoldError("lab", Kind.FAILED, f"hold {' '.join(_shown(word) for word in words[:4])}", why)
     return (done.stdout.strip().splitlines() or [""])[-1]
+
+
+def _shown(word: str) -> str:
+    """A word of a command, but not the whole of what may be a code."""
+    return f"{word[:10]}…" if invitation.looks_like(word) else word
 
 
 def rows(*words: str) -> list[dict[str, Any]]:

@@ -163,7 +163,8 @@ class _Line:
             case Granted() if self._answers is None:
                 hint = self._connection.hint
                 assert isinstance(hint, TcpHint)  # no others are a relay's
-                self._answers = TcpHint(hint.host, said.answers)
+                # Not the name once more: whoever has that could have it mean a machine of this server's own network.
+                self._answers = TcpHint(self._connection.host or hint.host, said.answers)
                 self._relayed.granted(said.port)
             case Refused() if self._answers is None:
                 self._refused = said.why

@@ -87,7 +87,9 @@ class Calls:
         if abs(self._setting.time.now() - said.time) > times.SKEW:
             raise Malformed("call", "signed at another time than it is here: are both clocks right?")
         if server not in self._ports:
-            raise Malformed("call", f"not a server that this relay admits: {server}")
+            raise Malformed(
+                "call", f"not a server that this relay admits: its relay.toml has to name it in servers, {server}"
+            )
         return server
 
 

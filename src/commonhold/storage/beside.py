@@ -19,12 +19,16 @@ class Sweeping:
     """Lets go what is over, now and then, in small steps."""
 
     keeper: Keeper
+    warn: Callable[[str], None]
 
     async def run(self) -> None:
         """Go on until cancelled."""
         while True:
-            while await asyncio.to_thread(self.keeper.sweep):
-                pass
+            try:
+                while await asyncio.to_thread(self.keeper.sweep):
+                    pass
+            except HoldError as error:  # a full disk ends no server: what is kept can be read, and room may come
+                self.warn(str(error))
             await asyncio.sleep(_SWEEP_SECONDS)
 
 

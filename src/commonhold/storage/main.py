@@ -66,7 +66,7 @@ def run(config: Config, environment: Mapping[str, str], keeping: type[Keeper] = 
         ):
             orders = Orders(book, lambda: keeper, True)
             ordered = control.listening(orders.do, config.state / control.SOCKET, workers)
-            beside += [Sweeping(keeper).run, Moving(keeper, _warn).run, Leaving(keeper, book, _warn).run]
+            beside += [Sweeping(keeper, _warn).run, Moving(keeper, _warn).run, Leaving(keeper, book, _warn).run]
             runner.run(_until_told(service, keeper, ordered, beside, brought, seed, config, environment))
 
 

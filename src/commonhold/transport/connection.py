@@ -26,6 +26,7 @@ MAX_SOCKETS = 8
 IDLE_SECONDS = 90.0  # after which a socket without a request is closed; more than between two pings
 _HOST = "hold"  # what the server reads as the host: never the address by which it was found
 _BUFFER = 1 << 20
+_LONG = 32  # characters of a part of a path
 _UNSAID = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -35,6 +36,7 @@ class _Sockets(aiohttp.BaseConnector):
     def __init__(self, open_one: Open) -> None:
         super().__init__(keepalive_timeout=IDLE_SECONDS, limit=MAX_SOCKETS)
         self.lost = asyncio.Event()
+        self.host: str | None = None  # where the last one leads, in numbers
         self._open_one = open_one
         self._ready: ResponseHandler | None = None
         self._alive = 0
@@ -60,6 +62,8 @@ class _Sockets(aiohttp.BaseConnector):
             protocol.close()
             raise ConnectionResetError("it has ended")
         self._alive += 1
+        name = protocol.transport.get_extra_info("peername") if protocol.transport is not None else None
+        self.host = name[0] if isinstance(name, tuple) else None
         closed = protocol.closed
         if closed is None:
             self._gone(None)
@@ -121,7 +125,7 @@ class Connection:
             length = len(body)
         if length is not None:
             said["Content-Length"] = str(length)
-        errand = Errand(f"{method} {path.partition('?')[0]}", str(self.server), None if body is None else Upload(body))
+        errand = Errand(f"{method} {_shown(path)}", str(self.server), None if body is None else Upload(body))
         if self._session.closed:
             raise HoldError(errand.op, Kind.UNREACHABLE, errand.server, "the connection is closed")
         with broken(errand):
@@ -153,6 +157,11 @@ class Connection:
         async with self.request("GET", PING) as answer:
             await answer.read(0)
 
+    @property
+    def host(self) -> str | None:
+        """The address in numbers that it leads to, of a proxy if it goes by one; None for a path."""
+        return self._sockets.host
+
     async def lost(self) -> None:
         """Return when the connection has ended, from whichever side."""
         await self._sockets.lost.wait()
@@ -166,6 +175,12 @@ class Connection:
         """End it. Requests under way break."""
         self._sockets.drop_first()
         await self._session.close()
+        self._sockets.lost.set()  # whoever asks next is not to be given what was closed
+
+
+def _shown(path: str) -> str:
+    """A path as errors have it: without what is long in it, which may be the right to what is there."""
+    return "/".join(word if len(word) < _LONG else "…" for word in path.partition("?")[0].split("/"))
 
 
 async def connect(server: SpkiPin, hint: Hint, own: SpkiPin, open_one: Open) -> Connection:
