@@ -12,14 +12,14 @@ from typing import cast
 import pytest
 
 from commonhold.agent.main import _serve
-from commonhold.agent.ongrid import BOOK, TURNS
-from commonhold.agent.rounds import REST, Rounds, Setting
+from commonhold.agent.rounds import rounds as rounds_of
 from commonhold.agent.service import Service
 from commonhold.agent.tending import Tending
 from commonhold.erasure.values import DEFAULT, Shape
 from commonhold.exchange.book import Book, KeptSet
 from commonhold.exchange.keeping import Keeping
 from commonhold.exchange.tending import LEASE, Care, State
+from commonhold.grids.rounds import BOOK, REST, TURNS, Rounds, Setting
 from commonhold.host import sidebyside
 from tests.exchange.grids import DAY, Grid, now
 from tests.exchange.test_keeping import SECRET, blocks, nothing_told, wanted
@@ -34,7 +34,7 @@ async def no_wait(_seconds: float) -> None:
 
 
 def rounds(path: Path) -> Rounds:
-    return Rounds(path, os.geteuid(), Setting(now, random.Random(1).random, no_wait))
+    return rounds_of(path, os.geteuid(), Setting(now, random.Random(1).random, os.urandom, no_wait))
 
 
 def book_of(member: Member) -> Book:

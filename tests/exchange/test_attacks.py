@@ -289,6 +289,8 @@ def test_a_warrant_lets_in_whom_it_names_where_and_while_it_says_for_whose_it_is
                 assert kind is Kind.DENIED and said in why, said
             sound = await node.enter(NODE, alices, with_warrant=warrant(server.pin, ALICE, NODE))
             await node.store(path_of(sound), INDEX, DATA)
+            kind, why = await node.refused("POST", f"{path_of(sound)}/drop", storagewords.indexes([INDEX]))
+            assert kind is Kind.DENIED and "lets no share go" in why
         async with line(server) as alice:
             use = storagewords.decode_use(await alice.done("GET", f"{await alice.facet(ALICE)}/account"))
             assert (use.used, use.shares) == (len(DATA), 1)

@@ -32,6 +32,7 @@ from commonhold.formats import (
     blinded,
     capability,
     car,
+    charge,
     chartertext,
     checkedtext,
     credential,
@@ -456,6 +457,12 @@ def _link(data: bytes) -> None:
                 assert link.is_secret(text) is (parse is link.parse)
 
 
+def _charge(data: bytes) -> None:
+    """What is read is written and read the same."""
+    found = charge.decode(data)
+    assert charge.decode(found.encoded) == found
+
+
 def _codes(data: bytes) -> None:
     """Codes of either kind, and what a blesser and a joiner say to each other."""
     text = data.decode("latin-1")
@@ -502,6 +509,7 @@ def _relaywords(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "invitation": _decoder(_invitation),
     "blinded": _blinded,
+    "charge": _decoder(_charge),
     "codes": _codes,
     "gossip": _gossip,
     "relaywords": _decoder(_relaywords),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.host.repository import SYSTEM, SYSTEM_SOCKET
-from commonhold.host.units import AGENT, GRID, MOUNT, NODE, SYSTEM_PATHS, drift, shipped
+from commonhold.host.units import AGENT, GRID, MOUNT, NODE, SYSTEM_PATHS, TENDER, drift, shipped
 from commonhold.mount import config as mounts
 from commonhold.node.config import Limits, parse
 
@@ -30,7 +30,8 @@ def _analyze(directory: Path, *words: str) -> str:
 
 @_ANALYZE
 @pytest.mark.parametrize(
-    ("units", "manager"), [(NODE, "--system"), (MOUNT, "--system"), (GRID, "--system"), (AGENT, "--user")]
+    ("units", "manager"),
+    [(NODE, "--system"), (TENDER, "--system"), (MOUNT, "--system"), (GRID, "--system"), (AGENT, "--user")],
 )
 def test_systemd_finds_nothing_wrong(tmp_path: Path, units: tuple[str, ...], manager: str) -> None:
     for unit in units:  # the one change: a program that exists on this machine
@@ -44,6 +45,7 @@ def test_systemd_finds_nothing_wrong(tmp_path: Path, units: tuple[str, ...], man
     ("service", "most"),
     [
         ("commonhold-node.service", 1.0),
+        ("commonhold-tender.service", 1.5),  # it calls grids' servers, and asks who calls
         # They listen where their configs say, so the network stays.
         *((unit, 1.1) for unit in GRID),
         # Root's, and in the host's mount namespace: half of what can be taken away cannot be taken from it.
@@ -59,9 +61,10 @@ def test_the_sandbox_leaves_little_exposed(tmp_path: Path, service: str, most: f
     assert found and float(found[1]) <= most
 
 
-def test_the_node_can_tell_who_calls_it() -> None:
+@pytest.mark.parametrize("unit", ["commonhold-node.service", "commonhold-tender.service"])
+def test_the_node_and_the_tender_can_tell_who_calls_them(unit: str) -> None:
     """With one of these it would take callers for nobody, or nobody for a caller."""
-    settings = {line.partition("=")[0] for line in shipped("commonhold-node.service").splitlines()}
+    settings = {line.partition("=")[0] for line in shipped(unit).splitlines()}
     assert not settings & {"PrivateUsers", "ProtectProc", "ProcSubset", "DynamicUser"}
 
 
@@ -151,6 +154,6 @@ def test_a_unit_that_is_not_installed_is_not_the_same(tmp_path: Path) -> None:
 
 
 def test_every_unit_is_shipped_and_says_where_its_manual_is() -> None:
-    for unit in NODE + MOUNT + GRID + AGENT:
+    for unit in NODE + TENDER + MOUNT + GRID + AGENT:
         assert "Documentation=man:commonhold(7)" in shipped(unit)
     assert Path("/etc/systemd/system") == SYSTEM_PATHS[0]

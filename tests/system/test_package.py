@@ -85,6 +85,7 @@ def test_what_was_installed_is_all_there_and_sound(installed: Machine) -> None:
     ):
         assert (installed.root / path[1:]).is_file(), path
     units = "commonhold-node.socket commonhold-node.service commonhold-mount.service"
+    units += " commonhold-tender.socket commonhold-tender.timer commonhold-tender.service"
     units += "".join(f" {one}@family.service" for one in _GRID)
     installed.run(f"systemd-analyze verify --man=no {units}")
 
@@ -102,6 +103,18 @@ def test_users_modes_and_units_are_as_the_service_needs_them(installed: Machine)
     assert installed.said("getent passwd hold-mount").endswith(":/:/usr/sbin/nologin")
     assert installed.said("stat -c '%a %U:%G' /var/lib/commonhold-public") == "700 hold-public:hold-public"
     assert installed.said("id -nG hold-public") == "hold-public commonhold-users"
+
+
+def test_the_tender_starts_when_an_agent_calls_it_and_knows_who_that_is(installed: Machine) -> None:
+    assert installed.said("stat -c '%a %U:%G' /var/lib/commonhold-tender") == "700 hold-tender:hold-tender"
+    assert installed.said("stat -c '%a %U:%G' /run/commonhold/tender.sock") == "660 root:commonhold-users"
+    for unit in ("commonhold-tender.socket", "commonhold-tender.timer"):
+        assert installed.said(f"systemctl is-enabled {unit}") == "enabled"
+    call = "sed s/node.sock/tender.sock/ /opt/call.py | sed s:/v1/account:/v1/charges: >/tmp/call-tender.py"
+    assert "200" in installed.said(f"{call}; {_PYTHON} /tmp/call-tender.py", user="alice")
+    installed.run(f"{_PYTHON} /tmp/call-tender.py", user="bob", code=1)
+    assert installed.said("systemctl is-active commonhold-tender.service") == "active"
+    installed.run("systemctl stop commonhold-tender.service")
 
 
 def test_nothing_is_mounted_before_it_is_wanted(installed: Machine) -> None:

@@ -27,11 +27,13 @@ _STOP_SECONDS = 20.0  # for what is under way when it is told to stop
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One agent: where its user's own things are, its socket, and after how many idle seconds it ends (None: never)."""
+    """One agent: where its user's own things are, its socket, after how many idle seconds it ends (None: never), and
+    the socket of this host's tender."""
 
     state: Path
     socket: Path
     idle: float | None = None
+    tender: Path | None = None
 
 
 def run(config: Config, environment: Mapping[str, str]) -> None:
@@ -49,7 +51,7 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
         systemd.notify(environment, "READY=1")
         try:
             duty = Duty(config.state, os.geteuid(), service.own)
-            with Tending(config.state, os.geteuid(), duty=duty) as tending:
+            with Tending(config.state, os.geteuid(), duty=duty, tender=config.tender) as tending:
                 _serve(service, tending, listening, told, config.idle)
         finally:
             systemd.notify(environment, "STOPPING=1")

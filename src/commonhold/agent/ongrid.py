@@ -41,11 +41,10 @@ from commonhold.grids.client import GridClient
 from commonhold.grids.known import KnownServer
 from commonhold.grids.member import Member
 from commonhold.grids.membership import Membership
+from commonhold.grids.rounds import BOOK, TURNS
 from commonhold.host import sidebyside
 from commonhold.host.looping import LoopThread
 
-BOOK: Final = "kept.sqlite"
-TURNS: Final = "kept.lock"  # what is kept or mended goes side by side; what ends, alone
 GONE: Final = LONGER + 7 * 86_400  # seconds after the end of its lease within which a share goes: what was drawn, grace
 _PACKS: Final = b"commonhold packs of an account v1\0"
 _THREADS: Final = 4

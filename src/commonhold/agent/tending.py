@@ -5,6 +5,7 @@ No call waits for it. It begins when the agent has been up for a while: whoever 
 """
 
 import contextlib
+import os
 import random
 import threading
 import time
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST, _LATEST = 30.0, 90.0  # seconds until it begins, drawn
 _MOMENT: Final = 0.1
+_HAND: Final = 600.0  # seconds from one look at what the tender has to the next
 _REST: Final = 3600.0  # where no grid was joined, until that is looked at again
 
 
@@ -30,11 +32,19 @@ class Tending:
     """See the module. As a block: it ends with that."""
 
     def __init__(
-        self, state: Path, uid: int, begin: tuple[float, float] = (_FIRST, _LATEST), duty: Duty | None = None
+        self,
+        state: Path,
+        uid: int,
+        begin: tuple[float, float] = (_FIRST, _LATEST),
+        duty: Duty | None = None,
+        tender: Path | None = None,
     ) -> None:
-        """It begins within so many seconds, drawn. `duty`: None where no own tree is served."""
+        """It begins within so many seconds, drawn. `duty`: None where no own tree is served; `tender`: the socket of
+        the one of this host."""
         self._duty = duty
         self._begin = begin
+        self._tender = tender
+        self._handed: float | None = None
         self._state = state
         self._uid = uid
         self._draw = random.SystemRandom()
@@ -67,8 +77,26 @@ class Tending:
 
     def _run(self) -> None:
         pause = self._draw.uniform(*self._begin)
-        while not self._stop.wait(pause):
-            pause = min(self._keep(), self._round()) if (self._state / GRIDS).is_dir() else _REST
+        if (self._state / GRIDS).is_dir():
+            self._hand(begun=True)
+        while not self._stop.wait(pause if self._handed is None else min(pause, _HAND)):
+            pause = _REST
+            if (self._state / GRIDS).is_dir():
+                pause = min(self._keep(), self._round())
+                self._hand()
+
+    def _hand(self, *, begun: bool = False) -> None:
+        """Have the host's tender, if there is one, keep away; and now and then know what there is to look after."""
+        if self._tender is None or not self._tender.exists():
+            return
+        from commonhold.agent.handing import Handing
+
+        handing = Handing(self._state, self._uid, self._tender, _now)
+        if begun:
+            handing.meet()
+        elif self._handed is None or time.monotonic() - self._handed >= _HAND:
+            self._handed = time.monotonic()
+            handing.hand()
 
     def _keep(self) -> float:
         """Do what a policy says, if one is due; seconds until the next."""
@@ -82,17 +110,18 @@ class Tending:
 
     def _round(self) -> float:
         """A visit, if one is due; seconds until the next."""
-        from commonhold.agent.rounds import Rounds, Setting
+        from commonhold.agent.rounds import rounds
+        from commonhold.grids.rounds import Setting
         from commonhold.host.looping import LoopThread
 
         with self._mutex:
             if self._stop.is_set():
                 return 0.0
             self._loop = LoopThread("hold-tend")
-        rounds = Rounds(self._state, self._uid, Setting(_now, self._draw.random))
+        made = rounds(self._state, self._uid, Setting(_now, self._draw.random, os.urandom))
         try:
             with contextlib.suppress(CancelledError):
-                return self._loop.run(rounds.once())
+                return self._loop.run(made.once())
             return 0.0
         except (HoldError, OSError) as error:  # a full disk, say, that lets nothing be written down
             say("hold agent", f"looking after what is kept: {error}")

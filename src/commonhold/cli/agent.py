@@ -37,9 +37,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if args.attend is not None:
         return _attend(args)
     from commonhold.agent.main import Config, run
+    from commonhold.host.repository import SYSTEM_TENDER
 
     state = state_of(choose(args).path.absolute())
-    run(Config(state, agent_socket(state), args.idle or None), os.environ)
+    run(Config(state, agent_socket(state), args.idle or None, SYSTEM_TENDER), os.environ)
     return 0
 
 

@@ -186,7 +186,7 @@ def _config(path: Path) -> list[Finding]:
 
 
 def _units() -> list[Finding]:
-    system = [units.drift(unit, units.SYSTEM_PATHS) for unit in units.NODE + units.MOUNT + units.GRID]
+    system = [units.drift(unit, units.SYSTEM_PATHS) for unit in units.NODE + units.TENDER + units.MOUNT + units.GRID]
     return health.units(system + [units.drift(unit, units.USER_PATHS) for unit in units.AGENT])
 
 

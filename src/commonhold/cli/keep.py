@@ -4,7 +4,9 @@ What servers get is sealed before, and looks different at each. `hold get` and `
 machine that has joined the grid, whether or not the blocks are there.
 
 Your agent looks at what is kept about once a day, has leases renewed and missing shares made anew. The list says when
-it last did and how it was then, and until when servers keep it without hearing of you.
+it last did and how it was then, and until when servers keep it without hearing of you. While you are away the tender of
+this host does it, if there is one, for as long as your credentials last; alone = true under [keep] in a grid.toml keeps
+it out.
 
 With --every, a path of your own tree is kept again and again: your agent takes a snapshot when it is due, has it kept
 if something has changed, and lets the oldest go when the new one is whole. What did not change is not sent again. To

@@ -66,6 +66,7 @@ COMMANDS = {
     "invite": Command("invite", "print a code by which somebody joins a grid that you bless for"),
     "join": Command("join", "join a grid by a code"),
     "introducer": Command("introducer", "pass announcements on for grids, and store nothing: init, run, show"),
+    "tender": Command("tender", "look after what users of this host keep while they are away, in the foreground"),
     "relay": Command("relay", "hand connections on to servers behind NAT, unread: init, run, show"),
     "lab": Command("lab", "a whole grid on this machine, to rehearse with: up, kill, partition, slow, damage, mend"),
     "mount": Command("mount", "mount everybody's files, in the foreground"),

@@ -140,6 +140,32 @@ class Book:
             db.execute("delete from cares where name = ?", (name,))
             db.execute("delete from sets where name = ?", (name,))
 
+    def mirror(self, sets: Sequence[tuple[KeptSet, Sequence[Packed]]]) -> None:
+        """Have these sets, of these packs, and no others. One that was made when it says it was stays as it is, with
+        what is known of it, and leases that end later here."""
+        with self._db.writing("note sets") as db:
+            there = {(kept.name, kept.made) for kept, _ in sets}
+            for name, made in db.execute("select name, made from sets").fetchall():
+                if (name, made) not in there:
+                    for table in ("cares", "set_packs", "sets"):
+                        db.execute(f"delete from {table} where name = ?", (name,))
+            for kept, packs in sets:
+                db.execute(
+                    "insert into sets values (?, ?, ?, ?, ?, ?) "
+                    "on conflict (name) do update set until = max(until, excluded.until)",
+                    (kept.name, kept.seed, kept.k, kept.n, kept.made, kept.until),
+                )
+                db.executemany(
+                    "insert or ignore into packs values (null, ?, ?, ?, ?, ?)",
+                    [(one.seed, one.length, one.k, one.n, one.table) for one in packs],
+                )
+                db.execute("delete from set_packs where name = ?", (kept.name,))
+                db.executemany(
+                    "insert into set_packs select ?, ?, id, null from packs where seed = ?",
+                    [(kept.name, place, one.seed) for place, one in enumerate(packs)],
+                )
+            db.execute("delete from packs where id not in (select pack from set_packs)")
+
     def sets(self) -> list[KeptSet]:
         """All sets, by name."""
         with self._db.reading("list sets") as db:

@@ -6,19 +6,23 @@ All of it is what the files say at the time: an override or a new blessing count
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Final
+from pathlib import Path
+from typing import Final, Protocol
 
 from commonhold.authority.blessed import Verdict
+from commonhold.authority.lists import Lists
+from commonhold.authority.trust import Trust
 from commonhold.errors import HoldError, Kind
+from commonhold.exchange.badge import Badge
 from commonhold.exchange.server import StorageServer
 from commonhold.formats.blessing import STORAGE
 from commonhold.formats.pin import SpkiPin
 from commonhold.grids import broker, files
 from commonhold.grids.broker import Ground
 from commonhold.grids.known import KnownServer
-from commonhold.grids.member import Member
 from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
+from commonhold.transport.rules import Rules
 
 _AGE: Final = 3  # seconds
 _STALE: Final = 600  # seconds after which introducers are asked again
@@ -26,10 +30,33 @@ _LISTEN: Final = 5.0
 _JITTER: Final = 20.0  # seconds within which an anonymous client's connections begin
 
 
+class Taking(Protocol):
+    """Who takes part in a grid: whom they believe, how they dial, and what lets them in. `grids.member`, for one."""
+
+    @property
+    def directory(self) -> Path: ...
+    @property
+    def trust(self) -> Trust: ...
+    @property
+    def rules(self) -> Rules: ...
+
+    def lists(self) -> Lists:
+        """The newest revocation lists."""
+        ...
+
+    def badge(self, server: SpkiPin) -> Badge | None:
+        """What lets them in at a server; None where there is nothing of the kind."""
+        ...
+
+    async def listen(self, seconds: float) -> int:
+        """Ask introducers which servers there are, for so long at most; how many introducers answered."""
+        ...
+
+
 class GridClient:
     """See the module; an `exchange.packing.Servers`. For one event loop. `now` gives seconds since 1970."""
 
-    def __init__(self, member: Member, owner: int, now: Callable[[], int], randomness: Callable[[int], bytes]) -> None:
+    def __init__(self, member: Taking, owner: int, now: Callable[[], int], randomness: Callable[[int], bytes]) -> None:
         self.member = member
         self._owner = owner
         self._now = now

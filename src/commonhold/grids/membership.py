@@ -40,10 +40,11 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How packs are kept: any `k` of `n` shares are enough."""
+    """How packs are kept: any `k` of `n` shares are enough. `alone`: only the user's own agent looks after them."""
 
     k: int = 3
     n: int = 5
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ i2p = {value(str(rules.i2p or ""))}
 [keep]
 k = {of.keep.k}
 n = {of.keep.n}
+alone = {value(of.keep.alone)}
 """
 
 
@@ -190,11 +192,13 @@ def _rules(table: Mapping[str, Any]) -> Rules:
 
 
 def _keep(table: Mapping[str, Any]) -> Keep:
-    chartertext.only("keep", table, ("k", "n"))
-    k, n = table.get("k", Keep().k), table.get("n", Keep().n)
+    chartertext.only("keep", table, ("k", "n", "alone"))
+    k, n, alone = table.get("k", Keep().k), table.get("n", Keep().n), table.get("alone", False)
     if type(k) is not int or type(n) is not int or not 1 <= k <= n <= MAX_SHARES:
         raise Malformed("keep", f"k and n are whole numbers, 1 to {MAX_SHARES}, and k is not the greater")
-    return Keep(k, n)
+    if type(alone) is not bool:
+        raise Malformed("keep.alone", "neither true nor false")
+    return Keep(k, n, alone)
 
 
 def _serves(found: Any) -> tuple[Purpose, ...]:

@@ -18,6 +18,7 @@ VOLUME = "volume.sqlite"  # the owner's own tree, once there is one
 KEYS = "keys"  # a directory of its owner alone
 SYSTEM = Path("/var/lib/commonhold")
 SYSTEM_SOCKET = Path("/run/commonhold/node.sock")
+SYSTEM_TENDER = Path("/run/commonhold/tender.sock")
 SYSTEM_CONFIG = Path("/etc/commonhold/node.toml")
 MOUNT_CONFIG = Path("/etc/commonhold/mount.toml")
 

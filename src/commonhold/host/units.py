@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 NODE = ("commonhold-node.socket", "commonhold-node.service")
+TENDER = ("commonhold-tender.socket", "commonhold-tender.timer", "commonhold-tender.service")
 MOUNT = ("commonhold-mount.service",)
 GRID = tuple(f"commonhold-{role}@.service" for role in ("server", "introducer", "blesser", "relay"))
 AGENT = ("commonhold-agent.socket", "commonhold-agent.service", "commonhold-agent.timer")

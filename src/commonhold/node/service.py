@@ -18,6 +18,7 @@ from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
 from commonhold.formats.malformed import Malformed
 from commonhold.host.turns import Turns
+from commonhold.ipc.accepting import Connections
 from commonhold.ipc.peer import Peer
 from commonhold.node import ticks
 from commonhold.node.blockcalls import BlockCalls
@@ -25,7 +26,6 @@ from commonhold.node.blocks import Threads
 from commonhold.node.callers import UID, Admission
 from commonhold.node.config import Config
 from commonhold.node.desk import BEGAN, MAX_BODY, Desk
-from commonhold.node.door import Connections
 from commonhold.node.lanes import Lanes
 from commonhold.node.memorycalls import MemoryCalls
 from commonhold.node.reclaiming import Reclaimer
@@ -71,7 +71,7 @@ class Service:
             SetCalls(self._desk),
             RecordCalls(records, self._desk),
         )
-        self.connections = Connections(config.limits.connections)
+        self.connections = Connections(config.limits.connections, "node")
         self._active: set[asyncio.Task[Any] | None] = set()
         self._stopping = False
         self._began = time.time()

@@ -68,7 +68,9 @@ class Gate:
         """Whose facet it is; None for one that there is not, has ended, or is another connection's."""
         with self._mutex:
             found = self._facets.reader(Facet(facet), connection, self._now())
-            return None if found is None else Tenant(self._accounts[_name(found)], found.quota)
+            if found is None:
+                return None
+            return Tenant(self._accounts[_name(found)], found.quota, found.holder is not None)
 
     def barred(self, connection: SpkiPin, facet: FacetId) -> str | None:
         """Why whose facet it is may put nothing now, though they are in; None if they may."""

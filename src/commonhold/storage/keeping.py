@@ -194,6 +194,18 @@ class Keeper:
                 self._underway.end(key)
             self._remove(account, indexes)
 
+    def give_up(self, account: Account, indexes: Sequence[ShareIndex]) -> None:
+        """Let an account's uploads go that are not whole. DENIED, and all are there still, if one is a share; BUSY."""
+        keys = [(account, index) for index in indexes]
+        with self._underway.turn(keys):
+            rows = [self._ledger.own(account, index) for index in indexes]
+            if any(row is not None and row.sha256 is not None for row in rows):
+                why = "who comes by a warrant lets no share go, only uploads that are not whole"
+                raise HoldError("drop share", Kind.DENIED, "share", why)
+            for key in keys:
+                self._underway.end(key)
+            self._remove(account, indexes)
+
     def _remove(self, account: Account, indexes: Sequence[ShareIndex]) -> None:
         self._shelves.unlink(self._ledger.drop(account, indexes))
 

@@ -46,10 +46,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whose facet it is, and how many bytes that account may keep."""
+    """Whose facet it is, and how many bytes that account may keep. `standing_in`: somebody else came in by its
+    warrant, who lets no share go."""
 
     account: Account
     quota: int
+    standing_in: bool = False
 
 
 class Door(Protocol):
@@ -227,7 +229,8 @@ class Service:
         tenant = self._tenant(request)
         indexes = storagewords.decode_indexes(await self._body(request))
         async with self._turn(tenant.account):
-            await self._run(self._keeper.drop, tenant.account, indexes)
+            drop = self._keeper.give_up if tenant.standing_in else self._keeper.drop
+            await self._run(drop, tenant.account, indexes)
         return web.Response()
 
     async def _begin(self, request: web.Request) -> web.Response:

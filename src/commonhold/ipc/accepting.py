@@ -1,0 +1,59 @@
+"""The door: connections come in one at a time, whose they are is asked of the kernel, and each user has so many."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Callable
+from weakref import WeakKeyDictionary, WeakSet
+
+from commonhold.errors import HoldError, Kind
+from commonhold.host import sockets
+from commonhold.ipc.peer import Peer, credentials
+
+_BREATH = 0.1  # seconds until the next try where the machine has no more descriptors or memory
+
+
+class Connections:
+    """Who is at the other end of each open connection, as it was when they connected."""
+
+    def __init__(self, limit: int, called: str) -> None:
+        """`called` is what they connect to, for the error."""
+        self._limit = limit
+        self._called = called
+        self._peers: WeakKeyDictionary[asyncio.BaseTransport, Peer] = WeakKeyDictionary()
+        self.admitted: WeakSet[asyncio.BaseTransport] = WeakSet()  # may call: found out once for each
+
+    def peer(self, transport: asyncio.BaseTransport) -> Peer:
+        """Who is there."""
+        return self._peers[transport]
+
+    async def accept(self, listening: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Let callers in until cancelled. One who has as many connections as they may is told so."""
+        loop = asyncio.get_running_loop()
+        listening.setblocking(False)
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listening)
+                peer = credentials(connection)
+                if self._count(peer.uid) >= self._limit:
+                    _refuse(connection, self._limit, self._called)
+                    continue
+                transport, _ = await loop.connect_accepted_socket(protocol, connection)
+            except OSError as error:
+                if error.errno in sockets.SCARCE:
+                    await asyncio.sleep(_BREATH)
+                continue
+            self._peers[transport] = peer
+            del transport  # nobody else keeps it once it is closed: what it has goes with it
+
+    def _count(self, uid: int) -> int:
+        return sum(peer.uid == uid and not transport.is_closing() for transport, peer in self._peers.items())
+
+
+def _refuse(connection: socket.socket, limit: int, called: str) -> None:
+    said = HoldError("call", Kind.BUSY, called, f"you have {limit} connections, which is the limit").described()
+    body = json.dumps(said).encode()
+    head = f"HTTP/1.1 {Kind.BUSY.value.http} Busy\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    with connection, contextlib.suppress(OSError):
+        connection.send(head.encode() + body)
