@@ -48,6 +48,10 @@ class Taking(Protocol):
         """What lets them in at a server; None where there is nothing of the kind."""
         ...
 
+    def standing_at(self, server: SpkiPin) -> str:
+        """How they stand at a server, in words."""
+        ...
+
     async def listen(self, seconds: float) -> int:
         """Ask introducers which servers there are, for so long at most; how many introducers answered."""
         ...

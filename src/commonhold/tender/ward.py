@@ -102,6 +102,10 @@ class _Acting:
         key = holder_seed(self.ward.secret, self.ward.uid, self.of.grid, server)
         return Badge(self.of.grid, seat.credentials, key, seat.warrant)
 
+    def standing_at(self, server: SpkiPin) -> str:
+        """See `Taking`."""
+        return "let in" if self.badge(server) else "nothing was handed over that lets anybody in there"
+
     async def listen(self, seconds: float) -> int:
         lists = self.lists()
 
