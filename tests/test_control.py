@@ -5,7 +5,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src/commonhold"
 OPENS = r"\bendpoint\.listen\(|\b(UnixSite|start_unix_server|create_unix_server)\b"
-ASKS = r"from commonhold\.ipc\.peer import .*\bcredentials\b"
+ASKS = r"from commonhold\.ipc\.(peer import .*\bcredentials\b|accepting import .*\bConnections\b)"
 PINNED = r"from commonhold\.transport import .*\blisten\b"
 
 
