@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 def power_up(disk: Disk, place: Path) -> None:
     """Mount again. What was cut off is mounted still while another's mount namespace, made meanwhile, has it too."""
-    for _ in range(40):
+    for _ in range(480):
         disk.unmount()
         disk.mount()
         with contextlib.suppress(OSError):
