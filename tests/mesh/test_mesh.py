@@ -287,7 +287,9 @@ def test_a_mesh_that_does_not_run_lets_nobody_in() -> None:
         node = here._node("i0", _config(), (), listen.bind("127.0.0.1", 0))
         stop, visitors = asyncio.Event(), Visitors()
         assert node.socket is not None
-        serving = asyncio.create_task(listen.serve(service.app(node.mesh), seed("i0"), [node.socket], visitors, stop))
+        serving = asyncio.create_task(
+            listen.serve(service.app(PATH, node.mesh.attend), seed("i0"), [node.socket], visitors, stop)
+        )
         async with stranger(node, ME) as other:
             await here.until(lambda: other.gone)
             assert other.heard == []

@@ -18,11 +18,11 @@ from commonhold.formats.hint import TcpHint
 from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin, pin_of
 from commonhold.mesh.reaching import Reaching
-from commonhold.mesh.relayed import Relayed
+from commonhold.mesh.relayed import PATH, Relayed
+from commonhold.mesh.service import app
 from commonhold.mesh.setting import Setting
 from commonhold.relay.calls import Calls
 from commonhold.relay.gate import Gate
-from commonhold.relay.main import app
 from commonhold.relay.streams import Limits
 from commonhold.transport import listen
 from commonhold.transport.brought import Brought
@@ -87,7 +87,7 @@ async def relay(
     visitors, stop = Visitors(), asyncio.Event()
     made = Relay(at(control), calls, gate, ports, where, seed, visitors)
     running = asyncio.create_task(gate.run())
-    serving = asyncio.create_task(listen.serve(app(calls), seed, [control], visitors, stop))
+    serving = asyncio.create_task(listen.serve(app(PATH, calls.attend), seed, [control], visitors, stop))
     try:
         yield made
     finally:

@@ -9,7 +9,6 @@ from socket import socket
 from typing import Final
 
 import uvloop
-from aiohttp import web
 
 from commonhold.crypto import sign
 from commonhold.formats.keys import Seed
@@ -17,7 +16,7 @@ from commonhold.formats.pin import SpkiPin, pin_of
 from commonhold.host import allocator
 from commonhold.mesh import foreground
 from commonhold.mesh.relayed import PATH
-from commonhold.mesh.service import coming
+from commonhold.mesh.service import app
 from commonhold.mesh.setting import setting
 from commonhold.relay import ports
 from commonhold.relay.calls import Calls
@@ -62,23 +61,6 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
             runner.run(_until_told(config, calls, gate, seed, listening, environment))
 
 
-def app(calls: Calls) -> web.Application:
-    """Return what servers call."""
-
-    async def call(request: web.Request) -> web.StreamResponse:
-        listen.unhurried(request)
-        answer = web.StreamResponse()
-        await answer.prepare(request)
-        await calls.attend(listen.peer(request), coming(request), answer.write)
-        if request.transport is not None:
-            request.transport.close()  # whatever is still on its way here is for nobody
-        return answer
-
-    found = web.Application()
-    found.router.add_post(PATH, call)
-    return found
-
-
 def _opened(config: Config, port: int, opened: ExitStack) -> list[socket]:
     """Sockets at a port, at each address where the relay listens."""
     return [opened.enter_context(listen.bind(one.host, port)) for one in config.listen]
@@ -89,7 +71,7 @@ async def _until_told(
 ) -> None:
     async with foreground.until_told(config.listen, environment) as stop, asyncio.TaskGroup() as group:
         handing = group.create_task(gate.run())
-        group.create_task(listen.serve(app(calls), seed, listening, Visitors(Bearable()), stop))
+        group.create_task(listen.serve(app(PATH, calls.attend), seed, listening, Visitors(Bearable()), stop))
         await stop.wait()
         handing.cancel()
         calls.end()
