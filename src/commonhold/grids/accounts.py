@@ -112,21 +112,15 @@ class AccountEnrolment(Enrolment):
             raise no_account("enrol", membership.name)
         self._membership = membership
         self._secret = holder.secret(membership.directory)
-        self._kept = Standing(membership.directory / FILE)
-        try:
-            asker = AccountAsker(membership, self._secret, self._kept, wanted)
-            super().__init__(membership, asker, self._kept, world, heard)
-        except BaseException:
-            self._kept.close()
-            raise
+
+        def asker(kept: Standing) -> AccountAsker:
+            return AccountAsker(membership, self._secret, kept, wanted)
+
+        super().__init__(membership, membership.directory / FILE, asker, world, heard)
 
     def badge(self, server: SpkiPin) -> Badge | None:
         """What lets the account into a server; None if it has no credential for that yet."""
-        return badge(self._membership, self._secret, self._kept, server)
-
-    def close(self) -> None:
-        """Close what is kept."""
-        self._kept.close()
+        return badge(self._membership, self._secret, self._standing, server)
 
 
 def badge(membership: Membership, secret: Secret, standing: Standing, server: SpkiPin) -> Badge | None:

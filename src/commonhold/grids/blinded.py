@@ -190,15 +190,13 @@ class BlindedEnrolment(Enrolment):
         """Open what is kept beside the membership. USAGE for one that is not blinded."""
         if membership.mode is not Mode.BLINDED:
             raise no_account("enrol", membership.name)
-        self._secret = holder.secret(membership.directory)
-        self._kept = Standing(membership.directory / FILE)
-        try:
-            asker = BlindedAsker(membership, self._secret, self._kept, wanted, lambda: self.lists, world.now)
-            super().__init__(membership, asker, self._kept, world, heard)
-            self._kept.forget(_over(self._kept, world.now()))
-        except BaseException:
-            self._kept.close()
-            raise
+        secret = holder.secret(membership.directory)
+
+        def asker(kept: Standing) -> BlindedAsker:
+            kept.forget(_over(kept, world.now()))
+            return BlindedAsker(membership, secret, kept, wanted, lambda: self.lists, world.now)
+
+        super().__init__(membership, membership.directory / FILE, asker, world, heard)
 
     async def once(self) -> None:
         """Ask for all that is to be asked for now: first which mints there are."""
@@ -208,10 +206,6 @@ class BlindedEnrolment(Enrolment):
     async def _call(self, blesser: Blesser, request: bytes) -> tuple[bytes, ...] | None:
         answer = await self._caller.blind(blesser, request)
         return None if answer is None else (answer[0].encoded, *answer[1])
-
-    def close(self) -> None:
-        """Close what is kept."""
-        self._kept.close()
 
 
 def _over(standing: Standing, now: int) -> list[bytes]:

@@ -7,6 +7,7 @@ whether to believe it; this asks. docs/spec/membership.md; REQUIREMENTS B16, B23
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from commonhold.authority.lists import Lists, Taken
@@ -74,14 +75,15 @@ class Last:
 
 
 class Enrolment:
-    """See the module. `heard` is told every revocation list that is newer than those known; `lists` has all. `granted`
-    is called when something new is kept."""
+    """See the module. What is kept is in the file `kept`; `made` makes who asks, by what is there. `heard` is told
+    every revocation list that is newer than those known; `lists` has all. `granted` is called when something new is
+    kept. Close it."""
 
     def __init__(
         self,
         membership: Membership,
-        asker: Asker,
-        standing: Standing,
+        kept: Path,
+        made: Callable[[Standing], Asker],
         world: Surroundings,
         heard: Callable[[bytes], None] = lambda statement: None,
         granted: Callable[[], None] = lambda: None,
@@ -89,8 +91,6 @@ class Enrolment:
         self.last: dict[PublicKey, Last] = {}
         self.lists = Lists((one.key, membership.grid) for one in membership.charter.blessers)
         self._charter = membership.charter
-        self._asker = asker
-        self._standing = standing
         self._world = world
         self._heard = heard
         self._granted = granted
@@ -100,13 +100,23 @@ class Enrolment:
         self._deafness = Patience(world.chance)  # towards those whose lists did not come
         self._hear_at: dict[PublicKey, int] = {}
         self._woken = asyncio.Event()
-        self._held = {
-            (one.about, given.blesser): self._holding(one, given.blesser)
-            for given in standing.all()
-            if (one := asker.validity(given)) is not None
-        }
-        for statement in standing.lists():
-            self._take(statement)
+        self._standing = Standing(kept)
+        try:
+            self._asker = made(self._standing)
+            self._held = {
+                (one.about, given.blesser): self._holding(one, given.blesser)
+                for given in self._standing.all()
+                if (one := self._asker.validity(given)) is not None
+            }
+            for statement in self._standing.lists():
+                self._take(statement)
+        except BaseException:
+            self._standing.close()
+            raise
+
+    def close(self) -> None:
+        """Close what is kept."""
+        self._standing.close()
 
     async def run(self) -> None:
         """Go on until cancelled."""

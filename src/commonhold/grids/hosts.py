@@ -99,19 +99,18 @@ class ServerEnrolment(Enrolment):
         """`seed` is the server's key, `addresses` what it announces at a time. `heard` is what its door is told."""
         self._membership = membership
         self._server = pin_of(sign.public_key(seed))
-        self._kept = Standing(membership.directory / FILE)
         self._now = world.now
-        try:
-            self.asker = ServerAsker(membership, seed, addresses)
+        self.asker = ServerAsker(membership, seed, addresses)
+
+        def asker(_kept: Standing) -> ServerAsker:
             self._take_brought(membership.directory / BROUGHT)
-            super().__init__(membership, self.asker, self._kept, world, heard, granted)
-        except BaseException:
-            self._kept.close()
-            raise
+            return self.asker
+
+        super().__init__(membership, membership.directory / FILE, asker, world, heard, granted)
 
     def blessings(self, purpose: Purpose) -> tuple[bytes, ...]:
         """All encoded blessings for a purpose, by whichever blessers."""
-        return tuple(self._kept.about(_about(purpose)))
+        return tuple(self._standing.about(_about(purpose)))
 
     def bring(self, data: bytes) -> Purpose:
         """Take in a blessing that a person brought. INVALID for what is none for this server, or of no use."""
@@ -122,7 +121,7 @@ class ServerEnrolment(Enrolment):
         except Malformed as error:
             raise HoldError("bring blessing", Kind.INVALID, "blessing", str(error)) from error
         answers.blessings((data,), by, self._membership.grid, self._server, (said.purpose,), self._now())
-        self._kept.put([Given(_about(said.purpose), by, data)])
+        self._standing.put([Given(_about(said.purpose), by, data)])
         return said.purpose
 
     def _take_brought(self, directory: Path) -> None:
@@ -146,10 +145,6 @@ class ServerEnrolment(Enrolment):
         """Until when what is kept of a blesser holds; 0 if there is none."""
         found = [decode(Said.BLESSING, data) for data in self.blessings(purpose)]
         return max((blessing.parse(one).not_after for one in found if one.key == blesser), default=0)
-
-    def close(self) -> None:
-        """Close what is kept."""
-        self._kept.close()
 
 
 def _about(purpose: Purpose) -> bytes:
