@@ -56,6 +56,11 @@ def agent(found: str | None, version: str, said: str) -> Finding:
     return ok("agent", "none is there; the next command that needs one starts it")
 
 
+def silent(error: HoldError) -> Finding:
+    """An agent that is there and says nothing, as one that was stopped."""
+    return fail("agent", f"{error.subject}: {error.why}", error.hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """A group that a node admits, and the groups of a user: as the user database has them, and of this process.

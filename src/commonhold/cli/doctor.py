@@ -275,7 +275,10 @@ def _agent(path: Path) -> list[Finding]:
     from commonhold.cli import reaching
 
     state = place_of_state(path)
-    found = reaching.running(state)
+    try:
+        found = reaching.running(state)
+    except HoldError as error:
+        return [users.silent(error)]
     version = None
     if found is not None:
         version = found.hello.version

@@ -102,10 +102,12 @@ def end(agent: RemoteAgent) -> int:
 
 
 def running(state: Path) -> RemoteAgent | None:
-    """The caller's agent, if one is there already."""
+    """The caller's agent, if one is there already. BUSY for one that says nothing."""
     try:
         return _connected(state)
-    except HoldError:
+    except HoldError as error:
+        if error.kind is Kind.BUSY:
+            raise
         return None
 
 

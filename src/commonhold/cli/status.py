@@ -124,7 +124,7 @@ def _agent(choice: Choice) -> tuple[str, bool]:
     try:
         agent = running(place_of_state(choice.path))
     except (HoldError, OSError) as error:
-        return f"none: {error}", False
+        return f"cannot be asked: {error}", False
     if agent is None:
         return "starts with the next command", False
     with closing(agent):

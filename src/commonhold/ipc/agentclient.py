@@ -19,6 +19,7 @@ from commonhold.ipc.peer import credentials
 
 PIPE = "E-PIPE"  # nobody reads what the agent writes for us
 _CONNECT_SECONDS = 10.0
+_HELLO_SECONDS = 20.0
 _OPEN_SECONDS = 60.0
 
 _TABLE = agentwords.Table()
@@ -32,12 +33,13 @@ class RemoteAgent:
     """See `calls.Agent`. One call at a time; a connection that failed is of no use any more."""
 
     def __init__(self, path: Path, uid: int) -> None:
-        """Connect to the agent of a user, and to nobody else's. UNREACHABLE where nobody listens, DENIED."""
+        """Connect to the agent of a user, and to nobody else's. UNREACHABLE where nobody listens, BUSY where somebody
+        does who says nothing, DENIED."""
         self.path = path
         self._wire = Wire(_connect(path, uid))
         self._streaming = False
         try:
-            self.hello: Hello = self._first("hello", (), Hello)
+            self.hello: Hello = self._first("hello", (), Hello, _HELLO_SECONDS)
         except BaseException:
             self.close()
             raise
@@ -69,13 +71,13 @@ class RemoteAgent:
         try:
             here = calls.Open(cwd, "working directory")
             coming = Coming(calls.OsPath(node.absolute()), here, umask, standing.view())
-            return cast(Welcome, self._first("open", tuple(coming), Welcome))
+            return cast(Welcome, self._first("open", tuple(coming), Welcome, _OPEN_SECONDS))
         finally:
             os.close(cwd)
 
-    def _first(self, name: str, given: tuple[Any, ...], result: Any) -> Any:
-        """One of the calls before all others, which do not take long."""
-        self._wire.sock.settimeout(_OPEN_SECONDS)
+    def _first(self, name: str, given: tuple[Any, ...], result: Any, seconds: float) -> Any:
+        """One of the calls before all others, which do not take long. BUSY where nothing comes for so long."""
+        self._wire.sock.settimeout(seconds)
         found = self._asked(name, given, Call(None, result, stream=False, watched=False))
         self._wire.sock.settimeout(None)  # a call may take as long as it takes
         return found
@@ -167,6 +169,11 @@ class RemoteAgent:
             raise HoldError("call", Kind.FAILED, str(self.path), f"an answer that cannot be: {error}"[:500]) from error
 
     def _lost(self, error: OSError | None) -> HoldError:
+        if isinstance(error, TimeoutError):
+            why = f"the agent has said nothing for {self._wire.sock.gettimeout():g} s"
+            self.close()
+            hint = f"fuser -v {self.path} names its process; kill -9 ends it, and loses nothing"
+            return HoldError("call", Kind.BUSY, str(self.path), why, hint=hint)
         self.close()
         why = "the agent ended before it had answered" if error is None else error.strerror or str(error)
         return Lost("call", Kind.UNREACHABLE, str(self.path), why, hint="run it again: the agent starts by itself")
