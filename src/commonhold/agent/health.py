@@ -56,8 +56,8 @@ def agent(found: str | None, version: str, said: str) -> Finding:
     return ok("agent", "none is there; the next command that needs one starts it")
 
 
-def silent(error: HoldError) -> Finding:
-    """An agent that is there and says nothing, as one that was stopped."""
+def unanswering(error: HoldError) -> Finding:
+    """An agent that is there and says nothing, as one that was stopped, or has too many callers."""
     return fail("agent", f"{error.subject}: {error.why}", error.hint)
 
 

@@ -278,7 +278,7 @@ def _agent(path: Path) -> list[Finding]:
     try:
         found = reaching.running(state)
     except HoldError as error:
-        return [users.silent(error)]
+        return [users.unanswering(error)]
     version = None
     if found is not None:
         version = found.hello.version
