@@ -129,10 +129,8 @@ def test_a_command_that_comes_when_it_is_about_to_end_starts_the_next(hold: Hold
         ending.listen()
 
         def end() -> None:
-            for _ in range(2):  # who asks whether somebody listens, and who calls
-                caller, _ = ending.accept()
-            path.unlink()
-            caller.close()
+            with ending.accept()[0]:
+                path.unlink()
 
         thread = threading.Thread(target=end)
         thread.start()
