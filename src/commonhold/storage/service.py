@@ -22,11 +22,12 @@ from commonhold.formats.entry import Nonce
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
 from commonhold.formats.shareindex import ShareIndex
-from commonhold.formats.storagewords import MAX_BODY, Admission, FacetId, Failure, Kept, Showing, Use
+from commonhold.formats.storagewords import MAX_BODY, Admission, FacetId, Kept, Showing, Use
 from commonhold.host import disk
 from commonhold.host.turns import Turns
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import Account, Ledger
+from commonhold.transport.answering import failures
 
 PIECE: Final = 128 << 10  # bytes that have to come or go in time
 LARGE: Final = 1 << 20  # bytes that are read from or written to a disk in one go: the larger, the less work
@@ -38,10 +39,7 @@ _TRANSFERS = 128  # shares that are read at once, and as many that are written: 
 _TRANSFERS_WAITING = 512
 _CHECKS = 2  # shares that are read anew for whoever asks: each takes a thread for as long as 128 MiB take
 _T = TypeVar("_T")
-_KINDS = {404: Kind.NOT_FOUND, 413: Kind.TOO_LARGE}
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ class Service:
 
     def app(self) -> web.Application:
         """The application that serves these calls."""
-        app = web.Application(middlewares=[self._called], client_max_size=MAX_BODY)
+        app = web.Application(middlewares=[failures], client_max_size=MAX_BODY)
         app.add_routes(
             [
                 web.post("/v1/door", self._nonce),
@@ -118,19 +116,6 @@ class Service:
             ]
         )
         return app
-
-    @web.middleware
-    async def _called(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Whatever goes wrong, as an answer."""
-        try:
-            return await handler(request)
-        except ConnectionError:
-            return _cut(request)
-        except (HoldError, Malformed, web.RequestPayloadError, TimeoutError, web.HTTPException) as error:
-            failure, status = _failure(error)
-        if request.writer.output_size:
-            return _cut(request)  # an answer had begun: an unfinished one says enough
-        return web.Response(body=failure.encoded, status=status)
 
     # ── the door ──
 
@@ -366,22 +351,3 @@ def _part(file: BinaryIO, room: memoryview, at: int) -> memoryview:
 def new_facet() -> FacetId:
     """A facet that nobody guesses."""
     return FacetId(secrets.token_bytes(FacetId.LENGTH))
-
-
-def _failure(error: Exception) -> tuple[Failure, int]:
-    match error:
-        case HoldError():
-            return Failure(error.kind, error.why), error.kind.value.http
-        case web.HTTPException():
-            return Failure(_KINDS.get(error.status, Kind.USAGE), error.reason), error.status
-        case TimeoutError():
-            return Failure(Kind.FAILED, "it did not move for too long"), Kind.FAILED.value.http
-        case _:
-            return Failure(Kind.INVALID, str(error)), Kind.INVALID.value.http
-
-
-def _cut(request: web.Request) -> web.Response:
-    """Hang up at once, and throw away what was not read; the answer is to nobody."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
