@@ -22,10 +22,15 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
 class Disk:
-    """A file system of our own that can lose its power."""
+    """A file system of our own that can lose its power.
+
+    Whoever makes a mount namespace meanwhile, as other tests do, has it mounted there too, until that ends: after a cut
+    it would be found as it is in memory. So then a copy of what had reached the device is mounted.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.image = directory / "image"
+        self._dead = False
         self.mounted_at = directory / "mounted"
         self.mounted_at.mkdir()
         with open(self.image, "wb") as image:
@@ -33,6 +38,11 @@ class Disk:
         subprocess.run(["mkfs.ext4", "-q", "-F", str(self.image)], check=True)
 
     def mount(self) -> None:
+        if self._dead:
+            there = self.image.with_name("there")
+            subprocess.run(["cp", "--sparse=always", str(self.image), str(there)], check=True)
+            there.replace(self.image)
+            self._dead = False
         subprocess.run(["mount", "-o", "loop", str(self.image), str(self.mounted_at)], check=True)
 
     def unmount(self) -> None:
@@ -45,6 +55,7 @@ class Disk:
             fcntl.ioctl(fd, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
         finally:
             os.close(fd)
+        self._dead = True
 
 
 @pytest.fixture
