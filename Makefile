@@ -35,7 +35,7 @@ check: $(DEV) ## format, lint, types, import contracts, fast tests: seconds
 
 test: $(DEV) ## everything but the long runs; root for the tests that need it
 	@packaging/test-needs
-	@$(BIN)/pytest -m "not soak and not alone" -n $$(( $$(nproc) * 3 / 2 )) --dist loadfile --durations 12 --durations-min 20
+	@$(BIN)/pytest -m "not soak and not alone" -n $$(( $$(nproc) * 3 / 2 )) --dist loadfile --no-loadscope-reorder --durations 12 --durations-min 20
 	@if [ "$$(id -u)" = 0 ]; then $(BIN)/pytest -m "alone and not soak" tests/system; fi
 
 soak: $(DEV) ## at length: 2000 kills, 200 power cuts, ten minutes of a mount beside ext4 and of fsx, a thousand steps of rehearsal

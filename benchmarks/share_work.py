@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from commonhold.crypto.aead import TAG
 from commonhold.erasure.choosing import quickest
-from commonhold.erasure.gathering import Gathering, room
+from commonhold.erasure.gathering import Gathering
 from commonhold.erasure.layout import HEAD, SEGMENT
 from commonhold.erasure.share import Share
 from commonhold.erasure.spreading import Spreading
@@ -100,11 +100,12 @@ def _restore(shape: Shape, numbers: Sequence[int]) -> Work:
     shares = [
         Share(_SEED, spreading.shares[number].place.server, spreading.shares[number].head[:HEAD]) for number in numbers
     ]
-    into = memoryview(bytearray(room(layout, 0)))
+    into = memoryview(bytearray(layout.segment))
 
     def work() -> None:
         for index in range(layout.segments):
-            gathering = Gathering(layout, index, into)
+            start, stop = layout.bounds(index)
+            gathering = Gathering(layout, index, into[: stop - start])
             for share, piece, data in zip(shares, rooms, sealed[index], strict=False):
                 piece[:] = data
                 gathering.add(share, piece)

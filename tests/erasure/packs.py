@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from commonhold.crypto.aead import TAG
 from commonhold.erasure.code import Code
-from commonhold.erasure.gathering import Gathering, room
-from commonhold.erasure.layout import HEAD
+from commonhold.erasure.gathering import Gathering
+from commonhold.erasure.layout import HEAD, Layout
 from commonhold.erasure.share import Share
 from commonhold.erasure.spreading import Spreading
 from commonhold.erasure.values import PIN, SALT, PackSeed, Place, Salt, Shape
@@ -57,15 +57,27 @@ def part(share: Share, data: bytes | bytearray, index: int) -> memoryview:
     return memoryview(bytearray(data[start:stop]))
 
 
-def gathered(index: int, which: Sequence[tuple[Share, bytes | bytearray]]) -> Gathering:
+def buffer(layout: Layout, index: int) -> memoryview:
+    """For the bytes of a segment, and not empty before."""
+    start, stop = layout.bounds(index)
+    return memoryview(bytearray(b"\xa5" * (stop - start)))
+
+
+def gathered(index: int, which: Sequence[tuple[Share, bytes | bytearray]]) -> tuple[Gathering, memoryview]:
+    """A segment whose pieces of these shares have come, and where it is to be."""
     layout = which[0][0].layout
-    gathering = Gathering(layout, index, memoryview(bytearray(b"\xa5" * room(layout, index))))
+    into = buffer(layout, index)
+    gathering = Gathering(layout, index, into)
     for share, data in which:
         gathering.add(share, part(share, data, index))
-    return gathering
+    return gathering, into
 
 
 def restored(code: Code, which: Sequence[tuple[Share, bytes | bytearray]]) -> bytes:
     """The pack, out of these shares."""
-    layout = which[0][0].layout
-    return b"".join(bytes(gathered(index, which).restore(code)) for index in range(layout.segments))
+    found = b""
+    for index in range(which[0][0].layout.segments):
+        gathering, into = gathered(index, which)
+        gathering.restore(code)
+        found += into
+    return found

@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from typing import Final
 
 from commonhold.erasure.code import Code
-from commonhold.erasure.gathering import Gathering, room
+from commonhold.erasure.gathering import Gathering
 from commonhold.erasure.layout import Layout
 from commonhold.erasure.share import Share
 from commonhold.errors import HoldError, Kind
@@ -25,15 +25,27 @@ _LEAST: Final = 0.05
 
 
 class _Batch:
-    """Segments that are fetched in one go, and the pieces of them that have come. Safe from many threads."""
+    """Segments that are fetched in one go, and the pieces of them that have come. Safe from many threads.
 
-    def __init__(self, layout: Layout, segments: range) -> None:
+    They go to a buffer for the bytes of the pack from `first` on, each as a whole or as far as it is in there.
+    """
+
+    def __init__(self, layout: Layout, segments: range, first: int, into: memoryview) -> None:
         self.segments = segments
         self.start = layout.part(segments[0]).start
         self.stop = layout.part(segments[-1]).stop
         self.last = segments[-1] == layout.segments - 1
         self._layout = layout
-        self._gathered = [Gathering(layout, index, memoryview(bytearray(room(layout, index)))) for index in segments]
+        self._gathered: list[Gathering] = []
+        self._cut: list[tuple[memoryview, memoryview]] = []  # a segment of which a part is wanted; where that goes
+        for index in segments:
+            start, stop = (at - first for at in layout.bounds(index))
+            room = into[max(start, 0) : stop]
+            if len(room) < stop - start:
+                whole = memoryview(bytearray(stop - start))
+                self._cut.append((whole[max(-start, 0) :][: len(room)], room))
+                room = whole
+            self._gathered.append(Gathering(layout, index, room))
         self._turn = threading.Lock()
 
     @property
@@ -48,14 +60,13 @@ class _Batch:
                 start, stop = self._layout.part(index)
                 one.add(share, data[start - self.start : stop - self.start])
 
-    def restore(self, code: Code, first: int, into: memoryview) -> None:
-        """Write what is wanted of it to a buffer for the bytes of the pack from `first` on."""
+    def restore(self, code: Code) -> None:
+        """Have what is wanted of it in the buffer."""
         with self._turn:
-            for index, one in zip(self.segments, self._gathered, strict=True):
-                start, stop = self._layout.bounds(index)
-                data = one.restore(code)
-                a, b = max(start, first), min(stop, first + len(into))
-                into[a - first : b - first] = data[a - start : b - start]
+            for one in self._gathered:
+                one.restore(code)
+            for part, room in self._cut:
+                room[:] = part
 
 
 class PackSource:
@@ -92,7 +103,7 @@ class PackSource:
 
     async def _fetch(self, segments: range, start: int, into: memoryview) -> None:
         """One batch, from as many servers as it takes, to where it belongs in what was asked for."""
-        batch = _Batch(self.layout, segments)
+        batch = _Batch(self.layout, segments, start, into)
         untried = sorted((holder for holder in self._holders if holder not in self.bad), key=self._expected)
         pending: dict[asyncio.Task[None], Holder] = {}
         numbers: set[int] = set()
@@ -114,7 +125,7 @@ class PackSource:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
-        await asyncio.get_running_loop().run_in_executor(self._threads, batch.restore, self._code, start, into)
+        await asyncio.get_running_loop().run_in_executor(self._threads, batch.restore, self._code)
 
     def _expected(self, holder: Holder) -> float:
         return self._pace.get(holder, _FIRST_GUESS) * (1 + self._busy[holder])
