@@ -11,6 +11,7 @@ from commonhold.api import OWNERLESS, PUBLIC
 
 _ENTRY = struct.Struct("<IiI")
 _STRANGER = -1  # reads, and holds nothing: not charged
+_NO_PART = _STRANGER, 0
 
 
 class Holding(NamedTuple):
@@ -45,22 +46,22 @@ def change(packed: bytes, holding: Holding, count: int) -> tuple[bytes, int]:
     """Return the holders after sets of one kind came (count > 0) or went, and 1 if the owner is a holder since now."""
     if holding == NOBODYS:
         return packed, 0
-    known = {entry.who: entry for entry in entries(packed)}
+    known = {who: (held, reads) for who, held, reads in _ENTRY.iter_unpack(packed)}
     charged = 0
     if holding.owner != OWNERLESS:
-        before = known.get(holding.owner, Entry(holding.owner, _STRANGER, 0))
-        charged = int(before.holds == _STRANGER and count > 0)
-        if before.holds != _STRANGER or charged:
-            known[holding.owner] = before._replace(holds=max(0, max(0, before.holds) + count))
+        held, reads = known.get(holding.owner, _NO_PART)
+        charged = int(held == _STRANGER and count > 0)
+        if held != _STRANGER or charged:
+            known[holding.owner] = max(0, max(0, held) + count), reads
     for reader in holding.readers:
-        before = known.get(reader, Entry(reader, _STRANGER, 0))
-        known[reader] = before._replace(reads=max(0, before.reads + count))
-    return _pack(known.values()), charged
+        held, reads = known.get(reader, _NO_PART)
+        known[reader] = held, max(0, reads + count)
+    parts = [_ENTRY.pack(who, held, reads) for who, (held, reads) in known.items() if held >= 0 or reads > 0]
+    return b"".join(parts), charged
 
 
 def _pack(known: Iterable[Entry]) -> bytes:
-    kept = [entry for entry in known if entry.holds >= 0 or entry.reads > 0]
-    return b"".join(_ENTRY.pack(*entry) for entry in kept)
+    return b"".join([_ENTRY.pack(*entry) for entry in known if entry.holds >= 0 or entry.reads > 0])
 
 
 def holds(packed: bytes, owner: int) -> bool:

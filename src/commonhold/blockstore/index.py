@@ -134,6 +134,36 @@ class Index:
         self._count_bytes(txn, sum(row.length for _, row in rows) - sum(row.length for _, row in known))
         return known
 
+    def take(
+        self, txn: Any, rows: Sequence[tuple[Multihash, Row]], holding: Holding
+    ) -> tuple[list[tuple[Multihash, Row]], int]:
+        """Enter blocks that one set keeps; one that was there already stays as it is, and one set more keeps it.
+
+        Those given back, and how many bytes are charged anew. Either takes as long: an owner could tell by the time
+        what others have.
+        """
+        own = {key: row.pack() for key, row in rows}
+        with txn.cursor(self._blocks) as cursor:
+            there = dict(cursor.getmulti(_in_order(own)))
+            known = []
+            added = blocks = size = 0
+            for key, row in rows:
+                value = there.get(key, own[key])
+                segment, length, offset, refs = _ROW.unpack_from(value)
+                held, charged = holders.change(value[_ROW.size :], holding, 1)
+                blocks += charged
+                size += charged * length
+                if key in there:
+                    known.append((key, row))
+                    refs += 1
+                else:
+                    added += length
+                own[key] = _ROW.pack(segment, length, offset, refs) + held
+            cursor.putmulti([(key, own[key]) for key in _in_order(own)])
+        self._count_bytes(txn, added)
+        self.charge(txn, holding.owner, blocks, size)
+        return known, size
+
     def put(self, txn: Any, key: Multihash, row: Row) -> None:
         """Change a block's row."""
         txn.put(key, row.pack(), db=self._blocks)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from commonhold.api import MAX_BLOCK, OWNERLESS, Pin, Slot
-from commonhold.blockstore import holders, layout
+from commonhold.blockstore import layout
 from commonhold.blockstore.frame import Frame
 from commonhold.blockstore.holders import Holding
 from commonhold.blockstore.index import Row
@@ -219,24 +219,20 @@ class StoreSession:
     def enter(self, txn: Any, rows: list[tuple[Multihash, Row]]) -> None:
         """See `writer.Owner`."""
         index, damaged = self._store.index, self._store.damaged
-        first = holders.first(self._holding)
-        new = [(key, row._replace(holders=first)) for key, row in rows if key not in damaged]
-        known = index.put_new(txn, new)
-        size = sum(row.length for _, row in new) - sum(row.length for _, row in known)
-        index.charge(txn, self._holding.owner, len(new) - len(known), size)
+        known, size = index.take(txn, [one for one in rows if one[0] not in damaged], self._holding)
         self._charged += size
         if known or self._holding.owner != OWNERLESS:  # an owner could tell by the time whether there was any
-            self._leave_out(txn, known)
+            self._leave_out(known, rows)
         for key, row in rows if damaged else ():
             if key in damaged:
                 self._mend(txn, key, row)
         index.sets.add_members(txn, self._set_id(txn), b"".join([layout.pack_key(key) for key, _ in rows]))
 
-    def _leave_out(self, txn: Any, known: list[tuple[Multihash, Row]]) -> None:
-        """Another session wrote these blocks first: keep those, and say that there is nothing in the new places."""
+    def _leave_out(self, known: list[tuple[Multihash, Row]], rows: list[tuple[Multihash, Row]]) -> None:
+        """Another session wrote these of the blocks first: say that there is nothing in the new places."""
         store = self._store
-        self._charged += store.index.add_refs(txn, [key for key, _ in known], 1, self._holding)[0]
-        store.catalog.append(RecordKind.GONE, layout.pack_gone(Gone(key, row.place, None) for key, row in known))
+        gone = {key: layout.pack_gone([Gone(key, row.place, None)]) for key, row in rows}
+        store.catalog.append(RecordKind.GONE, b"".join([gone[key] for key, _ in known]))
         store.catalog.sync()
         self._left_out += [(row.place, row.length) for _, row in known]
 
