@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -25,10 +23,10 @@ from commonhold.blesser.publishing import Publisher
 from commonhold.blesser.service import Limits as Rates
 from commonhold.blesser.service import Service
 from commonhold.errors import HoldError, Kind
-from commonhold.formats.hint import TcpHint, UnixHint
-from commonhold.host import allocator, systemd
+from commonhold.host import allocator
 from commonhold.host.saying import say
-from commonhold.ipc import control, endpoint
+from commonhold.ipc import control
+from commonhold.mesh import foreground
 from commonhold.transport import listen, torconfig
 from commonhold.transport.onion import published
 from commonhold.transport.visitors import Limits, Visitors
@@ -63,28 +61,20 @@ def run(path: Path, environment: Mapping[str, str]) -> None:
             why = "it has no address to listen at"
             raise HoldError("serve", Kind.USAGE, str(path / home.CONFIG), why, hint='listen = ["tcp:0.0.0.0:4653"]')
         office.sign_list()
-        sockets = [_listen(one) for one in office.config.listen]
+        sockets = foreground.sockets(office.config.listen)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(office, path, sockets, threads, environment))
-
-
-def _listen(where: TcpHint | UnixHint) -> socket:
-    if isinstance(where, UnixHint):
-        return endpoint.listen(Path(where.path), 0o666, 0o755)
-    return listen.bind(where.host, where.port)
 
 
 async def _until_told(
     office: Office, path: Path, sockets: list[socket], threads: Executor, environment: Mapping[str, str]
 ) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     meetings = Meetings(office.withdraw, time.monotonic, secrets.token_bytes)
     service = Service(office, meetings, listen.peer, threads, Rates(time.monotonic))
-    async with control.listening(Orders(office, meetings).do, path / control.SOCKET, threads):
-        for one in office.config.listen:
-            print(f"listening at {one}", file=sys.stderr, flush=True)  # noqa: T201
+    async with (
+        control.listening(Orders(office, meetings).do, path / control.SOCKET, threads),
+        foreground.until_told(office.config.listen, environment) as stop,
+    ):
         beside = [_lists(office), _sweep(meetings)]
         if office.config.charter.introducers:
             beside.append(Publisher(office).run())
@@ -92,10 +82,8 @@ async def _until_told(
             beside.append(published(onion, lambda text: say("blesser", text)))
         tasks = [asyncio.create_task(work) for work in beside]
         try:
-            systemd.notify(environment, "READY=1")
             await listen.serve(service.app(), office.keys.server, sockets, Visitors(Limits()), stop)
         finally:
-            systemd.notify(environment, "STOPPING=1")
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
