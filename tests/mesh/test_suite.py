@@ -15,7 +15,7 @@ from tests.gossip.statements import GRID
 from tests.mesh.meshes import Meshes
 from tests.suites.gossip import *  # noqa: F403
 from tests.suites.gossip import Grounds
-from tests.transport.ends import descriptors
+from tests.transport.ends import descriptors, opened_since
 
 PACE, FAST = 25.0, 200.0
 
@@ -87,4 +87,4 @@ def grounds() -> Iterator[Grounds]:
         finally:
             made.close()
     assert unseen == [], unseen
-    assert descriptors() == before
+    assert opened_since(before) == []

@@ -47,7 +47,7 @@ def run(work: Coroutine[Any, Any, T], seconds: float = 120.0) -> T:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(bounded())
     assert unseen == [], unseen
-    assert not Counter(descriptors()) - Counter(before)
+    assert opened_since(before) == []
     return result
 
 
@@ -58,6 +58,11 @@ def descriptors() -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             found.append(os.readlink(f"/proc/self/fd/{name}"))
     return sorted(found)
+
+
+def opened_since(before: list[str]) -> list[str]:
+    """What it has open more than before. What another test has left behind may be closed at any time."""
+    return sorted((Counter(descriptors()) - Counter(before)).elements())
 
 
 async def soon(holds: Callable[[], bool]) -> None:

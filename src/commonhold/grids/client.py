@@ -68,10 +68,12 @@ class GridClient:
         self._connections: dict[SpkiPin, Connection] = {}
         self._dialling: dict[SpkiPin, asyncio.Lock] = {}
         self._read: tuple[int, tuple[KnownServer, ...]] | None = None
+        self._badges: dict[SpkiPin, Badge] = {}  # made since then
 
     def known(self) -> tuple[KnownServer, ...]:
         """The storage servers of this grid, as the files have had them within the last seconds."""
         if self._read is None or not 0 <= self._now() - self._read[0] < _AGE:
+            self.forget()
             self._read = self._now(), self._look()
         return self._read[1]
 
@@ -85,6 +87,15 @@ class GridClient:
     def forget(self) -> None:
         """Look at the files again when something is asked next."""
         self._read = None
+        self._badges.clear()
+
+    def _badge(self, server: SpkiPin) -> Badge | None:
+        """What lets the member in at a known server, made from what is on the disk as often as that is read."""
+        self.known()
+        found = self._badges.get(server) or self.member.badge(server)
+        if found is not None:
+            self._badges[server] = found
+        return found
 
     def _look(self) -> tuple[KnownServer, ...]:
         member = self.member
@@ -99,7 +110,7 @@ class GridClient:
         return {server.pin: self._upload(server) for server in self.known()}
 
     def _upload(self, server: KnownServer) -> Verdict:
-        if server.upload.allowed and self.member.badge(server.pin) is None:
+        if server.upload.allowed and self._badge(server.pin) is None:
             return Verdict(False, self.member.standing_at(server.pin), server.upload.by)
         return server.upload
 
@@ -138,7 +149,7 @@ class GridClient:
                     await there.close()
                 there = await dial(server.pin, server.hints, server.rules, self._randomness)
                 self._connections[server.pin] = there
-        return StorageServer(there, self.member.badge(server.pin), self._now)
+        return StorageServer(there, self._badge(server.pin), self._now)
 
     async def close(self) -> None:
         """Close all connections."""
