@@ -22,6 +22,8 @@ if [ -n "$cover" ]; then
   mount -t tmpfs -o mode=755 seen "$beside"
   for path in "$@"; do mkdir -p "$beside$path"; mount --bind "$path" "$beside$path"; done
   mount --rbind "$beside$cover" "$cover"
+  umount -l "$beside"
+  rmdir "$beside"
 fi
 echo ready
 exec cat
