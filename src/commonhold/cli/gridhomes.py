@@ -43,7 +43,7 @@ def home(args: argparse.Namespace, name: str | None) -> Path:
     if len(found) != 1:
         why = f"you have {len(found)} blessers" if found else "you have no blesser"
         hint = f"name one: {', '.join(path.name for path in found)}" if found else "hold grid create NAME"
-        raise HoldError("find grid", Kind.USAGE, "grid", why, hint=hint)
+        raise HoldError("find", Kind.USAGE, "grid", why, hint=hint)
     return found[0]
 
 

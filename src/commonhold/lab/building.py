@@ -27,25 +27,34 @@ Told = Callable[[str], None]
 
 
 def build(directory: Path, servers: int, introducers: int, users: Sequence[str], quota: str, told: Told) -> Plan:
-    """Make a lab, and start it. EXISTS where there is one; what was begun is left to be looked at if it fails."""
+    """Make a lab, and start it. EXISTS where there is one, or anything else: all of a lab is removed one day. If it
+    fails its processes are ended, and their files left to be looked at."""
     if (directory / plan.FILE).exists():
         raise HoldError("lab", Kind.EXISTS, str(directory), "there is a lab", hint=f"hold lab down {directory}")
     for name in users:
         plan.check_user(name)
     with os_errors("lab", str(directory)):
         disk.make_directory(directory, 0o700)
-        (directory / _WIRES).mkdir(exist_ok=True)
+        if any(directory.iterdir()):
+            why = "there are other things in it"
+            raise HoldError("lab", Kind.EXISTS, str(directory), why, hint="name a directory that is not there yet")
+        (directory / _WIRES).mkdir()
     count = 2 * (1 + servers + introducers) + servers * len(users)
     builder = _Builder(directory, processes.free_ports(count, hash(str(directory))), told)
-    builder.bless()
-    builder.introduce(introducers)
-    builder.serve(servers, users)
-    for name in users:
-        builder.join(name, quota)
-    found = builder.plan(users)
-    if users:
-        settle(directory, found, users[0])
-        told("every server is known")
+    try:
+        builder.bless()
+        builder.introduce(introducers)
+        builder.serve(servers, users)
+        for name in users:
+            builder.join(name, quota)
+        found = builder.plan(users)
+        plan.write(directory, found)
+        if users:
+            settle(directory, found, users[0])
+            told("every server is known")
+    except BaseException:
+        stop(directory, builder.plan(users))
+        raise
     return found
 
 
@@ -59,10 +68,8 @@ class _Builder:
         self._grid = ""
 
     def plan(self, users: Sequence[str]) -> Plan:
-        """Keep what was made."""
-        found = Plan(self._grid, tuple(self._parts), tuple(users), self._pins)
-        plan.write(self._directory, found)
-        return found
+        """What was made so far."""
+        return Plan(self._grid, tuple(self._parts), tuple(users), self._pins)
 
     def _part(self, name: str, *words: str, users: Sequence[str] = ()) -> Part:
         made = Part(name, words, self._ports.pop(), self._ports.pop(), {user: self._ports.pop() for user in users})
