@@ -5,6 +5,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from commonhold.agent.rounds import rounds
 from commonhold.authority.derived import Secret
 from commonhold.erasure.values import Shape
@@ -13,6 +15,7 @@ from commonhold.exchange.tending import LEASE, Care, State
 from commonhold.exchange.visiting import Kept
 from commonhold.formats.hint import TcpHint
 from commonhold.grids.rounds import BOOK
+from commonhold.host import disk
 from commonhold.tender.ward import Ward
 from commonhold.transport.rules import Rules, Way
 from tests.exchange.grids import DAY, Grid, now
@@ -165,5 +168,25 @@ def test_it_dials_as_its_ward_would_and_in_no_other_way(tmp_path: Path) -> None:
             due(ward)
             await round_of(ward, Clock())
             assert state(ward)[0] is None and "no server can be reached" in state(ward)[2] and leases(there) == ends
+
+    run(work())
+
+
+def test_nobody_is_away_while_they_hand_something_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        clock = Clock()
+        async with home(tmp_path, 5) as (there, member):
+            await keep(there, member, 1)
+            tender, replace_file = wards(tmp_path, clock), disk.replace_file
+            handed = charge(member, tender)
+            seen: list[list[Ward]] = []
+
+            def written(path: str, data: bytes) -> None:
+                replace_file(path, data)
+                seen.append(tender.away(ALICE))
+
+            monkeypatch.setattr(disk, "replace_file", written)
+            tender.take(ALICE, handed.encoded)
+            assert len(seen) > 3 and not any(seen)
 
     run(work())

@@ -56,5 +56,5 @@ def check_reopened(place: Path, files: Files, seed: int, since: int) -> None:
         if step.at > since and now in (files, begin(files, step)):
             files |= now
             break
-        assert step.at < since + _SPREAD, f"not the tree of any step since {since}"
+        assert step.at < since + _SPREAD, f"{now} is not the tree of any step since {since}"
         follow(files, step)

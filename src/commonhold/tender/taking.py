@@ -24,7 +24,7 @@ from commonhold.grids.membership import Membership, Mode
 from commonhold.grids.rounds import BOOK
 from commonhold.host import disk
 from commonhold.tender.keys import holder_seed
-from commonhold.tender.ward import CHARGE, UNTIL, Ward
+from commonhold.tender.ward import CHARGE, HERE, UNTIL, Ward
 
 AGENT: Final = SpkiPin(bytes(32))  # in whose name what an agent knew of servers is cached
 LONGEST: Final = 400 * 86_400  # seconds that a charge is good for, whatever it says
@@ -51,6 +51,7 @@ def take(ward: Ward, charge: Charge, now: int) -> None:
     note(ward.directory, charge.sets)
     with os_errors("write", str(ward.directory)):
         disk.replace_file(str(ward.directory / UNTIL), b"%d\n" % charge.until)
+        disk.replace_file(str(ward.directory / HERE), b"%d\n" % now)  # whoever hands something over is not away
         disk.replace_file(str(ward.directory / CHARGE), charge.encoded)  # last: without it there is no ward
 
 

@@ -30,6 +30,7 @@ from commonhold.tender.keys import holder_seed
 from commonhold.transport.rules import Rules
 
 CHARGE: Final = "charge"
+HERE: Final = "here"  # when its user's agent was heard last
 UNTIL: Final = "until"  # a file of what a charge says, too, which is looked at often
 
 

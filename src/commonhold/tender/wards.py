@@ -26,10 +26,9 @@ from commonhold.host import disk
 from commonhold.host.private import PrivateDirectory
 from commonhold.tender.keys import holder_seed
 from commonhold.tender.taking import take
-from commonhold.tender.ward import CHARGE, UNTIL, Ward, called
+from commonhold.tender.ward import CHARGE, HERE, UNTIL, Ward, called
 
 SECRET: Final = "tender.key"
-HERE: Final = "here"
 MAX_GRIDS: Final = 8  # of one user
 AWAY: Final = 36 * 3600  # seconds without a word of an agent, after which its user is away
 _SPREAD: Final = 12 * 3600  # and up to so many more, another number for each ward
@@ -75,7 +74,6 @@ class Wards:
         with os_errors("write", str(ward.directory)):
             disk.make_directory(ward.directory.parent, 0o700)
         take(ward, said, self._setting.now())
-        self._note(ward)
 
     def drop(self, uid: int, grid: GridId) -> None:
         """Forget a charge and all that was seen by it; it is well if there is none."""
