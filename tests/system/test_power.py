@@ -5,6 +5,7 @@ import os
 import random
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,8 @@ class Disk:
     def mount(self) -> None:
         if self._dead:
             there = self.image.with_name("there")
-            subprocess.run(["cp", "--sparse=always", str(self.image), str(there)], check=True)
+            subprocess.run(["dd", f"if={self.image}", f"of={there}", "bs=1M", "conv=sparse", "status=none"], check=True)
+            os.truncate(there, _SIZE)
             there.replace(self.image)
             self._dead = False
         subprocess.run(["mount", "-o", "loop", str(self.image), str(self.mounted_at)], check=True)
@@ -53,8 +55,12 @@ class Disk:
         fd = os.open(self.mounted_at, os.O_RDONLY)
         try:
             fcntl.ioctl(fd, _EXT4_IOC_SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+            device = os.fstat(fd).st_dev
         finally:
             os.close(fd)
+        under_way = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/inflight")
+        while under_way.read_text().split() != ["0", "0"]:  # writes that had begun
+            time.sleep(0.001)
         self._dead = True
 
 
