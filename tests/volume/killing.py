@@ -43,9 +43,9 @@ def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *
     return Said(int(said[-1][0]), max([int(at) for at, how in said if how == "synced"], default=0))
 
 
-def check_reopened(place: Path, files: Files, seed: int, since: int) -> None:
-    """The tree is as it was after some call since a step; `files` is brought there."""
-    with opened(place) as (volume, store):
+def check_reopened(place: Path, files: Files, seed: int, since: int, boot: bytes | None = None) -> None:
+    """The tree is as it was after some call since a step; `files` is brought there. `boot`: see `opened`."""
+    with opened(place, boot) as (volume, store):
         assert list(volume.verify()) == []
         now = found(volume)
         assert store.usage().pins <= 32

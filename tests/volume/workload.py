@@ -88,13 +88,13 @@ def found(volume: Volume) -> Files:
 
 
 @contextlib.contextmanager
-def opened(place: Path) -> Iterator[tuple[Volume, Store]]:
-    """A volume and its store, made if there is none, closed in the end."""
+def opened(place: Path, boot: bytes | None = None) -> Iterator[tuple[Volume, Store]]:
+    """A volume and its store, made if there is none, closed in the end. `boot`: of the machine, if not this one."""
     if not (place / "store").exists():
         create_store(place / "store")
         create(place, "alice@family", "embedded")
     with Store(place / "store") as store:
-        volume = Volume(place, "embedded", lambda name: NodeVault(store, SECRET, name))
+        volume = Volume(place, "embedded", lambda name: NodeVault(store, SECRET, name), boot=boot)
         try:
             yield volume, store
         except BaseException:
