@@ -271,18 +271,20 @@ def eight(person: Person, work: Callable[[], None]) -> Iterator[Callable[[int], 
 
 
 NOISE = 0.001  # seconds that a machine is late by now and then: see what is printed of the flood elsewhere
-ROUNDS = 5
+ROUNDS = 12
+FAIR = 2  # rounds: what another machine beside this one does, is not the same in all of them
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", ["calls", "probes", "reads", "tiny blocks", "pipelined calls", "collections"])
 def test_a_flood_by_one_leaves_the_others_their_time(host: Host, running: Node, kind: str) -> None:
-    """Twice what it takes on an idle node: where nothing else is done, or where another node has the same flood."""
+    """Twice what it takes just before: where nothing else is done, or where another node has the same flood."""
     path = running.socket
     keys = host.alice.do(lambda: put(path, "small", *[os.urandom(SMALL) for _ in range(200)]))
     idle: list[float] = []
     elsewhere: list[float] = []
     here: list[float] = []
+    fair = 0
     with (
         place(host.keeper) as directory,
         node(host.keeper, directory, host.settings) as other,
@@ -295,13 +297,12 @@ def test_a_flood_by_one_leaves_the_others_their_time(host: Host, running: Node, 
                 tell(signal.SIGCONT)
                 found.append(host.alice.do(lambda: p99(path, keys)))
                 tell(signal.SIGSTOP)
-            if min(here) < 2 * max(min(idle), min(elsewhere)) + NOISE:
+            fair += here[-1] < 2 * max(idle[-1], elsewhere[-1]) + NOISE
+            if fair == FAIR:
                 break
-    said = [
-        f"{min(found) * 1e3:.2f} {name}" for found, name in ((idle, "idle"), (elsewhere, "elsewhere"), (here, "here"))
-    ]
-    print(f"{kind}: p99 in ms: {', '.join(said)}")  # noqa: T201
-    assert min(here) < 2 * max(min(idle), min(elsewhere)) + NOISE
+    for found, name in ((idle, "idle"), (elsewhere, "elsewhere"), (here, "here")):
+        print(f"{kind}, {name}: p99 in ms:", *(f"{one * 1e3:.2f}" for one in found))  # noqa: T201
+    assert fair == FAIR
 
 
 def test_a_thousand_idle_connections_hinder_nobody_and_nobody_has_more_than_their_share(
