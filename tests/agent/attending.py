@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from commonhold.agent.attending import Attendance
 from commonhold.ipc.treeframes import Broken, Incoming, head
 from commonhold.ipc.treewords import BY_NAME, Which, encode
-from tests.ipc.opened import none_left
+from tests.opened import none_left
 
 _SECONDS = 20.0
 

@@ -20,8 +20,8 @@ from commonhold.ipc.agentclient import Lost, RemoteAgent
 from commonhold.ipc.agentwords import PROTOCOL
 from commonhold.ipc.nodeclient import NodeStore
 from tests.agent.answering import Answering, Noting, answer, answering, ask, hung_up, until
-from tests.ipc.opened import opened
 from tests.node.serving import running
+from tests.opened import left_open, opened
 
 ME = os.geteuid()
 
@@ -183,7 +183,7 @@ def test_one_call_comes_after_another_and_no_file_stays_open(agent: Answering) -
     several()
     before = opened()
     several()
-    until(lambda: opened() <= before)
+    assert left_open(before) == []
 
 
 def test_an_unknown_call_is_refused_and_the_connection_goes_on(agent: Answering) -> None:

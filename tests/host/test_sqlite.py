@@ -13,6 +13,7 @@ import pytest
 
 from commonhold.errors import HoldError, Kind
 from commonhold.host.sqlite import Database
+from tests.opened import none_left
 
 SCHEMA = "create table things (name text primary key, count integer not null);"
 
@@ -90,21 +91,20 @@ def test_another_version_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_is_no_database_is_left_alone(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    (tmp_path / "things.sqlite").write_bytes(b"a letter to a friend" * 100)
-    with pytest.raises(HoldError) as caught:
-        opened(tmp_path)
-    assert caught.value.kind is Kind.CORRUPT
-    assert (tmp_path / "things.sqlite").read_bytes() == b"a letter to a friend" * 100
-    (tmp_path / "things.sqlite").unlink()
-    (tmp_path / "things.sqlite").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(HoldError):
-        opened(tmp_path)
-    assert not (tmp_path / "elsewhere").exists()
-    with pytest.raises(HoldError) as caught:
-        opened(tmp_path / "no" / "such")
-    assert caught.value.kind is Kind.NOT_FOUND
-    assert len(os.listdir("/proc/self/fd")) == before
+    with none_left():
+        (tmp_path / "things.sqlite").write_bytes(b"a letter to a friend" * 100)
+        with pytest.raises(HoldError) as caught:
+            opened(tmp_path)
+        assert caught.value.kind is Kind.CORRUPT
+        assert (tmp_path / "things.sqlite").read_bytes() == b"a letter to a friend" * 100
+        (tmp_path / "things.sqlite").unlink()
+        (tmp_path / "things.sqlite").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(HoldError):
+            opened(tmp_path)
+        assert not (tmp_path / "elsewhere").exists()
+        with pytest.raises(HoldError) as caught:
+            opened(tmp_path / "no" / "such")
+        assert caught.value.kind is Kind.NOT_FOUND
 
 
 def test_a_disk_that_is_full_is_said_and_nothing_is_half_done(things: Database) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from commonhold.ipc import descriptors
 from commonhold.ipc.descriptors import TooMany
-from tests.ipc.opened import none_left
+from tests.opened import none_left
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from commonhold.formats.cid import Cid
 from commonhold.formats.multihash import Multihash
 from commonhold.ipc import descriptors
 from commonhold.ipc.frames import MAX_FILES, MAX_FRAME, Broken, Message, Wire
-from tests.ipc.opened import none_left
+from tests.opened import none_left
 
 
 class Row(NamedTuple):

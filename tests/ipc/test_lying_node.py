@@ -24,6 +24,7 @@ from commonhold.node.memory import Memory
 from tests.ipc.liar import Answer, Liar, lying, ok
 from tests.node.serving import running
 from tests.node.wire import HEADER, archive, put
+from tests.opened import left_open, opened
 from tests.suites.blockstore import keep, key_of
 
 DATA = b"what was asked for"
@@ -451,11 +452,10 @@ def test_an_add_leaves_no_connection_behind(tmp_path: Path) -> None:
     with running(tmp_path) as node, contextlib.closing(NodeStore(node.socket)) as store:
         for number in range(20):
             keep(store, f"{number}", b"%d" % number)
-        before = len(os.listdir("/proc/self/fd"))
+        before = opened()
         for number in range(20):
             keep(store, f"again {number}", b"%d!" % number)
-        time.sleep(0.1)
-        assert len(os.listdir("/proc/self/fd")) <= before
+        assert left_open(before) == []
 
 
 # ── who is behind a socket ──

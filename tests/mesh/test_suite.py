@@ -13,9 +13,9 @@ from commonhold.gossip.machine import Machine
 from commonhold.gossip.reading import Record
 from tests.gossip.statements import GRID
 from tests.mesh.meshes import Meshes
+from tests.opened import left_open, opened
 from tests.suites.gossip import *  # noqa: F403
 from tests.suites.gossip import Grounds
-from tests.transport.ends import descriptors, opened_since
 
 PACE, FAST = 25.0, 200.0
 
@@ -77,7 +77,7 @@ class Real:
 @pytest.fixture
 def grounds() -> Iterator[Grounds]:
     uvloop.new_event_loop().close()  # the first of all keeps a pipe open
-    before = descriptors()
+    before = opened()
     unseen: list[dict[str, object]] = []
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.get_loop().set_exception_handler(lambda loop, context: unseen.append(context))
@@ -87,4 +87,4 @@ def grounds() -> Iterator[Grounds]:
         finally:
             made.close()
     assert unseen == [], unseen
-    assert opened_since(before) == []
+    assert left_open(before) == []

@@ -27,11 +27,11 @@ from commonhold.ipc.treewords import (
 )
 from commonhold.trees import ROOT, Who
 from tests.fakes.trees import MemoryTree
-from tests.ipc.opened import none_left
 from tests.mount import kernel
 from tests.mount.desks import Answer
 from tests.mount.kernel import ALICE, BOB, CAROL, PUBLIC, SHIFT
 from tests.mount.working import EPOCH, SECONDS, Line, Mounted, credentials
+from tests.opened import none_left
 
 GREETING = head(NOTICE, HELLO, 0, 0, encode(Hello(PROTOCOL, "0")), 0)
 FILE = 0o100644

@@ -6,7 +6,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from commonhold.formats.credential import AccountId
@@ -15,6 +15,7 @@ from commonhold.formats.shareindex import ShareIndex
 from commonhold.storage.keeping import Keeper
 from commonhold.storage.ledger import FILE, Account, Ledger
 from commonhold.storage.shelving import Shelves
+from tests.opened import opened
 
 MOST = 1 << 40
 QUOTA = 1 << 30
@@ -121,11 +122,7 @@ def place(directory: Path, *most: int) -> Iterator[Place]:
 
 def open_files() -> Counter[str]:
     """The files that descriptors of this process are of; sockets are closed by who made them."""
-    found: Counter[str] = Counter()
-    for number in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):
-            found[os.readlink(f"/proc/self/fd/{number}")] += 1
-    return Counter({name: count for name, count in found.items() if name.startswith("/")})
+    return Counter({name: count for name, count in opened().items() if name.startswith("/")})
 
 
 def index_of(name: object) -> ShareIndex:

@@ -20,6 +20,7 @@ from commonhold.storage.keeping import MAX_LEASE
 from commonhold.storage.service import LARGE, PIECE, ROOMS, Tenant
 from tests.fakes.door import KNOWN
 from tests.node.wire import Answer, Wire, head
+from tests.opened import opened, opened_since
 from tests.storage.keeping import QUOTA, bytes_of, hash_of, index_of
 from tests.storage.serving import ALICE, BOB, Serving, serving
 
@@ -415,11 +416,11 @@ def test_a_body_of_the_smallest_chunks_is_a_body(server: Serving) -> None:
 def test_an_answer_that_nobody_takes_ends(hasty: Serving) -> None:
     data = bytes_of("large", 24 << 20)
     hasty.kept.store(hasty.kept.account(), INDEX, data)
-    before = len(os.listdir("/proc/self/fd"))
+    before = opened()
     with Wire(hasty.socket) as wire:
         wire.send(head("GET", f"/v1/shares/{INDEX}", PIN))
-        eventually(lambda: len(os.listdir("/proc/self/fd")) > before + 1)
-        eventually(lambda: len(os.listdir("/proc/self/fd")) <= before + 1)
+        eventually(lambda: len(opened_since(before)) > 1)
+        eventually(lambda: len(opened_since(before)) <= 1)
         with pytest.raises((EOFError, ConnectionError)):
             wire.answer()
 

@@ -14,6 +14,7 @@ from commonhold.host import disk
 from commonhold.storage import underway
 from commonhold.storage.keeping import IDLE_SECONDS, MAX_SHARE
 from commonhold.storage.ledger import Row
+from tests.opened import left_open, opened, opened_since
 from tests.storage.keeping import QUOTA, Place, bytes_of, hash_of, index_of, place
 
 INDEX = index_of("a share")
@@ -94,17 +95,17 @@ def test_an_upload_whose_file_never_came_on_the_disk_begins_anew(kept: Place) ->
 
 def test_an_upload_that_nobody_touches_is_closed_and_goes_on(kept: Place) -> None:
     account = kept.account()
-    before = len(os.listdir("/proc/self/fd"))
+    before = opened()
     begin(kept)
     kept.keeper.append(account, INDEX, 0, DATA[:5])
     kept.clock.now += IDLE_SECONDS
     kept.keeper.append(account, INDEX, 5, DATA[5:6])
     kept.clock.now += IDLE_SECONDS
     kept.sweep()
-    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert len(opened_since(before)) == 1
     kept.clock.now += 1
     kept.sweep()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert left_open(before) == []
     refused(Kind.NOT_FOUND, kept.keeper.append, account, INDEX, 6, DATA[6:])
     kept.store(account, INDEX, DATA)
 
@@ -262,7 +263,7 @@ def test_an_upload_that_cannot_be_read_again_leaves_no_descriptor(kept: Place, m
     begin(kept)
     kept.keeper.append(kept.account(), INDEX, 0, DATA)
     again = kept.crash()
-    before = len(os.listdir("/proc/self/fd"))
+    before = opened()
 
     def failing(*_: Any) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -270,7 +271,7 @@ def test_an_upload_that_cannot_be_read_again_leaves_no_descriptor(kept: Place, m
     with monkeypatch.context() as patched:
         patched.setattr(disk, "read_full", failing)
         refused(Kind.FAILED, begin, again)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert left_open(before) == []
     assert begin(again) == len(DATA) // disk.PAGE * disk.PAGE
     again.close()
 

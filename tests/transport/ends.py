@@ -1,11 +1,9 @@
 """A server and what dials it, in one loop; whatever the loop would only have logged fails the test."""
 
 import asyncio
-import contextlib
 import itertools
 import os
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -22,6 +20,7 @@ from commonhold.transport import dial, listen
 from commonhold.transport.connection import Connection
 from commonhold.transport.rules import Exemption, Rules
 from commonhold.transport.visitors import Limits, Visitors
+from tests.opened import left_open, opened
 
 T = TypeVar("T")
 
@@ -37,7 +36,7 @@ def run(work: Coroutine[Any, Any, T], seconds: float = 120.0) -> T:
     """
     unseen: list[dict[str, Any]] = []
     uvloop.new_event_loop().close()  # the first of all keeps a pipe open
-    before = descriptors()
+    before = opened()
 
     async def bounded() -> T:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: unseen.append(context))
@@ -47,22 +46,8 @@ def run(work: Coroutine[Any, Any, T], seconds: float = 120.0) -> T:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(bounded())
     assert unseen == [], unseen
-    assert opened_since(before) == []
+    assert left_open(before) == []
     return result
-
-
-def descriptors() -> list[str]:
-    """What this process has open."""
-    found = []
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(f"/proc/self/fd/{name}"))
-    return sorted(found)
-
-
-def opened_since(before: list[str]) -> list[str]:
-    """What it has open more than before. What another test has left behind may be closed at any time."""
-    return sorted((Counter(descriptors()) - Counter(before)).elements())
 
 
 async def soon(holds: Callable[[], bool]) -> None:

@@ -17,7 +17,8 @@ from commonhold.transport import dial
 from commonhold.transport.dial import MAX_HINTS, Attempt, NotReached
 from commonhold.transport.rules import Exemption, Rules, Way
 from tests.fakes.socks import Asked, SocksProxy
-from tests.transport.ends import OTHER, PIN, descriptors, dialled, numbers, run, seed_of, serving, soon
+from tests.opened import opened, opened_since
+from tests.transport.ends import OTHER, PIN, dialled, numbers, run, seed_of, serving, soon
 
 ONION = TorHint("pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion", 80)
 DESTINATION = hints.I2pHint("a" * 52 + ".b32.i2p", 80)
@@ -86,7 +87,7 @@ def test_what_led_nowhere_leaves_nothing_open() -> None:
             with pytest.raises(NotReached):
                 await dial.dial(PIN, [impostor, mute, ONION], rules, os.urandom)
             await soon(lambda: len(visitors) == 0)
-            before = descriptors()
+            before = opened()
             for _ in range(5):
                 with pytest.raises(NotReached):
                     await dial.dial(PIN, [impostor, mute, ONION, closed_port()], rules, os.urandom)
@@ -94,7 +95,7 @@ def test_what_led_nowhere_leaves_nothing_open() -> None:
                 loop.call_later(0.02, given_up.cancel)
                 with pytest.raises(asyncio.CancelledError):
                     await given_up
-            await soon(lambda: len(visitors) == 0 and len(descriptors()) <= len(before))
+            await soon(lambda: len(visitors) == 0 and not opened_since(before))
 
     run(work())
 

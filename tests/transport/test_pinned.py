@@ -23,7 +23,8 @@ from commonhold.formats.keys import Seed
 from commonhold.transport import certificates, dial, tls
 from commonhold.transport.certificates import Identity
 from commonhold.transport.tls import PinnedContext, WrongPeer
-from tests.transport.ends import OTHER, PIN, SEED, descriptors, dialled, opened_since, run, serving, soon
+from tests.opened import left_open, opened
+from tests.transport.ends import OTHER, PIN, SEED, dialled, run, serving, soon
 from tests.transport.wire import ALERT, HANDSHAKE, relay
 
 Change = Callable[[ssl.SSLContext], None]
@@ -243,19 +244,19 @@ def test_a_server_cannot_show_a_certificate_whose_key_it_does_not_have(tmp_path:
 
 
 def test_a_key_is_in_memory_only(tmp_path: Path) -> None:
-    before = descriptors()
+    before = opened()
     contexts = [tls.server_context(SEED), tls.client_context(SEED, PIN)]
-    assert opened_since(before) == []  # OpenSSL read it from memory that is closed again
+    assert left_open(before) == []  # OpenSSL read it from memory that is closed again
     assert all(context.own == PIN for context in contexts)
     assert SEED.raw.hex() not in repr((contexts, certificates.client(SEED)))
 
 
 def test_a_key_that_openssl_does_not_take_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = descriptors()
+    before = opened()
     monkeypatch.setattr(certificates, "client", lambda seed: Identity(b"no key", b""))
     with pytest.raises(ssl.SSLError):
         tls.client_context(SEED, PIN)
-    assert opened_since(before) == []
+    assert left_open(before) == []
 
 
 def test_no_file_is_made_for_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

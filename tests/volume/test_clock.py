@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from commonhold.volume.clock import KernelClock
+from tests.opened import left_open, opened, opened_since
 
 
 def test_it_is_the_clock_of_files(tmp_path: Path) -> None:
@@ -17,8 +18,8 @@ def test_it_is_the_clock_of_files(tmp_path: Path) -> None:
 
 
 def test_its_file_goes_with_it() -> None:
-    before = os.listdir("/proc/self/fd")
+    before = opened()
     clocks = [KernelClock() for _ in range(10)]
-    assert len(os.listdir("/proc/self/fd")) == len(before) + 10
+    assert len(opened_since(before)) == 10
     del clocks
-    assert os.listdir("/proc/self/fd") == before
+    assert left_open(before) == []
