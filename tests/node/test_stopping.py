@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.errors import HoldError, Kind
+from commonhold.ipc import accepting
 from commonhold.ipc.nodeclient import NodeStore
 from commonhold.node import main
 from commonhold.node.config import Config, Limits
@@ -55,7 +56,7 @@ def test_what_is_under_way_is_finished_and_nothing_more_is_begun(tmp_path: Path)
 
 def test_what_does_not_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main, "_STOP_SECONDS", 0.3)
-    monkeypatch.setattr(main, "_CUT_SECONDS", 0.1)
+    monkeypatch.setattr(accepting, "_CUT_SECONDS", 0.1)
     with running(tmp_path) as node:
         session = begin(node.socket)
         key = key_of(b"kept until the stop")

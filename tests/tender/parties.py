@@ -1,8 +1,12 @@
 """An agent's side and a tender's of one grid with real servers: what is kept is handed over, and its user goes away."""
 
+import asyncio
 import contextlib
 import os
 import random
+import tempfile
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from commonhold.agent.charging import charge_of
@@ -14,6 +18,8 @@ from commonhold.formats.charge import Charge
 from commonhold.grids import membership
 from commonhold.grids.rounds import BOOK, Rounds, Setting
 from commonhold.host import disk
+from commonhold.ipc import endpoint
+from commonhold.tender.main import serve
 from commonhold.tender.ward import Ward
 from commonhold.tender.wards import AWAY, Wards
 from tests.exchange.grids import DAY, Grid, now
@@ -81,3 +87,18 @@ def due(ward: Ward) -> None:
 
 async def round_of(ward: Ward, clock: Clock) -> None:
     await Rounds(lambda: [ward], setting(clock)).once()
+
+
+@contextlib.asynccontextmanager
+async def serving(there: Wards) -> AsyncIterator[Path]:
+    """A tender at a socket."""
+    stop = asyncio.Event()
+    with tempfile.TemporaryDirectory(prefix="hold-") as short, ThreadPoolExecutor(2) as threads:
+        path = Path(short) / "tender.sock"
+        listening = [endpoint.listen(path, 0o600, 0o700)]
+        task = asyncio.create_task(serve(there, setting(Clock()), listening, threads, {}, stop))
+        try:
+            yield path
+        finally:
+            stop.set()
+            await task

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import os
-import tempfile
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,29 +16,11 @@ from commonhold.exchange.book import Book
 from commonhold.exchange.tending import Care, State
 from commonhold.formats.pin import GridId
 from commonhold.grids.rounds import BOOK
-from commonhold.ipc import endpoint
 from commonhold.ipc.tenderclient import Tender, digest
-from commonhold.tender.main import serve
-from commonhold.tender.wards import Wards
 from tests.exchange.grids import DAY, GRID, now
 from tests.grids.members import Member, home
-from tests.tender.parties import ALICE, BOB, Clock, charge, keep, setting, wards
+from tests.tender.parties import ALICE, BOB, Clock, charge, keep, serving, wards
 from tests.transport.ends import run
-
-
-@contextlib.asynccontextmanager
-async def serving(there: Wards) -> AsyncIterator[Path]:
-    """A tender at a socket."""
-    stop = asyncio.Event()
-    with tempfile.TemporaryDirectory(prefix="hold-") as short, ThreadPoolExecutor(2) as threads:
-        path = Path(short) / "tender.sock"
-        listening = [endpoint.listen(path, 0o600, 0o700)]
-        task = asyncio.create_task(serve(there, setting(Clock()), listening, threads, {}, stop))
-        try:
-            yield path
-        finally:
-            stop.set()
-            await task
 
 
 def called(path: Path, work: Callable[[Tender], Any]) -> Any:

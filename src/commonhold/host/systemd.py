@@ -1,9 +1,11 @@
-"""The service manager's side of a daemon: sockets it hands over, and telling it how we are. No library needed.
+"""The service manager's side of a daemon: its sockets, what it is told of us, its word to stop. No library needed.
 
 Source: sd_listen_fds(3), sd_notify(3).
 """
 
+import asyncio
 import os
+import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -32,3 +34,11 @@ def notify(environment: Mapping[str, str], state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock, suppress(OSError):
         sock.connect(address)
         sock.sendall(state.encode())
+
+
+def told() -> asyncio.Event:
+    """What INT or TERM sets, in the loop that runs."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

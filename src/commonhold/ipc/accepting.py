@@ -3,15 +3,22 @@
 import asyncio
 import contextlib
 import json
+import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
 from commonhold.errors import HoldError, Kind
-from commonhold.host import sockets
+from commonhold.host import sockets, systemd
 from commonhold.ipc.peer import Peer, credentials
 
 _BREATH = 0.1  # seconds until the next try where the machine has no more descriptors or memory
+_CUT_SECONDS = 1.0  # for what is still under way at the end
+_BUFFER = 1 << 20
 
 
 class Connections:
@@ -49,6 +56,46 @@ class Connections:
 
     def _count(self, uid: int) -> int:
         return sum(peer.uid == uid and not transport.is_closing() for transport, peer in self._peers.items())
+
+
+async def serve(
+    runner: web.AppRunner, connections: Connections, listening: Sequence[socket.socket],
+    environment: Mapping[str, str], stop: asyncio.Event, *beside: Coroutine[Any, Any, None],
+) -> None:  # fmt: skip
+    """Let callers in on these sockets until stopped, and do what is beside meanwhile. The sockets are closed then; what
+    is under way goes on until the runner is cleaned up."""
+    await runner.setup()
+    assert runner.server is not None
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(connections.accept(sock, runner.server)) for sock in listening]
+        tasks += [group.create_task(one) for one in beside]
+        systemd.notify(environment, "READY=1")
+        await stop.wait()
+        systemd.notify(environment, "STOPPING=1")
+        for one in tasks:
+            one.cancel()
+    for sock in listening:
+        sock.close()
+
+
+def runner(app: web.Application, log: str) -> web.AppRunner:
+    """What answers them. `log` names where it is said what went wrong here; what callers send is answered, not said: it
+    could go on for ever."""
+    logger = logging.getLogger(log)
+    logger.addFilter(_is_ours)
+    return web.AppRunner(
+        app,
+        access_log=None,
+        logger=logger,
+        handle_signals=False,
+        shutdown_timeout=_CUT_SECONDS,
+        read_bufsize=_BUFFER,
+        auto_decompress=False,  # a few bytes stay a few bytes
+    )
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _refuse(connection: socket.socket, limit: int, called: str) -> None:

@@ -5,7 +5,6 @@ docs/spec/enrolment.md, docs/spec/storage.md.
 
 import asyncio
 import contextlib
-import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from commonhold.errors import HoldError, Kind
 from commonhold.ipc import endpoint
+from commonhold.ipc.answering import MAX_JSON, json_object
 from commonhold.ipc.peer import credentials
 from commonhold.ipc.unixhttp import Client
 
@@ -24,7 +24,6 @@ Order = Mapping[str, Any]
 Told = dict[str, Any]
 SOCKET: Final = "control.sock"  # in a daemon's directory
 _PATH: Final = "/v1/do"
-_MAX_ORDER: Final = 64 << 10
 
 
 @asynccontextmanager
@@ -40,7 +39,7 @@ async def listening(do: Callable[[Order], Told], path: Path, threads: Executor) 
             return web.json_response(error.described(), status=error.kind.value.http)
         return web.json_response(told)
 
-    app = web.Application(client_max_size=_MAX_ORDER)
+    app = web.Application(client_max_size=MAX_JSON)
     app.router.add_post(_PATH, ordered)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
@@ -58,13 +57,7 @@ async def _order(request: web.Request) -> dict[str, Any]:
     uid = credentials(sock).uid
     if uid not in (0, os.geteuid()):
         raise HoldError("order", Kind.DENIED, f"uid {uid}", "not whose daemon this is")
-    try:
-        found = json.loads(await request.read())
-    except (ValueError, RecursionError) as error:
-        raise HoldError("order", Kind.INVALID, "order", "not JSON") from error
-    if not isinstance(found, dict):
-        raise HoldError("order", Kind.INVALID, "order", "not an object")
-    return found
+    return json_object(await request.read(), "order", "order")
 
 
 def tell(path: Path, order: Order) -> Told | None:

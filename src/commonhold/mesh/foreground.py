@@ -1,7 +1,6 @@
 """A server's process in the foreground: where it listens, what it tells the service manager, and when it ends."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -24,9 +23,7 @@ async def until_told(
     listening: Iterable[TcpHint | UnixHint], environment: Mapping[str, str]
 ) -> AsyncIterator[asyncio.Event]:
     """Say where it listens and that it is ready; the event is set by INT or TERM."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = systemd.told()
     for one in listening:
         print(f"listening at {one}", file=sys.stderr, flush=True)  # noqa: T201
     try:

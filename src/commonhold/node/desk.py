@@ -1,7 +1,6 @@
 """What every group of calls works with: the caller's view of the store, work in threads, what came with a request."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -12,13 +11,13 @@ from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
 from commonhold.formats import keylist
 from commonhold.formats.multihash import Multihash
+from commonhold.ipc.answering import json_object
 from commonhold.node import ticks
 from commonhold.node.callers import UID
 from commonhold.node.config import Config
 from commonhold.node.lanes import Lane, Lanes
 
 MAX_BODY = keylist.MAX_KEYS * 161
-_MAX_JSON = 64 << 10
 _MANY_KEYS = 4096  # bytes of keys that are not read in the loop: everybody would wait
 
 BEGAN = web.RequestKey("began", float)  # when a request came, by the loop's clock
@@ -82,16 +81,7 @@ class Desk:
 
     async def json(self, request: web.Request) -> dict[str, Any]:
         """The object that comes with a request; an empty one where there is none."""
-        raw = await self.body(request)
-        if len(raw) > _MAX_JSON:
-            raise HoldError("call", Kind.TOO_LARGE, request.path, f"over {_MAX_JSON} bytes")
-        try:
-            value = json.loads(raw or b"{}")
-        except (ValueError, RecursionError) as error:
-            raise HoldError("call", Kind.INVALID, request.path, f"not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise HoldError("call", Kind.INVALID, request.path, "not an object")
-        return value
+        return json_object(await self.body(request) or b"{}", request.path)
 
     async def key_stream(self, request: web.Request, keys: Any) -> web.StreamResponse:
         """Send keys in runs: each as 4 bytes of length, then the packed keys; an empty run is the end."""

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,24 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import uvloop
-from aiohttp import web
 
 from commonhold.blockstore import store as stores
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.host import allocator, systemd, timers
 from commonhold.host.repository import Lock
-from commonhold.ipc import endpoint
+from commonhold.ipc import accepting, endpoint
 from commonhold.node import records
 from commonhold.node.blocks import Threads
 from commonhold.node.config import Config
-from commonhold.node.door import logger
 from commonhold.node.records import RecordStore
 from commonhold.node.service import Service
 
 _THREADS = 8
 _STOP_SECONDS = 20.0  # for what is under way when it is told to stop
-_CUT_SECONDS = 1.0  # for what is still under way then
 _SWITCH_SECONDS = 0.00002
 _GARBAGE = 10_000  # objects until it is looked for, while everybody waits; 700 is usual, and far too often
 
@@ -97,35 +93,14 @@ def listen(config: Config) -> socket.socket:
 
 
 async def _until_told(service: Service, listening: list[socket.socket], environment: Mapping[str, str]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(service, listening, environment, stop)
+    await serve(service, listening, environment, systemd.told())
 
 
 async def serve(
     service: Service, listening: list[socket.socket], environment: Mapping[str, str], stop: asyncio.Event
 ) -> None:
     """Answer on these sockets until stopped; what is under way then is finished."""
-    runner = web.AppRunner(
-        service.app(),
-        access_log=None,
-        logger=logger(),
-        handle_signals=False,
-        shutdown_timeout=_CUT_SECONDS,
-        read_bufsize=1 << 20,
-        auto_decompress=False,  # a few bytes stay a few bytes
-    )
-    await runner.setup()
-    assert runner.server is not None
-    async with asyncio.TaskGroup() as doors:
-        accepting = [doors.create_task(service.connections.accept(sock, runner.server)) for sock in listening]
-        systemd.notify(environment, "READY=1")
-        await stop.wait()
-        systemd.notify(environment, "STOPPING=1")
-        for one in accepting:
-            one.cancel()
-    for sock in listening:
-        sock.close()
+    runner = accepting.runner(service.app(), "commonhold.node")
+    await accepting.serve(runner, service.connections, listening, environment, stop)
     await service.drain(_STOP_SECONDS)
     await runner.cleanup()

@@ -11,7 +11,7 @@ from commonhold.blockstore import reclaim
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError
 from commonhold.formats.multihash import Multihash
-from commonhold.node import door
+from commonhold.host.saying import say
 
 _SECONDS = 1.0  # between the first word of something dead and the deletion of all there is by then
 
@@ -50,4 +50,4 @@ class Reclaimer:
             try:
                 await self._do(reclaim.bury, self._store, None if anything else list(keys), self._pause)
             except HoldError as error:
-                door.logger().warning("%s", error)
+                say("hold node", str(error))

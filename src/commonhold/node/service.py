@@ -16,8 +16,8 @@ from commonhold import __version__
 from commonhold.api import NOT_A_USER, Records
 from commonhold.blockstore.store import Store
 from commonhold.errors import HoldError, Kind
-from commonhold.formats.malformed import Malformed
 from commonhold.host.turns import Turns
+from commonhold.ipc import answering
 from commonhold.ipc.accepting import Connections
 from commonhold.ipc.peer import Peer
 from commonhold.node import ticks
@@ -36,8 +36,6 @@ from commonhold.node.setcalls import SetCalls
 from commonhold.node.traycalls import TrayCalls
 
 _SWEEP_SECONDS = 30.0
-
-_KINDS = {404: Kind.NOT_FOUND, 413: Kind.TOO_LARGE}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -124,13 +122,13 @@ class Service:
             async with turns.turn(), self._lanes.request(peer.uid):
                 return await self._sent(request, await handler(request))
         except ConnectionError:
-            return _cut(request)
-        except (HoldError, Malformed, web.RequestPayloadError, TimeoutError, web.HTTPException) as error:
-            failed, status = _failure(request.path, error)
+            return answering.cut(request)
+        except answering.WRONG as error:
+            failed, status = answering.failure(request.path, error)
         finally:
             self._active.discard(task)
         if request.writer.output_size:
-            return _cut(request)  # an answer had begun: an unfinished one says enough
+            return answering.cut(request)  # an answer had begun: an unfinished one says enough
         if failed.kind is Kind.NOT_FOUND and BEGAN in request:
             await ticks.next_tick(request[BEGAN])
         return web.json_response(failed.described(), status=status)
@@ -176,25 +174,3 @@ class Service:
         return web.json_response(
             {"uid": request[UID], "blocks": usage.blocks, "bytes": usage.bytes, "pins": usage.pins, "quota": view.quota}
         )
-
-
-def _failure(path: str, error: Exception) -> tuple[HoldError, int]:
-    """What to say of an error, and the status."""
-    match error:
-        case HoldError():
-            failed = error
-        case web.HTTPException():
-            kind = _KINDS.get(error.status, Kind.USAGE)
-            return HoldError("call", kind, path, error.reason), error.status
-        case TimeoutError():
-            failed = HoldError("call", Kind.FAILED, path, "it did not move for too long")
-        case _:
-            failed = HoldError("call", Kind.INVALID, path, str(error))
-    return failed, failed.kind.value.http
-
-
-def _cut(request: web.Request) -> web.Response:
-    """Hang up at once, and throw away what was not read; the answer is to nobody."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()

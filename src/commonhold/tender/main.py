@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +11,11 @@ from pathlib import Path
 from socket import socket
 from typing import Final
 
-from aiohttp import web
-
 from commonhold.errors import os_errors
 from commonhold.grids.rounds import Setting
 from commonhold.host import allocator, disk, systemd
 from commonhold.host.locked import DirectoryLock
-from commonhold.ipc import endpoint
+from commonhold.ipc import accepting, endpoint
 from commonhold.tender.service import Service
 from commonhold.tender.wards import Wards
 from commonhold.tender.watch import Watch
@@ -59,10 +56,7 @@ def run(config: Config, environment: Mapping[str, str]) -> None:
 async def _until_told(
     wards: Wards, setting: Setting, listening: list[socket], threads: ThreadPoolExecutor, environment: Mapping[str, str]
 ) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(wards, setting, listening, threads, environment, stop)
+    await serve(wards, setting, listening, threads, environment, systemd.told())
 
 
 async def serve(
@@ -72,19 +66,6 @@ async def serve(
     """Answer on these sockets, and look after who is away, until stopped."""
     watch = Watch(wards, setting, time.monotonic)
     service = Service(wards, threads, watch.interrupt)
-    runner = web.AppRunner(
-        service.app(), access_log=None, handle_signals=False, shutdown_timeout=1.0, auto_decompress=False
-    )
-    await runner.setup()
-    assert runner.server is not None
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(service.connections.accept(sock, runner.server)) for sock in listening]
-        tasks.append(group.create_task(watch.run()))
-        systemd.notify(environment, "READY=1")
-        await stop.wait()
-        systemd.notify(environment, "STOPPING=1")
-        for task in tasks:
-            task.cancel()
-    for sock in listening:
-        sock.close()
+    runner = accepting.runner(service.app(), "commonhold.tender")
+    await accepting.serve(runner, service.connections, listening, environment, stop, watch.run())
     await runner.cleanup()

@@ -4,26 +4,23 @@ Nothing here blocks: what touches the disk runs in threads, one call of each use
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from commonhold.errors import HoldError, Kind, from_any
+from commonhold.errors import HoldError, Kind
 from commonhold.formats.charge import MAX_CHARGE, MAX_SEATS
-from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import GridId, SpkiPin
 from commonhold.host.turns import Turns
+from commonhold.ipc import answering
 from commonhold.ipc.accepting import Connections
 from commonhold.tender.wards import Seen, Wards
 
 CONNECTIONS: Final = 16  # of one user
 _WAITING: Final = 16
-_MAX_JSON: Final = 64 << 10
 _SECONDS: Final = 30.0  # for a body to come
-_KINDS: Final = {404: Kind.NOT_FOUND, 413: Kind.TOO_LARGE}
 _LENGTH: Final = 32
 _UID = web.RequestKey("uid", int)
 _T = TypeVar("_T")
@@ -68,13 +65,11 @@ class Service:
             request[_UID] = peer.uid
             async with self._turns.setdefault(peer.uid, Turns(1, _WAITING, "tender")).turn():
                 return await handler(request)
-        except web.HTTPException as error:
-            failed = HoldError("call", _KINDS.get(error.status, Kind.USAGE), request.path, error.reason)
-        except TimeoutError:
-            failed = HoldError("call", Kind.FAILED, request.path, "it did not move for too long")
-        except (HoldError, Malformed, web.RequestPayloadError, OSError) as error:
-            failed = from_any("call", error)
-        return web.json_response(failed.described(), status=failed.kind.value.http)
+        except ConnectionError:
+            return answering.cut(request)
+        except (*answering.WRONG, OSError) as error:
+            failed, status = answering.failure(request.path, error)
+        return web.json_response(failed.described(), status=status)
 
     # ── calls ──
 
@@ -88,8 +83,7 @@ class Service:
         return web.json_response({"keys": [key.hex() for key in keys]})
 
     async def _take(self, request: web.Request) -> web.Response:
-        async with asyncio.timeout(_SECONDS):
-            data = await request.read()
+        data = await self._body(request)
         await self._interrupt(request[_UID])
         await self._run(self._wards.take, request[_UID], data)
         return web.json_response({})
@@ -116,17 +110,13 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
 
     async def _json(self, request: web.Request) -> dict[str, Any]:
-        if (request.content_length or 0) > _MAX_JSON:
-            raise HoldError("call", Kind.TOO_LARGE, request.path, f"over {_MAX_JSON} bytes")
+        if (request.content_length or 0) > answering.MAX_JSON:  # who says so is not waited for
+            raise HoldError("call", Kind.TOO_LARGE, request.path, f"over {answering.MAX_JSON} bytes")
+        return answering.json_object(await self._body(request), request.path)
+
+    async def _body(self, request: web.Request) -> bytes:
         async with asyncio.timeout(_SECONDS):
-            raw = await request.read()
-        try:
-            found = json.loads(raw[: _MAX_JSON + 1])
-        except (ValueError, RecursionError) as error:
-            raise HoldError("call", Kind.INVALID, request.path, "not JSON") from error
-        if not isinstance(found, dict):
-            raise HoldError("call", Kind.INVALID, request.path, "not an object")
-        return found
+            return await request.read()
 
 
 _B = TypeVar("_B", bound=bytes)
