@@ -80,6 +80,14 @@ async def family(path: Path, clock: Clock) -> AsyncIterator[Serving]:
         yield there
 
 
+@contextlib.asynccontextmanager
+async def alices(path: Path, *wanted: SpkiPin, quota: int = GIB) -> AsyncIterator[tuple[Serving, Someone]]:
+    """A family, and Alice in it, who is to have an account at each of these servers."""
+    clock = Clock()
+    async with family(path, clock) as there:
+        yield there, becomes(there.office.invite_account("alice", quota, DAY), path / "alice", clock, *wanted)
+
+
 def comes(badge: Badge, there: Serving, server: SpkiPin, now: int) -> Admitted | Refusal:
     """At a server's door, that has the blesser's newest list."""
     line = pin(9)
@@ -93,22 +101,18 @@ def comes(badge: Badge, there: Serving, server: SpkiPin, now: int) -> Admitted |
 
 def test_d19_an_account_comes_in_at_servers_that_cannot_tell_who_it_is(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(
-                there.office.invite_account("alice", 5 * GIB, DAY), tmp_path / "alice", clock, pin(1), pin(2)
-            )
+        async with alices(tmp_path, pin(1), pin(2), quota=5 * GIB) as (there, alice):
             asking = await alice.ask()
             assert all(last.error is None for last in asking.last.values())
             ledger, _ = there.office.state()
             assert ledger.accounts["alice"].quota == 5 * GIB and not ledger.invitations and not ledger.issued
             assert holder.ticket(tmp_path / "alice") is None
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             badges = [alice.badge(pin(1)), alice.badge(pin(2))]
-            entered = [comes(one, there, pin(at), clock.now) for at, one in enumerate(badges, 1) if one]
+            entered = [comes(one, there, pin(at), alice.clock.now) for at, one in enumerate(badges, 1) if one]
             accounts = [one.account for one in entered if isinstance(one, Admitted) and one.quota == GIB]
             assert len(set(accounts)) == 2 and alice.badge(pin(3)) is None
-            assert badges[0] and isinstance(comes(badges[0], there, pin(2), clock.now), Refusal)
+            assert badges[0] and isinstance(comes(badges[0], there, pin(2), alice.clock.now), Refusal)
             # all that the blesser ever saw of her, against all that a server sees
             heard = b"".join(there.said)
             for one, at in zip(badges, (pin(1), pin(2)), strict=True):
@@ -122,16 +126,14 @@ def test_d19_an_account_comes_in_at_servers_that_cannot_tell_who_it_is(tmp_path:
 
 def test_a_token_rests_before_it_is_shown(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, pin(1))
+        async with alices(tmp_path, pin(1)) as (_, alice):
             await alice.ask()
             with alice.purse() as purse:
-                ready = purse.rests(pin(1), clock.now)
+                ready = purse.rests(pin(1), alice.clock.now)
             assert ready is not None and NOW < ready <= NOW + REST_SECONDS
-            clock.now = ready - 1
+            alice.clock.now = ready - 1
             assert alice.badge(pin(1)) is None
-            clock.now = ready
+            alice.clock.now = ready
             assert alice.badge(pin(1)) is not None
 
     run(work())
@@ -139,20 +141,18 @@ def test_a_token_rests_before_it_is_shown(tmp_path: Path) -> None:
 
 def test_each_period_has_its_token_and_a_server_sees_one_account_through_all_of_them(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, pin(1))
+        async with alices(tmp_path, pin(1)) as (there, alice):
             seen: dict[bytes, set[int]] = {}
-            while clock.now < NOW + 100 * DAY:
+            while alice.clock.now < NOW + 100 * DAY:
                 there.office.sign_list()
                 await alice.ask()
-                clock.now += REST_SECONDS
+                alice.clock.now += REST_SECONDS
                 badge = alice.badge(pin(1))
                 assert badge is not None
-                entered = comes(badge, there, pin(1), clock.now)
+                entered = comes(badge, there, pin(1), alice.clock.now)
                 assert isinstance(entered, Admitted), entered
                 seen.setdefault(entered.account, set()).add(entered.serials[0].number)
-                clock.now += DAY - REST_SECONDS
+                alice.clock.now += DAY - REST_SECONDS
             assert len(seen) == 1 and {len(one) for one in seen.values()} == {4}
             with contextlib.closing(Standing(tmp_path / "alice" / FILE)) as standing:
                 assert len([one for one in standing.all() if len(one.about) == 64]) <= 2  # what is over is forgotten
@@ -186,13 +186,9 @@ def test_the_next_period_s_tokens_are_asked_for_at_a_moment_of_their_own_and_onc
 
 def test_who_loses_all_but_the_secret_gets_the_same_tokens_again_and_more_are_not_granted(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(
-                there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, *map(pin, range(1, 6))
-            )
+        async with alices(tmp_path, *map(pin, range(1, 6))) as (there, alice):
             await alice.ask()
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             had = {at: found.credentials for at in range(1, 6) if (found := alice.badge(pin(at)))}
             assert len(had) == SEATS
             (tmp_path / "alice" / FILE).unlink()
@@ -200,7 +196,7 @@ def test_who_loses_all_but_the_secret_gets_the_same_tokens_again_and_more_are_no
                 (tmp_path / "alice" / (FILE + end)).unlink(missing_ok=True)
             asking = await alice.ask()
             assert all(last.error is None for last in asking.last.values())
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             again = {at: found.credentials for at in range(1, 6) if (found := alice.badge(pin(at)))}
             assert again == had
             assert sum(count for _, count in there.office.minted()) == SEATS
@@ -210,19 +206,17 @@ def test_who_loses_all_but_the_secret_gets_the_same_tokens_again_and_more_are_no
 
 def test_a_withdrawn_key_s_tokens_are_replaced_by_themselves(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, pin(1))
+        async with alices(tmp_path, pin(1)) as (there, alice):
             await alice.ask()
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             before = alice.badge(pin(1))
             there.office.remint(None)
-            clock.now += 3 * 3600  # lists are asked for again
-            assert before and isinstance(comes(before, there, pin(1), clock.now), Refusal)
+            alice.clock.now += 3 * 3600  # lists are asked for again
+            assert before and isinstance(comes(before, there, pin(1), alice.clock.now), Refusal)
             await alice.ask()
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             after = alice.badge(pin(1))
-            assert after and isinstance(comes(after, there, pin(1), clock.now), Admitted)
+            assert after and isinstance(comes(after, there, pin(1), alice.clock.now), Admitted)
 
     run(work())
 
@@ -231,11 +225,9 @@ def test_a_key_that_introducers_do_not_have_is_not_used(tmp_path: Path) -> None:
     """A blesser that would know Alice's tokens again gives her a key of her own, on a list that nobody else gets."""
 
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, pin(1))
+        async with alices(tmp_path, pin(1)) as (there, alice):
             await alice.ask()
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             assert alice.badge(pin(1)) is not None
             said = revocations.parse(verified(Said.REVOCATIONS, there.office.revocations()))
             others = replace(said, mints=tuple(replace(one, serial=one.serial ^ 1) for one in said.mints))
@@ -254,16 +246,14 @@ def test_a_key_that_introducers_do_not_have_is_not_used(tmp_path: Path) -> None:
 
 def test_an_account_that_is_revoked_gets_no_more(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, pin(1))
+        async with alices(tmp_path, pin(1)) as (there, alice):
             await alice.ask()
             there.office.revoke_account("alice")
             alice.wanted.append(pin(2))
             asking = await alice.ask()
             (last,) = asking.last.values()
             assert last.error is not None and last.error.kind is Kind.BLESSING
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             assert alice.badge(pin(1)) is not None and alice.badge(pin(2)) is None
 
     run(work())
@@ -271,9 +261,7 @@ def test_an_account_that_is_revoked_gets_no_more(tmp_path: Path) -> None:
 
 def test_an_answer_that_is_not_what_was_asked_for_is_refused_whole(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, pin(1), pin(2))
+        async with alices(tmp_path, pin(1), pin(2)) as (there, alice):
             sound = there.office.blind
 
             def lying(data: bytes) -> tuple[formats.Terms, tuple[bytes, ...]] | None:
@@ -284,7 +272,7 @@ def test_an_answer_that_is_not_what_was_asked_for_is_refused_whole(tmp_path: Pat
             asking = await alice.ask()
             (last,) = asking.last.values()
             assert last.error is not None and last.error.kind is Kind.INVALID
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             assert alice.badge(pin(1)) is None
 
     run(work())
@@ -292,16 +280,14 @@ def test_an_answer_that_is_not_what_was_asked_for_is_refused_whole(tmp_path: Pat
 
 def test_a_blinded_account_s_keys_are_not_those_that_a_blesser_has_seen(tmp_path: Path) -> None:
     async def work() -> None:
-        clock = Clock()
-        async with family(tmp_path, clock) as there:
-            alice = becomes(there.office.invite_account("alice", GIB, DAY), tmp_path / "alice", clock, pin(1))
+        async with alices(tmp_path, pin(1)) as (there, alice):
             await alice.ask()
-            clock.now += REST_SECONDS
+            alice.clock.now += REST_SECONDS
             badge = alice.badge(pin(1))
             assert badge is not None
             openly = {sign.public_key(client_seed(alice.secret, one)) for one in (pin(1), pin_of(there.blesser.key))}
             assert sign.public_key(badge.key) not in openly
             with pytest.raises(HoldError):
-                AccountEnrolment(alice.membership, tuple, clock.world())
+                AccountEnrolment(alice.membership, tuple, alice.clock.world())
 
     run(work())
