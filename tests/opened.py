@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-_SECONDS = 10.0  # what another thread is about to close is waited for
+_SECONDS = 30.0  # what another thread is about to close is waited for
 
 
 def opened() -> Counter[str]:

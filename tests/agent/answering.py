@@ -5,8 +5,7 @@ import os
 import socket
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,7 @@ from commonhold.ipc.agentclient import RemoteAgent
 from commonhold.ipc.agentwords import Coming
 from commonhold.ipc.frames import Wire
 from tests.node.serving import Running, running
-
-PATIENCE = 20.0  # seconds; a test that waits so long has failed
-
-
-def until(seen: Callable[[], Any]) -> None:
-    """Return once something is so."""
-    stop = time.monotonic() + PATIENCE
-    while not seen():
-        assert time.monotonic() < stop
-        time.sleep(0.001)
+from tests.waiting import SECONDS, until
 
 
 class Answering:
@@ -69,7 +59,7 @@ class Answering:
     def wire(self) -> Iterator[Wire]:
         """A connection of a caller who sends what they like."""
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(PATIENCE)
+        sock.settimeout(SECONDS)
         sock.connect(str(self.path))
         with contextlib.closing(Wire(sock)) as wire:
             yield wire

@@ -10,8 +10,7 @@ from commonhold.agent.attending import Attendance
 from commonhold.ipc.treeframes import Broken, Incoming, head
 from commonhold.ipc.treewords import BY_NAME, Which, encode
 from tests.opened import none_left
-
-_SECONDS = 20.0
+from tests.waiting import SECONDS
 
 
 class Said(NamedTuple):
@@ -34,7 +33,7 @@ class Asking:
 
     def __init__(self, attendance: Attendance) -> None:
         self.sock, self._other = socket.socketpair()
-        self.sock.settimeout(_SECONDS)
+        self.sock.settimeout(SECONDS)
         self._incoming = Incoming()
         self._attendance = attendance
         self.broken: Exception | None = None
@@ -68,7 +67,7 @@ class Asking:
         """Hang up, and wait until the agent has seen it; why it has hung up before."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
-        self._thread.join(_SECONDS)
+        self._thread.join(SECONDS)
         assert not self._thread.is_alive()
         self.sock.close()
         return self.broken

@@ -36,6 +36,7 @@ from commonhold.trees import ROOT, Attr, Change, Who
 from tests.agent.attending import Said, asking, call
 from tests.examples import examples
 from tests.fakes.trees import MemoryTree
+from tests.waiting import SECONDS
 
 ME = Who("alice@home", "alice@home")
 FILE = stat.S_IFREG | 0o644
@@ -55,7 +56,7 @@ class Slow(MemoryTree):
 
     def _wait(self) -> None:
         self.begun.release()
-        assert self.go.acquire(timeout=20)
+        assert self.go.acquire(timeout=SECONDS)
 
     def sync(self, number: int) -> None:
         self._wait()
@@ -268,7 +269,7 @@ def test_what_waits_is_overtaken(slow: Slow, patient: Attendance) -> None:
     number = make(slow, b"file", b"content")
     with asking(patient) as mount:
         mount.sock.sendall(call(2, "sync", number) + call(4, "read", number, 1, 9))
-        assert slow.begun.acquire(timeout=20) and slow.begun.acquire(timeout=20)
+        assert slow.begun.acquire(timeout=SECONDS) and slow.begun.acquire(timeout=SECONDS)
         assert [said.id for said in mount.ask(call(6, "attr", number), call(8, "read", number, 0, 9))] == [6, 8]
         slow.go.release(2)
         found = sorted(mount.answers(2))
@@ -279,7 +280,7 @@ def test_what_waits_is_done_though_nobody_is_there_any_more(slow: Slow, patient:
     make(slow, b"file")
     with asking(patient) as mount:
         mount.sock.sendall(call(2, "unlink", ROOT, b"file"))
-        assert slow.begun.acquire(timeout=20)
+        assert slow.begun.acquire(timeout=SECONDS)
     slow.go.release()
     patient.close()
     assert slow.removed == [b"file"]
@@ -317,7 +318,7 @@ def test_what_is_under_way_is_not_begun_again_and_answers_whoever_asked_last(slo
     make(slow, b"file")
     with asking(patient) as mount:
         mount.sock.sendall(call(2, "unlink", ROOT, b"file"))
-        assert slow.begun.acquire(timeout=20)
+        assert slow.begun.acquire(timeout=SECONDS)
     with asking(patient) as mount:
         mount.ask(call(4, "attr", ROOT))
         mount.sock.sendall(call(2, "unlink", ROOT, b"file", flags=RESENT))
@@ -334,16 +335,16 @@ def test_what_one_connection_asked_another_is_not_answered(slow: Slow, patient: 
     asked = ("unlink", ROOT, b"file") if name == "unlink" else ("read", number, 1, 9)
     with asking(patient) as mount:
         mount.sock.sendall(call(2, *asked))
-        assert slow.begun.acquire(timeout=20)
+        assert slow.begun.acquire(timeout=SECONDS)
     with asking(patient) as mount:
         mount.ask(call(4, "attr", ROOT))
         slow.go.release()
         if name == "read":
             mount.sock.sendall(call(2, *asked, flags=RESENT))
-            assert slow.begun.acquire(timeout=20)
+            assert slow.begun.acquire(timeout=SECONDS)
             slow.go.release()
         else:
-            assert slow.done.acquire(timeout=20)
+            assert slow.done.acquire(timeout=SECONDS)
             mount.sock.sendall(call(2, *asked, flags=RESENT))
         assert [(said.id, said.code) for said in mount.answers(1)] == [(2, 0)]
         mount.ask(call(6, "attr", ROOT))  # and nothing between
@@ -372,10 +373,10 @@ def test_who_tends_the_trees_is_told_of_changes_and_of_nothing_else(slow: Slow, 
         mount.ask(call(6, "attr", ROOT))
         assert not slow.done.acquire(blocking=False)
         mount.ask(call(8, "change", ROOT, Change(mode=0o700)))
-        assert slow.done.acquire(timeout=20)
+        assert slow.done.acquire(timeout=SECONDS)
         slow.go.release()
         mount.ask(call(10, "unlink", ROOT, b"file"))
-        assert slow.done.acquire(timeout=20)
+        assert slow.done.acquire(timeout=SECONDS)
 
 
 # ── notices ──

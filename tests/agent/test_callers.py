@@ -12,7 +12,8 @@ from commonhold.agent import service
 from commonhold.calls import Adding, Open, OsPath
 from commonhold.errors import HoldError, Kind
 from commonhold.ipc.agentclient import RemoteAgent
-from tests.agent.answering import Answering, Noting, answering, standing_at, until
+from tests.agent.answering import Answering, Noting, answering, standing_at
+from tests.waiting import until
 
 BAD = os.fsdecode(b"bad\xff")
 

@@ -34,11 +34,11 @@ from commonhold.trees import ROOT, SEEK_DATA, SEEK_HOLE, Attr, Change, Item, Tre
 from commonhold.unixfs.build import Built
 from commonhold.unixfs.chunk import FixedChunker
 from commonhold.unixfs.profile import V0_2015, V1_2025, Profile, with_attributes
-from tests.agent.answering import PATIENCE, until
 from tests.examples import examples
 from tests.node.serving import running
 from tests.unixfs.test_hostile import LIES, chain, sharded
 from tests.unixfs.trees import Memory
+from tests.waiting import SECONDS, until
 
 MIB = 1 << 20
 SECOND = 1_000_000_000
@@ -544,7 +544,7 @@ def test_a_block_that_fails_fails_those_who_wait_for_it_and_is_tried_again(world
     world.begun()
     leaf = cids.make_v1(cids.RAW, multihash.sha2_256(data[:MIB]))
     world.source.gone.add(leaf.multihash)
-    ready = threading.Barrier(4, timeout=PATIENCE)
+    ready = threading.Barrier(4, timeout=SECONDS)
     world.source.before = lambda: time.sleep(0.02)
 
     def read(_: int) -> int:

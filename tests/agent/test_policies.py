@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import random
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from tests.exchange.grids import DAY, Grid
 from tests.exchange.grids import now as right_now
 from tests.grids.members import Member, home
 from tests.transport.ends import run
+from tests.waiting import until
 
 
 @dataclass
@@ -319,10 +319,7 @@ def test_who_is_told_to_stop_ends_at_once_and_the_next_goes_on(tmp_path: Path) -
 def test_the_agent_s_thread_does_what_is_due(tmp_path: Path) -> None:
     def work(place: Place) -> None:
         with Tending(tmp_path / "state", os.geteuid(), (0, 0), place.duty()):
-            began = time.monotonic()
-            while place.policy().done is None:
-                assert time.monotonic() - began < 60, place.policy()
-                time.sleep(0.05)
+            until(lambda: place.policy().done is not None, 0.05)
         assert len(place.sets()) == 1
 
     placed(tmp_path, work)

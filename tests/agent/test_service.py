@@ -19,9 +19,10 @@ from commonhold.errors import HoldError, Kind
 from commonhold.ipc.agentclient import Lost, RemoteAgent
 from commonhold.ipc.agentwords import PROTOCOL
 from commonhold.ipc.nodeclient import NodeStore
-from tests.agent.answering import Answering, Noting, answer, answering, ask, hung_up, until
+from tests.agent.answering import Answering, Noting, answer, answering, ask, hung_up
 from tests.node.serving import running
 from tests.opened import left_open, opened
+from tests.waiting import until
 
 ME = os.geteuid()
 

@@ -3,7 +3,6 @@
 import contextlib
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -23,6 +22,7 @@ from commonhold.formats import cid as cids
 from tests.examples import examples
 from tests.suites.blockstore import *  # noqa: F403
 from tests.suites.blockstore import keep, key_of
+from tests.waiting import until
 
 ALICE, BOB = 1001, 1002
 
@@ -122,10 +122,7 @@ def test_storing_what_another_has_costs_the_disk_what_a_new_block_costs_and_then
             session.flush()
             assert shared.segments.tail.offset - end.offset > 20 * 100_000  # no faster than if it were new
             session.commit("his", cids.make_v1(cids.RAW, key_of(same[0])))
-        stop = time.monotonic() + 10
-        while shared.usage().disk > 3_000_000 and time.monotonic() < stop:
-            time.sleep(0.02)
-        assert shared.usage().disk < 3_000_000
+        until(lambda: shared.usage().disk < 3_000_000)
         assert shared.usage().blocks == 20 and shared.index.audit() == []
     discard_index(tmp_path / "store")
     with Store(tmp_path / "store") as shared:

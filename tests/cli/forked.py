@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from commonhold.cli.main import COMMANDS
+from tests.waiting import SECONDS
 
 _MAX = 1 << 20
 _PIECE = 1 << 16
@@ -60,13 +61,13 @@ class Origin:
             for fd in theirs:
                 os.close(fd)
         out, err, code = _exchanged(given, ours)
-        assert code, ("the process that forks has ended", self._process.communicate(timeout=30))
+        assert code, ("the process that forks has ended", self._process.communicate(timeout=SECONDS))
         return subprocess.CompletedProcess(list(words), int(code), out, err)
 
     def close(self) -> None:
         """Have it end."""
         self._socket.close()
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=SECONDS)
 
 
 def origin_for(environment: Mapping[str, str]) -> Origin:

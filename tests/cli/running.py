@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import forked
+from tests.waiting import SECONDS
 
 Hold = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -58,7 +59,7 @@ def daemons(home: Path) -> list[int]:
 
 def end_daemons(home: Path) -> None:
     """End them, and return when they have ended."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + SECONDS
     while found := daemons(home):
         assert time.monotonic() < until, found
         for pid in found:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import SECONDS
+
 Shell = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 _HOLD = f'hold() {{ "{sys.executable}" -m tests.cli.hold "$@"; }}\n'
@@ -41,7 +43,7 @@ def _run(script: str, home: Path, code: int, more: dict[str, str]) -> "subproces
         cwd=home,
         env=environment | more,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.returncode == code, (done.stdout, done.stderr)
     assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr, done.stderr.decode()

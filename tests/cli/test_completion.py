@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import runner
+from tests.waiting import SECONDS
 
 _SHELLS = ("bash", "zsh", "fish")
 _CASES = {
@@ -105,7 +106,7 @@ class _Zsh:
         return " ".join(text.rpartition("got ")[2].partition("\r\n")[0].split())
 
     def _until(self, end: str) -> str:
-        text, stop = "", time.monotonic() + 20
+        text, stop = "", time.monotonic() + SECONDS
         while end not in text:
             ready, _, _ = select.select([self._terminal], [], [], max(0.0, stop - time.monotonic()))
             assert ready, f"zsh said only {text!r}"

@@ -14,6 +14,7 @@ import pytest
 from commonhold.cli.failing import Interrupted, translated
 from commonhold.errors import Kind
 from tests.cli.shell import Shell, shell
+from tests.waiting import SECONDS
 
 __all__ = ["shell"]
 
@@ -149,7 +150,7 @@ def test_a_signal_ends_a_command_and_what_it_had_begun(
         while process.poll() is None and not any(tmp_path.glob(".back.*.partial")):
             time.sleep(0.002)
         process.send_signal(number)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=SECONDS)
         assert told or process.returncode == 0
     row = json.loads(told)
     assert (process.returncode, row["exit"], row["code"]) == (code, code, name)

@@ -18,6 +18,7 @@ from commonhold.formats.statement import Kind as Said
 from commonhold.formats.statement import decode
 from tests.cli.running import Hold, hold, last, runner
 from tests.grids.blessers import pin
+from tests.waiting import SECONDS
 
 __all__ = ["hold"]
 
@@ -106,7 +107,7 @@ def test_a_wrong_word_burns_a_code_and_both_ends_say_so(hold: Hold, tmp_path: Pa
         plate = code.partition("-")[0]
         wrong = f"{plate}-acorn-acorn-acorn@{code.partition('@')[2]}"
         assert b"burnt" in hold("join", wrong, code=12).stderr
-        _, said = waiting.communicate(timeout=20)
+        _, said = waiting.communicate(timeout=SECONDS)
         assert waiting.returncode == 12 and b"burnt" in said
         assert b"no such code" in hold("join", code, code=1).stderr
         assert not (tmp_path / "repo/grids/family/grid.toml").exists()

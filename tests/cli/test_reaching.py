@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from commonhold.host import daemon
 from tests.cli.running import Hold, daemons, last, runner
+from tests.waiting import SECONDS, until
 
 pytestmark = pytest.mark.slow
 LARGE = 2 << 30
@@ -24,13 +24,6 @@ ALONE = b"does its work itself"
 def agents(home: Path) -> list[int]:
     """The agents at work below a directory."""
     return [pid for pid in daemons(home) if b"\0agent" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
-def until(seen: Callable[[], object]) -> None:
-    stop = time.monotonic() + 30
-    while not seen():
-        assert time.monotonic() < stop
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -116,7 +109,7 @@ def test_commands_that_start_at_once_find_one_agent(hold: Hold, tmp_path: Path) 
     processes = [begun(tmp_path, "add", "-Q", "-n", "repo/format.json") for _ in range(3)]
     processes += [begun(tmp_path, "key", "new", f"key{number}") for number in range(10)]
     for process in processes:
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=SECONDS)
         assert process.returncode == 0 and ALONE not in told, told
     until(lambda: len(agents(tmp_path)) == 1)  # those that came too late are about to end
     assert len(hold("key", "ls").stdout.splitlines()) == 10
@@ -155,7 +148,7 @@ def test_it_ends_when_nobody_has_been_there_for_long(hold: Hold, tmp_path: Path)
         time.sleep(1.5)
         assert process.poll() is None
     left = time.monotonic()
-    assert process.communicate(timeout=30) == (b"", b"") and process.returncode == 0
+    assert process.communicate(timeout=SECONDS) == (b"", b"") and process.returncode == 0
     assert time.monotonic() - left > 0.9 and time.monotonic() - began > 2.4
     assert not (tmp_path / "repo" / "agent.sock").exists()
     hold("pin", "ls")
@@ -168,7 +161,7 @@ def test_it_ends_when_nobody_has_been_there_for_long(hold: Hold, tmp_path: Path)
 def test_a_command_whose_agent_is_killed_ends_in_an_error_and_can_be_run_again(hold: Hold, tmp_path: Path) -> None:
     process, agent = adding(hold, tmp_path)
     os.kill(agent, signal.SIGKILL)
-    said, told = process.communicate(timeout=30)
+    said, told = process.communicate(timeout=SECONDS)
     assert process.returncode == 11 and said == b"" and in_one_form(told, "E-UNREACHABLE")
     assert hold("pin", "ls").stdout == b""
     hold("add", "-Q", "large", "--name", "large")
@@ -178,7 +171,7 @@ def test_a_command_whose_agent_is_killed_ends_in_an_error_and_can_be_run_again(h
 def test_an_agent_that_is_told_to_end_finishes_what_it_does(hold: Hold, tmp_path: Path) -> None:
     process, agent = adding(hold, tmp_path)
     os.kill(agent, signal.SIGTERM)
-    said, told = process.communicate(timeout=60)
+    said, told = process.communicate(timeout=SECONDS)
     assert process.returncode == 0 and told == b"" and said
     until(lambda: not agents(tmp_path))
     assert hold("pin", "ls").stdout.split()[-1] == b"large"
@@ -188,7 +181,7 @@ def test_an_agent_that_is_told_to_end_finishes_what_it_does(hold: Hold, tmp_path
 def test_a_command_that_ends_takes_its_call_with_it(hold: Hold, tmp_path: Path, number: int) -> None:
     process, agent = adding(hold, tmp_path)
     process.send_signal(number)
-    said, told = process.communicate(timeout=30)
+    said, told = process.communicate(timeout=SECONDS)
     if number != signal.SIGKILL:
         name = {signal.SIGINT: "E-INTERRUPTED", signal.SIGTERM: "E-TERMINATED"}[signal.Signals(number)]
         assert process.returncode == 128 + number and said == b"" and in_one_form(told, name)
@@ -204,7 +197,7 @@ def test_an_interrupted_get_leaves_nothing(hold: Hold, tmp_path: Path) -> None:
     process = begun(tmp_path, "get", root, "-o", "back")
     until(lambda: any(tmp_path.glob(".back.*")))
     process.send_signal(signal.SIGINT)
-    assert in_one_form(process.communicate(timeout=30)[1], "E-INTERRUPTED")
+    assert in_one_form(process.communicate(timeout=SECONDS)[1], "E-INTERRUPTED")
     until(lambda: not any(tmp_path.glob(".back.*")))
     assert not (tmp_path / "back").exists()
 
@@ -331,7 +324,7 @@ def test_where_no_thread_may_stand_apart_a_command_does_its_work_itself(hold: Ho
         "PYTHONPATH": os.fspath(Path(__file__).parents[2]),
     }
     words = [sys.executable, "-c", NO_UNSHARE, "add", "-"]
-    done = subprocess.run(words, input=b"content", env=environment, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(words, input=b"content", env=environment, capture_output=True, check=True, timeout=SECONDS)
     assert ALONE in done.stderr and b"Operation not permitted" in done.stderr and agents(tmp_path) == []
     assert hold("cat", last(done)).stdout == b"content"
 
@@ -345,6 +338,6 @@ def test_a_caller_who_may_see_other_files_does_its_work_itself(hold: Hold, tmp_p
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HOLD_REPO": str(tmp_path / "repo")}
     words = [*apart.split(), sys.executable, "-m", "tests.cli.hold", "add", str(tmp_path / "file")]
     more = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(words, env=environment | more, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(words, env=environment | more, capture_output=True, check=True, timeout=SECONDS)
     assert (ALONE in done.stderr) == (apart != "chroot /")
     assert hold("cat", last(done)).stdout == b"content" and len(agents(tmp_path)) == 1

@@ -17,6 +17,7 @@ from tests.suites.commands import *  # noqa: F403
 from tests.suites.own import *  # noqa: F403
 from tests.suites.sharing import *  # noqa: F403
 from tests.suites.surroundings import *  # noqa: F403
+from tests.waiting import SECONDS
 
 __all__ = ["shell"]
 
@@ -37,7 +38,7 @@ def begin(shape: str, hold: Hold, home: Path) -> "subprocess.Popen[bytes] | None
         f"""repository = "{home}/repo"\nsocket = "{home}/repo/node.sock"\ngroup = "{group()}"\n"""
     )
     node = subprocess.Popen([sys.executable, "-m", "commonhold.cli", "node", "--config", str(home / "node.toml")])
-    until = time.monotonic() + 30
+    until = time.monotonic() + SECONDS
     while not (home / "repo" / "node.sock").exists():
         assert node.poll() is None and time.monotonic() < until
         time.sleep(0.02)

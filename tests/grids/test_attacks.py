@@ -47,6 +47,7 @@ from tests.grids.blessers import (
 )  # fmt: skip
 from tests.transport.ends import run, serving
 from tests.transport.wire import relay
+from tests.waiting import SECONDS
 
 SECRET = Secret(b"s" * 32)
 
@@ -150,7 +151,7 @@ def test_a_request_that_was_changed_on_the_way_is_none(tmp_path: Path) -> None:
             assert status == 413
             assert there.office.state()[0].accounts == {}
 
-    run(work(), 60)
+    run(work())
 
 
 async def posted(there: Serving, path: str, body: bytes) -> tuple[int, bytes]:
@@ -379,7 +380,7 @@ def test_ten_thousand_guesses_are_twenty(tmp_path: Path) -> None:
             assert await met(code) is None  # one more each six seconds: whoever has the words gets in
             await stranger.close()
 
-    run(work(), 120)
+    run(work())
 
 
 # ── a blesser that lies ──
@@ -662,7 +663,7 @@ def test_a_blesser_that_dies_while_it_signs_a_list_never_signs_that_number_twice
 
 def _killed(home: Path, when: str, request: bytes) -> int:
     done = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(home), when], input=request.hex().encode(), check=False, timeout=60,
+        [sys.executable, "-c", _KILLED, str(home), when], input=request.hex().encode(), check=False, timeout=SECONDS,
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     return done.returncode

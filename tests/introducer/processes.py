@@ -13,6 +13,7 @@ from commonhold.formats import address
 from commonhold.formats.address import Address
 from commonhold.formats.pin import SpkiPin, parse_pin
 from tests.gossip.statements import GRID
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 HOLD = [sys.executable, "-m", "tests.cli.hold"]
@@ -72,7 +73,7 @@ class Server:
         if process is None:
             return ""
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=SECONDS)
         assert process.returncode == (0 if number == signal.SIGTERM else -number), said
         return said
 

@@ -20,17 +20,18 @@ from commonhold.formats.statement import Kind
 from tests.gossip.statements import DAY, GRID, announced, key, seed
 from tests.introducer.processes import Introducer, Storage, own_address, running
 from tests.mesh.meshes import Meshes, Node, meshes
+from tests.waiting import SECONDS
 
 ASKS = (Subscription(GRID, STORAGE, frozenset((key("blesser"),))),)
 
 pytestmark = pytest.mark.slow
 
 
-def run(work: Coroutine[Any, Any, None], seconds: float) -> None:
+def run(work: Coroutine[Any, Any, None]) -> None:
     """Run it on the daemons' loop."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(SECONDS):
             await work
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -54,10 +55,10 @@ def test_three_introducers_and_a_subscriber_agree(tmp_path: Path) -> None:
             server = here.subscriber("server", [others[0].address])
             client = here.subscriber("client", [others[1].address], ASKS)
             found = _publish(here, server)
-            await here.until(lambda: client.has(found) and len(client.mesh.machine) == 4, 60)
+            await here.until(lambda: client.has(found) and len(client.mesh.machine) == 4)
 
     with running(first, *others):
-        run(work(), 90)
+        run(work())
 
 
 def test_one_address_leads_to_five_and_the_first_is_needed_no_more(tmp_path: Path) -> None:
@@ -71,13 +72,13 @@ def test_one_address_leads_to_five_and_the_first_is_needed_no_more(tmp_path: Pat
         async with meshes(begun=time.time()) as here:
             client = here.subscriber("client", [others[3].address], ASKS)
             server = here.subscriber("server", [others[0].address])
-            await here.until(lambda: len(client.mesh.machine) == 5 and len(client.mesh.shown()) == 3, 90)
+            await here.until(lambda: len(client.mesh.machine) == 5 and len(client.mesh.shown()) == 3)
             first.stop(signal.SIGKILL)
             found = _publish(here, server)
-            await here.until(lambda: client.has(found), 60)
+            await here.until(lambda: client.has(found))
 
     with running(first, *others):
-        run(work(), 180)
+        run(work())
 
 
 def test_one_that_was_killed_catches_up(tmp_path: Path) -> None:
@@ -89,15 +90,15 @@ def test_one_that_was_killed_catches_up(tmp_path: Path) -> None:
             server = here.subscriber("server", [first.address])
             early = here.subscriber("early", [second.address], ASKS)
             before = _publish(here, server)
-            await here.until(lambda: early.has(before), 60)
+            await here.until(lambda: early.has(before))
             second.stop(signal.SIGKILL)
             found = _publish(here, server, 1)
             second.start()
             late = here.subscriber("late", [second.address], ASKS, outbound=1)
-            await here.until(lambda: late.has(found), 60)
+            await here.until(lambda: late.has(found))
 
     with running(first, second):
-        run(work(), 120)
+        run(work())
 
 
 def test_one_that_was_stopped_is_not_empty_when_it_comes_back(tmp_path: Path) -> None:
@@ -109,16 +110,16 @@ def test_one_that_was_stopped_is_not_empty_when_it_comes_back(tmp_path: Path) ->
             server = here.subscriber("server", [only.address])
             client = here.subscriber("client", [only.address], ASKS)
             found.append(_publish(here, server))
-            await here.until(lambda: client.has(found[0]), 60)
+            await here.until(lambda: client.has(found[0]))
 
     async def after() -> None:
         async with meshes(begun=time.time()) as here:
             client = here.subscriber("client", [only.address], ASKS)
-            await here.until(lambda: client.has(found[0]), 60)
+            await here.until(lambda: client.has(found[0]))
 
     for part in (before, after):
         with running(only):
-            run(part(), 90)
+            run(part())
 
 
 def _bless(server: Storage) -> None:
@@ -145,24 +146,24 @@ def test_a_storage_server_is_found_once_it_is_blessed_and_hears_what_is_taken_ba
     async def work() -> None:
         async with meshes(begun=time.time()) as here:
             client = here.subscriber("client", [first.address], ASKS)
-            await here.until(lambda: len(client.mesh.machine) == 1, 60)
+            await here.until(lambda: len(client.mesh.machine) == 1)
             assert _announcement(client, server) is None  # nobody asks for who is not blessed
             _bless(server)
-            await here.until(lambda: _announcement(client, server) is not None, 60)
+            await here.until(lambda: _announcement(client, server) is not None)
             said = _announcement(client, server)
             assert said is not None and said.addresses == (server.where,)
             assert (said.name, len(said.blessings)) == ("attic", 1)
             data = _revoked(5, 7)
             client.mesh.publish(Kind.REVOCATIONS, data)
-            await here.until(lambda: _files(lists) == [data], 60)
+            await here.until(lambda: _files(lists) == [data])
             server.stop(signal.SIGKILL)
             sequence = said.sequence
             server.start()
-            await here.until(_newer(client, server, sequence), 60)
+            await here.until(_newer(client, server, sequence))
             assert _files(lists) == [data]
 
     with running(first, server):
-        run(work(), 180)
+        run(work())
 
 
 def _revoked(*serials: int) -> bytes:

@@ -32,6 +32,7 @@ from commonhold.transport.kept import Time
 from commonhold.transport.rules import Rules
 from commonhold.transport.visitors import Limits, Visitors
 from tests.gossip.statements import DAY, EPOCH, GRID, announced, pin, seed
+from tests.waiting import SECONDS
 
 M = TypeVar("M")
 _LEAP = 5.0  # seconds
@@ -193,7 +194,7 @@ class Meshes:
         for node in list(self.nodes.values()):
             await self.stop(node)
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 100.0) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = SECONDS) -> None:
         """Wait until something is so, by our own clock. A node that has failed fails the test."""
         async with asyncio.timeout(seconds):
             while not holds():

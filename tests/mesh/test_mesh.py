@@ -201,7 +201,7 @@ def test_whoever_does_not_read_is_left_and_nobody_waits_for_them() -> None:
                 await here.until(lambda: client.has(found))
                 assert len(node.mesh.neighbours()) == 1 and node.mesh._room.used == 0
 
-    run(work(), 60)
+    run(work())
 
 
 def test_where_too_much_waits_for_all_whoever_has_the_most_goes() -> None:
@@ -323,7 +323,7 @@ def test_an_idle_connection_sends_less_than_a_packet_a_minute_each_way() -> None
                 for one, (up, down) in zip(seen, before, strict=True):
                     assert 20 < _records(one.up, up) <= 60 and 20 < _records(one.down, down) <= 60
 
-    run(work(), 60)
+    run(work())
 
 
 def _records(data: bytearray, start: int) -> int:
@@ -364,7 +364,7 @@ def test_news_after_a_quiet_time_waits_for_no_other_moment() -> None:
             data = _announced(here, "server")
             first.mesh.publish(Kind.ANNOUNCEMENT, data)
             found = here.reader.read(Kind.ANNOUNCEMENT, data).id
-            await here.until(lambda: client.has(found), 5.0)
+            await here.until(lambda: client.has(found))
 
     run(work())
 

@@ -63,7 +63,7 @@ class Real:
         return [record for record, _ in self._meshes.nodes[name].learned]
 
     def until(self, holds: Callable[[], bool]) -> None:
-        self._runner.run(self._meshes.until(holds, 30))
+        self._runner.run(self._meshes.until(holds))
 
     def wait(self, seconds: float) -> None:
         self._meshes.clock.run(FAST)

@@ -30,8 +30,9 @@ from tests.fakes.trees import MemoryTree
 from tests.mount import kernel
 from tests.mount.desks import Answer
 from tests.mount.kernel import ALICE, BOB, CAROL, PUBLIC, SHIFT
-from tests.mount.working import EPOCH, SECONDS, Line, Mounted, credentials
+from tests.mount.working import EPOCH, Line, Mounted, credentials
 from tests.opened import none_left
+from tests.waiting import SECONDS
 
 GREETING = head(NOTICE, HELLO, 0, 0, encode(Hello(PROTOCOL, "0")), 0)
 FILE = 0o100644

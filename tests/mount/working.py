@@ -22,8 +22,8 @@ from commonhold.trees import Tree
 from tests.mount import kernel
 from tests.mount.desks import Answer, Homes
 from tests.mount.kernel import PUBLIC, SHIFT
+from tests.waiting import SECONDS
 
-SECONDS = 20.0
 EPOCH = b"the mount's epoch"
 NOTICE = 0  # as the id of what the kernel is told unasked
 

@@ -5,7 +5,6 @@ import mmap
 import os
 import socket
 import termios
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -25,6 +24,7 @@ from commonhold.node import trays
 from tests.node.serving import running, serving
 from tests.node.wire import Answer, Wire, ask, head, packed, put
 from tests.suites.blockstore import keep, key_of
+from tests.waiting import until
 
 LARGE = os.urandom(1 << 20)
 BLOCKS = [b"", b"a", b"b" * 4096, b"c" * 4097, LARGE]
@@ -95,13 +95,6 @@ OTHERS: set[int] = set()
 def memfds() -> int:
     """How many descriptors of trays there are that were made since the test began."""
     return sum(tray not in OTHERS for tray in trays_here())
-
-
-def until(true: Callable[[], bool]) -> None:
-    stop = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < stop
-        time.sleep(0.01)
 
 
 # ── what it is for ──

@@ -10,9 +10,9 @@ from commonhold.formats import cid as cids
 from commonhold.formats.multihash import Multihash
 from commonhold.ipc import descriptors
 from commonhold.ipc.unixhttp import GO_ON
+from tests.waiting import SECONDS
 
 HEADER = car.encode_header([])
-PATIENCE = 20.0  # seconds; a test that waits so long has failed
 
 
 class Answer(NamedTuple):
@@ -37,7 +37,7 @@ class Wire:
 
     def __init__(self, path: Path) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(SECONDS)
         self.sock.connect(str(path))
         self._held = b""
 

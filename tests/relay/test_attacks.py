@@ -272,7 +272,7 @@ def test_thousands_of_streams_are_no_more_than_the_limit_and_others_are_served_b
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
     try:
-        run(work(), 60)
+        run(work())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -302,7 +302,7 @@ def test_slow_readers_do_not_make_the_relay_grow() -> None:
             ]  # fmt: skip
             assert len(held) == 20 and max(held) <= 2 * BUFFER and any(held)
 
-    run(work(), 60)
+    run(work())
 
 
 async def _endless() -> AsyncIterator[bytes]:

@@ -57,12 +57,12 @@ def test_what_a_server_announces_follows_the_port_that_its_relay_grants(tmp_path
                 said = _announcement(client, server)
                 return () if said is None else said.addresses
 
-            await here.until(lambda: announced() == (f"tcp:127.0.0.1:{first + 1}",), 60)
+            await here.until(lambda: announced() == (f"tcp:127.0.0.1:{first + 1}",))
             relay.stop()
             moved = next(spans)
             config.write_text(config.read_text().replace(f"{first}-{first + 2}", f"{moved}-{moved + 2}"))
             relay.start()
-            await here.until(lambda: announced() == (f"tcp:127.0.0.1:{moved + 1}",), 60)
+            await here.until(lambda: announced() == (f"tcp:127.0.0.1:{moved + 1}",))
             found = hint.parse(announced()[0])
             assert isinstance(found, TcpHint)
             connection = await dial(server.pin, [found], Rules(), os.urandom)
@@ -73,7 +73,7 @@ def test_what_a_server_announces_follows_the_port_that_its_relay_grants(tmp_path
         for one in (introducer, relay, server):
             one.start()
             stack.callback(one.stop)
-        run(work(), 150)
+        run(work())
 
 
 def test_a_relay_stops_cleanly_with_calls_and_streams_open(tmp_path: Path) -> None:
@@ -95,4 +95,4 @@ def test_a_relay_stops_cleanly_with_calls_and_streams_open(tmp_path: Path) -> No
         for one in (relay, server):
             one.start()
             stack.callback(one.stop)
-        run(work(), 60)
+        run(work())

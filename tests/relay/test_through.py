@@ -130,4 +130,4 @@ def test_a_tree_is_put_and_got_by_way_of_a_relay(tmp_path: Path) -> None:
                 await client.close()
                 book.close()
 
-    run(work(), 60)
+    run(work())

@@ -12,6 +12,7 @@ from pathlib import Path
 from commonhold.errors import HoldError, Kind
 from tests.storage.keeping import QUOTA, Clock, Place, index_of
 from tests.storage.workload import SHARES, data_of
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +32,7 @@ def run_for(
             cut()
     finally:
         process.kill()
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=SECONDS)
     lines = out.decode().split("\n")[:-1]
     assert lines and json.loads(lines[0]) == {"ready": True}
     assert cut is not None or not err, err.decode()

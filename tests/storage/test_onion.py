@@ -81,7 +81,7 @@ def test_servers_are_published_for_as_long_as_they_run_and_again_when_tor_comes_
                 await asyncio.to_thread(introducer.stop)
                 await soon(lambda: not tor.services)
 
-    run(work(), 90)
+    run(work())
     name = str(service(introducer.state, 7374).hint)
     assert hold("introducer", "show", str(introducer.state)).strip() == f"{introducer.address},{name}"
 
@@ -112,14 +112,14 @@ def test_an_introducer_behind_an_onion_address_announces_it_and_is_reached_there
                         one.said.server: one.said.addresses for one in records if isinstance(one.said, Announcement)
                     }
 
-                await here.until(lambda: introducer.address.server in announced(), 60)
+                await here.until(lambda: introducer.address.server in announced())
                 assert announced()[introducer.address.server] == (*map(str, introducer.address.hints), str(name))
                 await soon(lambda: bool(proxy.asked))
                 await here.stop(client)
         assert {(one.host, one.port) for one in proxy.asked} == {(name.host, 7374)}
         assert all(one.login for one in proxy.asked)
 
-    run(work(), 90)
+    run(work())
 
 
 def test_a_server_that_would_tell_where_it_is_does_not_start(tmp_path: Path) -> None:
@@ -144,4 +144,4 @@ def test_a_server_that_is_to_be_anonymous_meets_its_blesser_by_tor_too(tmp_path:
                 await asyncio.to_thread(hold, "join", code, "--server", str(storage.state), *more, code=11)
         assert [(one.host, one.port) for one in proxy.asked] == [(bytes((192, 0, 2, 1)), 4653)] * 2
 
-    run(work(), 60)
+    run(work())

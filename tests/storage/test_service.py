@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.node.wire import Answer, Wire, head
 from tests.opened import opened, opened_since
 from tests.storage.keeping import QUOTA, bytes_of, hash_of, index_of
 from tests.storage.serving import ALICE, BOB, Serving, serving
+from tests.waiting import until
 
 INDEX = index_of("a share")
 DATA = bytes_of("a share", 2 * LARGE + 1000)
@@ -318,13 +319,6 @@ def test_a_disk_that_fails_in_the_middle_of_an_answer_ends_it(server: Serving, m
 # ── who does not move, or goes away ──
 
 
-def eventually(found: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not found():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("size", [700, LARGE + 700])
 def test_what_came_before_a_caller_hung_up_is_kept(server: Serving, size: int) -> None:
     facet = server.tenant()
@@ -337,7 +331,7 @@ def test_what_came_before_a_caller_hung_up_is_kept(server: Serving, size: int) -
         answer = server.ask("POST", facet + UPLOAD, storagewords.begin(SIZE, LATER))
         return storagewords.decode_received(answer.body, SIZE) if answer.status == 200 else 0
 
-    eventually(lambda: came() == size)
+    until(lambda: came() == size)
     assert upload(server, facet, at=size).status == 200
     assert server.ask("GET", f"/v1/shares/{INDEX}").body == DATA
 
@@ -419,8 +413,8 @@ def test_an_answer_that_nobody_takes_ends(hasty: Serving) -> None:
     before = opened()
     with Wire(hasty.socket) as wire:
         wire.send(head("GET", f"/v1/shares/{INDEX}", PIN))
-        eventually(lambda: len(opened_since(before)) > 1)
-        eventually(lambda: len(opened_since(before)) <= 1)
+        until(lambda: len(opened_since(before)) > 1)
+        until(lambda: len(opened_since(before)) <= 1)
         with pytest.raises((EOFError, ConnectionError)):
             wire.answer()
 
@@ -432,12 +426,12 @@ def test_so_many_requests_of_an_account_wait_and_no_more(server: Serving, monkey
         wires = [stack.enter_context(Wire(server.socket)) for _ in range(service._REQUESTS + service._WAITING)]
         for wire in wires:
             wire.send(head("PUT", facet + UPLOAD + "?at=0", PIN, f"Content-Length: {SIZE}"))
-        eventually(lambda: server.service._turns[server.kept.account()]._waiting == service._WAITING)
+        until(lambda: server.service._turns[server.kept.account()]._waiting == service._WAITING)
         assert kind_of(server.ask("POST", f"{facet}/list", storagewords.listing(b"", 1))) is Kind.BUSY
         assert server.ask("POST", f"{other}/list", storagewords.listing(b"", 1), pin=BOB).status == 200
         assert server.ask("POST", "/v1/find", storagewords.indexes([INDEX])).status == 200
         assert server.ask("GET", f"{other}/account", pin=BOB).status == 200
-    eventually(lambda: server.ask("POST", f"{facet}/list", storagewords.listing(b"", 1)).status == 200)
+    until(lambda: server.ask("POST", f"{facet}/list", storagewords.listing(b"", 1)).status == 200)
 
 
 def test_so_many_shares_are_read_at_once(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -449,9 +443,9 @@ def test_so_many_shares_are_read_at_once(server: Serving, monkeypatch: pytest.Mo
         for _ in range(3):
             wire = stack.enter_context(Wire(server.socket))
             wire.send(head("GET", f"/v1/shares/{INDEX}", PIN))
-        eventually(lambda: server.service._reading._waiting == 1)
+        until(lambda: server.service._reading._waiting == 1)
         assert kind_of(server.ask("GET", f"/v1/shares/{INDEX}")) is Kind.BUSY
-    eventually(lambda: server.ask("GET", f"/v1/shares/{INDEX}", b"", "Range: bytes=0-9").status == 206)
+    until(lambda: server.ask("GET", f"/v1/shares/{INDEX}", b"", "Range: bytes=0-9").status == 206)
 
 
 def test_checks_leave_threads_for_everybody_else(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,7 +457,7 @@ def test_checks_leave_threads_for_everybody_else(server: Serving, monkeypatch: p
         try:
             for wire in wires:
                 wire.send(head("POST", f"/v1/shares/{INDEX}/check", PIN))
-            eventually(lambda: server.service._checking._waiting == 18)
+            until(lambda: server.service._checking._waiting == 18)
             assert server.ask("POST", "/v1/find", storagewords.indexes([INDEX])).status == 200
             assert server.ask("GET", f"/v1/shares/{INDEX}").body == DATA
         finally:

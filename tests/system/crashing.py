@@ -14,6 +14,7 @@ from typing import Any
 from commonhold.blockstore.store import Store
 from commonhold.blockstore.verify import verify
 from commonhold.formats.multihash import Multihash
+from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,10 +90,10 @@ def run_for(store: Path, seed: int, seconds: float, model: Model, stop: "Stop") 
     )
     assert process.stdout is not None and process.stderr is not None
     try:
-        select.select([process.stdout], [], [], 30)
+        select.select([process.stdout], [], [], SECONDS)
         time.sleep(seconds)
         stop(process)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=SECONDS)
     finally:
         process.kill()
         process.wait()

@@ -23,8 +23,8 @@ from commonhold.formats.fusereaders import HEADER
 from tests.fusevectors import described, refused
 from tests.system.fusemount import Served, mounted
 from tests.system.fusetree import PLAIN, WANTED
+from tests.waiting import SECONDS
 
-PARTS_SECONDS = 60
 # What an earlier kernel does not have; the running one then does without.
 OLD = frozenset((Opcode.CREATE, Opcode.TMPFILE, Opcode.STATX, Opcode.COPY_FILE_RANGE_64))
 _EACH = 2
@@ -49,7 +49,7 @@ def _calls(words: list[str]) -> tuple[int, str, str]:
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as running:
         try:
-            said, complaint = running.communicate(timeout=PARTS_SECONDS)
+            said, complaint = running.communicate(timeout=SECONDS)
         except BaseException:
             os.killpg(running.pid, signal.SIGKILL)
             raise

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.system.people import ROOT, Node, Person
+from tests.waiting import SECONDS
 
 _OPEN = """
 cover=$1; shift
@@ -103,7 +104,7 @@ class Home:
             capture_output=True,
             check=False,
             env=self.environment,
-            timeout=120,
+            timeout=SECONDS,
         )
         assert code is None or done.returncode == code, (done.stdout, done.stderr)
         return done
@@ -120,7 +121,7 @@ class Home:
 
     def end(self) -> None:
         """End all that; return when it has ended."""
-        stop = time.monotonic() + 30
+        stop = time.monotonic() + SECONDS
         while found := self.processes():
             assert time.monotonic() < stop, found
             for pid in found:

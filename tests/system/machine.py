@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tests.waiting import SECONDS
+
 _RELEASE = "bookworm"  # what the package is for
 _INCLUDE = "python3,systemd,systemd-sysv,dbus,libpam-systemd,sudo,tor"
-_UP_SECONDS = 240
-_CALL_SECONDS = 60
 _TIED = ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 # The second tmpfs is for what systemd-nspawn keeps about machines that run.
 _MAKE_AND_BOOT = """
@@ -41,7 +41,7 @@ class Machine:
 
     def wait(self) -> None:
         """Until its systemd has started all."""
-        stop = time.monotonic() + _UP_SECONDS
+        stop = time.monotonic() + SECONDS
         while time.monotonic() < stop and self._outside.poll() is None:
             if self._leader() and self.run("systemctl is-system-running", code=None).stdout == "running\n":
                 return
@@ -70,7 +70,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_CALL_SECONDS,
+            timeout=SECONDS,
         )
         assert code is None or done.returncode == code, (script, done.stdout, done.stderr)
         return done

@@ -20,9 +20,9 @@ from typing import TypeVar
 
 from tests.system.homes import Home, entering, view
 from tests.system.people import ROOT, Doing, Node, People, Person, node, people, place
+from tests.waiting import SECONDS
 
 T = TypeVar("T")
-SECONDS = 60.0  # for anything that a test waits for
 _KIND = "fuse.commonhold"
 _CLONE_NEWNS = 0x00020000
 _libc = ctypes.CDLL(None, use_errno=True)

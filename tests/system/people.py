@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from tests.node.wire import ask
+from tests.waiting import SECONDS
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -189,7 +190,7 @@ class Node:
                 stderr=errors,
                 cwd=ROOT,
             )
-        stop = time.monotonic() + 30
+        stop = time.monotonic() + SECONDS
         while True:
             with contextlib.suppress(OSError, EOFError):
                 ask(self.socket, "GET", "/v1/node")

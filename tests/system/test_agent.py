@@ -21,6 +21,7 @@ from commonhold.ipc.agentwords import Coming
 from commonhold.ipc.frames import Wire
 from tests.system.homes import Home, seen
 from tests.system.people import ROOT, Doing, Node, Person, node, people, place
+from tests.waiting import SECONDS
 
 pytestmark = [
     pytest.mark.root,
@@ -197,10 +198,10 @@ def test_root_starts_none_among_somebody_elses_things(host: Host) -> None:
     (alice.state / "agent.log").unlink()
     before = sorted(os.listdir(alice.state))
     words = [sys.executable, "-m", "tests.cli.hold", "agent"]
-    done = subprocess.run(words, env=alice.environment, cwd=ROOT, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(words, env=alice.environment, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
     assert done.returncode == 12 and b"not yours" in done.stderr
     words[-1:] = ["pin", "ls"]
-    done = subprocess.run(words, env=alice.environment, cwd=ROOT, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(words, env=alice.environment, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
     assert done.returncode == 12  # she is served by the node, and root is not
     assert sorted(os.listdir(alice.state)) == before
 

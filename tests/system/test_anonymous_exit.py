@@ -31,6 +31,7 @@ from tests.fakes.socks import Asked, SocksProxy
 from tests.system.cell import DNS, HERE, NAME_SERVER, Cell, cell
 from tests.system.town import ASTRAY, GRID, SERVERS, Town, town
 from tests.transport.wire import relay
+from tests.waiting import SECONDS
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,8 +39,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a network"),
 ]
 
-_SECONDS = 180
-_KNOWN_SECONDS = 120
 # What programs use that ask the environment.
 ENVIRONMENT = {
     name: f"{scheme}://{ASTRAY}:{port}"
@@ -139,13 +138,13 @@ class Person:
 
     def knows_servers(self) -> None:
         """Ask until all servers are known."""
-        until = time.monotonic() + _KNOWN_SECONDS
+        until = time.monotonic() + SECONDS
         while self.hold("--json", "servers", "--ask", code=None).count('"purpose": "storage"') < SERVERS:
             assert time.monotonic() < until, self.hold("servers")
 
 
 def ended(command: "subprocess.Popen[bytes]", code: int | None = 0) -> str:
-    out, err = command.communicate(timeout=_SECONDS)
+    out, err = command.communicate(timeout=SECONDS)
     assert code is None or command.returncode == code, (command.args, out, err)
     return (out + err).decode()
 
@@ -363,7 +362,7 @@ def test_when_the_proxy_goes_away_nothing_else_is_tried(house: House, tmp_path: 
         reached = threading.Event()
         network.met = lambda asked: reached.set()
         getting = person.begin("get", house.capability, "-o", str(tmp_path / "back"))
-        assert reached.wait(_SECONDS)
+        assert reached.wait(SECONDS)
         network.hang_up()
         ended(getting, None)
         assert getting.returncode not in (0, None)

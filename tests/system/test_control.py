@@ -19,11 +19,11 @@ from commonhold.formats.keys import Seed
 from commonhold.lab import plan, processes
 from commonhold.transport import tls
 from tests.cli.running import daemons, end_daemons, runner
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 
 SOURCE = Path(__file__).parents[2] / "src/commonhold"
-SECONDS = 20.0
 NOT_HERE = (b"404", b"405")
 _LISTENS_TCP, _LISTENS_UNIX = "0A", "00010000"
 _ORDER = "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
@@ -136,7 +136,7 @@ def _all(sock: socket.socket) -> bytes:
 
 def _as_somebody_else(path: str, asked: str) -> bytes:
     words = [sys.executable, "-c", _STRANGER, path, _ORDER.format(path=asked)]
-    done = subprocess.run(words, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(words, capture_output=True, check=False, timeout=SECONDS)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 

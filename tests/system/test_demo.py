@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import SECONDS
+
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 _ROOT = Path(__file__).parents[2]
@@ -19,7 +21,7 @@ def test_two_users_of_one_node(tmp_path: Path) -> None:
             [_ROOT / "packaging" / "demo-users", Path(sys.executable).with_name("hold")],
             capture_output=True,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(place)},
-            timeout=300,
+            timeout=SECONDS,
             check=False,
         )
         left = [str(path) for path in place.iterdir()]

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import SECONDS, until
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ class Lab:
         """Run a command; what it printed."""
         done = subprocess.run(
             [Path(sys.executable).with_name("hold"), *words],
-            capture_output=True, text=True, cwd=ROOT, env=self._environment, timeout=180, check=False,
+            capture_output=True, text=True, cwd=ROOT, env=self._environment, timeout=SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == code, (words, done.stdout, done.stderr)
         return done.stdout
@@ -45,13 +46,6 @@ class Lab:
         """What alice knows of a server, when introducers were asked."""
         rows = map(json.loads, self.alice("servers", "--ask", "--json").splitlines())
         return next(row for row in rows if row["name"] == server and row["purpose"] == "storage")
-
-
-def until(found: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end
-        time.sleep(0.5)
 
 
 @pytest.fixture

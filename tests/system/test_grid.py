@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import SECONDS
+
 pytestmark = pytest.mark.slow
 
 _ROOT = Path(__file__).parents[2]
@@ -17,7 +19,7 @@ def test_a_grid_of_real_processes(tmp_path: Path) -> None:
         [_ROOT / "packaging" / "demo-grid", Path(sys.executable).with_name("hold"), _ROOT / "docs"],
         capture_output=True,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
-        timeout=300,
+        timeout=SECONDS,
         check=False,
     )
     said = done.stdout.decode(errors="replace")

@@ -14,6 +14,7 @@ from commonhold.blockstore.store import Store
 from commonhold.blockstore.verify import verify
 from commonhold.host.repository import Lock
 from tests.system.crashing import ROOT
+from tests.waiting import SECONDS
 
 _ROUNDS = 200 if os.environ.get("HOLD_SOAK") else 10
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -31,7 +32,7 @@ def hold(repository: Path, *words: str) -> "subprocess.Popen[bytes]":
 
 def ended(process: "subprocess.Popen[bytes]", number: signal.Signals) -> bool:
     """Whether the signal ended it; it may have been done by then, and nothing else may have happened."""
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=SECONDS)
     assert process.returncode in (0, _CODES[number]), (process.returncode, told.decode())
     assert b"Traceback" not in told
     return process.returncode != 0
@@ -39,7 +40,7 @@ def ended(process: "subprocess.Popen[bytes]", number: signal.Signals) -> bool:
 
 def locked(repository: Path, process: "subprocess.Popen[bytes]") -> None:
     """Wait until a command has its turn, or had it: what comes before does not touch the repository."""
-    stop = time.monotonic() + 30
+    stop = time.monotonic() + SECONDS
     lock = repository / "lock"
     while process.poll() is None and not (lock.exists() and lock.read_bytes()):
         assert time.monotonic() < stop
@@ -60,7 +61,7 @@ def test_an_interrupted_add_or_gc_leaves_a_sound_repository(tmp_path: Path, numb
         for words in (["add", "-r", "--name", f"kept {turn}", str(tree)], ["pin", "rm", f"kept {turn}"], ["gc"]):
             process = hold(repository, *words)
             if words[0] == "pin":
-                process.communicate(timeout=60)  # there is no such pin if its add did not get that far
+                process.communicate(timeout=SECONDS)  # there is no such pin if its add did not get that far
                 continue
             locked(repository, process)
             time.sleep(rng.random() * 0.25)

@@ -14,6 +14,7 @@ import pytest
 from tests.system.beside import look, outcome, same
 from tests.system.fsx import exercise
 from tests.system.mounts import Dweller, Host, Mount, mount
+from tests.waiting import SECONDS
 
 pytestmark = [
     pytest.mark.root,
@@ -346,7 +347,7 @@ def refused(machine: Host, directory: Path, **settings: object) -> str:
         "--config",
         str(directory / "mount.toml"),
     ]
-    done = subprocess.run(words, capture_output=True, check=False, timeout=60, env=machine.environment)
+    done = subprocess.run(words, capture_output=True, check=False, timeout=SECONDS, env=machine.environment)
     assert done.returncode != 0 and done.stdout == b"", done
     return done.stderr.decode()
 

@@ -15,6 +15,7 @@ import pytest
 
 from commonhold import __version__
 from tests.system.mounts import Host, Mount, mount
+from tests.waiting import SECONDS
 
 pytestmark = [
     pytest.mark.root,
@@ -36,7 +37,7 @@ def shown(machine: Host) -> Iterator[Mount]:
 def off(machine: Host, mounted: Mount) -> str:
     """What `hold mount --off` says."""
     words = [*machine.before, sys.executable, "-m", "tests.cli.hold", "mount", "--config", str(mounted.config), "--off"]
-    done = subprocess.run(words, capture_output=True, check=True, timeout=60, env=machine.environment, text=True)
+    done = subprocess.run(words, capture_output=True, check=True, timeout=SECONDS, env=machine.environment, text=True)
     return done.stdout
 
 
@@ -67,7 +68,7 @@ def test_status_says_where_the_mount_is_and_whether_your_agent_serves_it(machine
     }
     assert Path(said["yours"]).name == "me" and said["attended"] is True
     off(machine, shown)
-    until = time.monotonic() + 30
+    until = time.monotonic() + SECONDS
     while status()["attended"]:
         assert time.monotonic() < until
     assert machine.mounts() == {}
@@ -91,6 +92,6 @@ def test_another_keepers_mount_is_left_alone(machine: Host, shown: Mount) -> Non
     other = shown.config.with_name("other.toml")
     other.write_text(shown.config.read_text().replace("agents.sock", "other.sock"))
     words = [*machine.before, sys.executable, "-m", "tests.cli.hold", "mount", "--config", str(other), "--off"]
-    done = subprocess.run(words, capture_output=True, check=False, timeout=60, env=machine.environment, text=True)
+    done = subprocess.run(words, capture_output=True, check=False, timeout=SECONDS, env=machine.environment, text=True)
     assert done.returncode == 1 and "something is mounted there" in done.stderr
     assert machine.alice.do((shown.of(machine.alice) / "file").read_text) == "content"

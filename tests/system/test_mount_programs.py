@@ -10,6 +10,7 @@ import pytest
 from tests.system.beside import look, same
 from tests.system.fsx import exercise
 from tests.system.mounts import Dweller, Host
+from tests.waiting import SECONDS
 
 pytestmark = [
     pytest.mark.root,
@@ -59,14 +60,14 @@ diff -r made/usr system/usr; dpkg --root="$PWD/system" --force-bad-path -r hold-
 
 
 def test_git_commits_packs_and_clones(alice: Dweller, spot: Path) -> None:
-    assert alice.run("sh", "-euc", _GIT, cwd=spot, seconds=120) == b""
+    assert alice.run("sh", "-euc", _GIT, cwd=spot) == b""
 
 
 def test_sqlite_is_written_by_several_processes_at_once(alice: Dweller, spot: Path) -> None:
     with_wal, rows, writers = spot / "db", 150, 3
 
     def write(mark: int) -> None:
-        db = sqlite3.connect(with_wal, timeout=60, isolation_level=None)
+        db = sqlite3.connect(with_wal, timeout=SECONDS, isolation_level=None)
         for number in range(rows):
             db.execute("begin immediate")
             (count,) = db.execute("select count(*) from said").fetchone()
@@ -143,11 +144,11 @@ def test_a_copy_has_owners_links_attributes_and_times(machine: Host, spot: Path,
 
 
 def test_packages_are_built_and_unpacked(machine: Host, spot: Path) -> None:
-    machine.run("sh", "-euc", f'cd "$0"; {_DEB}', str(spot), seconds=120)
+    machine.run("sh", "-euc", f'cd "$0"; {_DEB}', str(spot))
 
 
 def test_a_program_is_built_by_four_at_once_and_run(alice: Dweller, spot: Path) -> None:
-    said = alice.run("sh", "-euc", _BUILD.format(parts=_PARTS), cwd=spot, seconds=120)
+    said = alice.run("sh", "-euc", _BUILD.format(parts=_PARTS), cwd=spot)
     assert said.decode().strip() == str(_PARTS * (_PARTS + 1) // 2)
 
 
@@ -163,4 +164,4 @@ def test_twenty_thousand_things_are_done_to_one_file(alice: Dweller, spot: Path)
 
 
 def test_thousands_of_things_are_done_to_names(alice: Dweller, spot: Path) -> None:
-    alice.do(lambda: same(spot / "tried", alice.directory / "right", 7, 8_000), 180)
+    alice.do(lambda: same(spot / "tried", alice.directory / "right", 7, 8_000))

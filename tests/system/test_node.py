@@ -21,6 +21,7 @@ from tests.node.wire import HEADER, Wire, archive, ask, begin, head, packed, put
 from tests.suites.blockstore import keep, key_of
 from tests.system.disks import small_ext4
 from tests.system.people import Doing, Node, Person, node, people, place
+from tests.waiting import SECONDS
 
 pytestmark = [
     pytest.mark.root,
@@ -186,7 +187,7 @@ def test_a_full_disk_is_said_and_when_there_is_room_again_the_same_node_writes_a
         blocks = [
             os.urandom(2 << 20) for _ in range(2)
         ]  # the same each time: what is left of a try is of use to the next
-        stop = time.monotonic() + 20
+        stop = time.monotonic() + SECONDS
         while True:
             with contextlib.suppress(HoldError):
                 host.bob.do(lambda: keep(NodeStore(path), "third", *blocks))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.machine import Machine, machine
+from tests.waiting import SECONDS
 
 _PACK = Path(__file__).parents[2] / "packaging/deb"
 _PROBES = [Path(__file__).with_name(name) for name in ("sandboxed.py", "using.py", "keeping.py")]
@@ -43,7 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             pytest.skip(f"no {need} here: packaging/test-needs installs it")
     place = tmp_path_factory.mktemp("package")
     with machine() as made:
-        subprocess.run([_PACK, place], env=os.environ | {"TMPDIR": str(place)}, check=True, timeout=400)
+        subprocess.run([_PACK, place], env=os.environ | {"TMPDIR": str(place)}, check=True, timeout=SECONDS)
         made.wait()
         for file in [*place.glob("*.deb"), *_PROBES]:
             shutil.copy(file, made.root / "opt")

@@ -43,7 +43,7 @@ class Stage(NamedTuple):
     def differences(self, cases: list[Case]) -> list[Difference]:
         """Do all of them; where they part."""
         at_work = [Doing(self.host.enter, partial(self._part, cases, first)) for first in range(_AT_ONCE)]
-        return [one for doing in at_work for one in self.host.result(doing, 60)]
+        return [one for doing in at_work for one in self.host.result(doing)]
 
     def _part(self, cases: list[Case], first: int) -> list[Difference]:
         tried = (self._tried(cases[number], number) for number in range(first, len(cases), _AT_ONCE))

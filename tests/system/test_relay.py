@@ -107,7 +107,7 @@ async def _told(there: _There) -> AsyncIterator[tuple[Meshes, Node]]:
 
 async def _found(there: _There, here: Meshes, node: Node) -> TcpHint:
     """The one address that the server announces."""
-    await here.until(lambda: _announcement(node, there.server) is not None, 60)
+    await here.until(lambda: _announcement(node, there.server) is not None)
     said = _announcement(node, there.server)
     assert said is not None
     (text,) = said.addresses
@@ -142,7 +142,7 @@ def test_a_server_that_nobody_can_dial_is_found_filled_and_read(there: _There, t
         async with _told(there) as (here, node):
             assert await _found(there, here, node) == door
             node.mesh.publish(Kind.REVOCATIONS, revocations(sequence=int(time.time())))
-            await here.until(lambda: any((there.server.state / "revocations").glob("*.list")), 60)
+            await here.until(lambda: any((there.server.state / "revocations").glob("*.list")))
         with ThreadPoolExecutor(4) as threads:
             client = Client([_Known(there.server.pin, door)])
             grid, book = Grid([], Tools(quickest(), threads, os.urandom), []), Book(tmp_path / "book.sqlite")

@@ -37,11 +37,11 @@ from tests.introducer.processes import free, hold
 from tests.system.tor import Network, network
 from tests.transport.ends import OTHER, numbers
 from tests.transport.wire import ALERT, HANDSHAKE, Relayed, relay
+from tests.waiting import SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("tor") is None, reason="no tor here")]
 
 T = TypeVar("T")
-_REACH_SECONDS = 90.0
 _TRY_SECONDS = 20.0  # of one dial: where a service comes and goes, Tor may leave one without an answer
 _CLOCK = Time(time.monotonic, asyncio.sleep)
 
@@ -125,7 +125,7 @@ async def reached(house: House, hint: TorHint) -> None:
             async with house.dialled(hint, replace(house.anonymous, proxied_seconds=_TRY_SECONDS)) as connection:
                 return await connection.ping()
         except NotReached:
-            if time.monotonic() - begun > _REACH_SECONDS:
+            if time.monotonic() - begun > SECONDS:
                 raise
             await asyncio.sleep(0.5)
 
@@ -224,7 +224,7 @@ port = 80
             assert back == share
 
     try:
-        house.run(work(), 2 * _REACH_SECONDS)
+        house.run(work(), 3 * SECONDS)
     finally:
         said = server.stop()
     assert said == f"server: published at {name}\n"
@@ -312,7 +312,7 @@ def test_an_address_whose_server_has_gone_is_waited_for_no_longer_than_the_rules
             assert time.monotonic() - begun < 6
             assert [(one.hint, one.kind) for one in caught.value.attempts] == [(service.hint, Kind.UNREACHABLE)]
 
-    house.run(work(), 2 * _REACH_SECONDS + 60)
+    house.run(work(), 3 * SECONDS)
 
 
 def test_a_direct_address_is_not_dialled_by_who_is_anonymous_though_tor_is_there(house: House) -> None:

@@ -17,14 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from commonhold.formats.hint import TcpHint, UnixHint
+from tests.waiting import SECONDS
 
 _AUTHORITIES = 3
 _PORTS = range(20_000, 32_000)  # below those that the machine gives to others
-_KEY_SECONDS = 60
-_AGREED_SECONDS = 120
-_UP_SECONDS = 60
 _END_SECONDS = 10
-_TURN_SECONDS = 300
 _CALL_SECONDS = 10
 _LOG_SHOWN = 2000  # characters of each log, where something has failed
 _PATIENCE = 0.1
@@ -139,11 +136,11 @@ def _grown(nodes: "_Nodes") -> Network:
         nodes.add_authority(name)
     nodes.add_relay("relay")
     nodes.start(*authorities, "relay")
-    nodes.wait("a consensus", _AGREED_SECONDS, lambda: _agreed(nodes.root / authorities[0]))
-    nodes.wait("the relay", _UP_SECONDS, lambda: _bootstrapped(nodes.root / "relay"))
+    nodes.wait("a consensus", SECONDS, lambda: _agreed(nodes.root / authorities[0]))
+    nodes.wait("the relay", SECONDS, lambda: _bootstrapped(nodes.root / "relay"))
     network = Network(nodes.add_client("near"), nodes.add_client("far"))
     nodes.start("near", "far")
-    nodes.wait("the clients", _UP_SECONDS, lambda: all(_bootstrapped(nodes.root / name) for name in ("near", "far")))
+    nodes.wait("the clients", SECONDS, lambda: all(_bootstrapped(nodes.root / name) for name in ("near", "far")))
     return network
 
 
@@ -225,7 +222,7 @@ def _tor(home: Path) -> list[str]:
 
 
 def _run(words: list[str]) -> None:
-    done = subprocess.run(words, input=b"\n", capture_output=True, check=False, timeout=_KEY_SECONDS)
+    done = subprocess.run(words, input=b"\n", capture_output=True, check=False, timeout=SECONDS)
     assert done.returncode == 0, (words, done.stdout, done.stderr)
 
 
@@ -278,7 +275,7 @@ def _turn() -> Iterator[None]:
     """Wait until no other process has a network. The lock is on a directory, and leaves nothing behind."""
     directory = os.open(Path(__file__).parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _wait("another process's network to end", _TURN_SECONDS, lambda: _locked(directory))
+        _wait("another process's network to end", 3 * SECONDS, lambda: _locked(directory))
         yield
     finally:
         os.close(directory)

@@ -21,6 +21,7 @@ from tests.exchange.grids import GRID
 from tests.grids.members import home
 from tests.tender.parties import keep
 from tests.transport.ends import run
+from tests.waiting import SECONDS
 
 _RUN = """
 import os, sys
@@ -40,7 +41,7 @@ def process(state: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
         command = [sys.executable, "-c", _RUN, str(state), str(socket)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as made:
             try:
-                until = time.monotonic() + 60
+                until = time.monotonic() + SECONDS
                 while not (socket.exists() and endpoint.answers(socket)):
                     assert made.poll() is None and time.monotonic() < until
                     time.sleep(0.02)
@@ -77,5 +78,5 @@ def test_a_directory_has_one_tender_and_is_its_own(tmp_path: Path) -> None:
         assert state.stat().st_mode & 0o777 == 0o700
         assert all(one.stat().st_mode & 0o077 == 0 for one in state.iterdir())
         second = [sys.executable, "-c", _RUN, str(state), str(tmp_path / "other.sock")]
-        done = subprocess.run(second, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(second, capture_output=True, text=True, check=False, timeout=SECONDS)
         assert done.returncode and "in use by" in done.stderr

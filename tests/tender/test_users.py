@@ -19,6 +19,7 @@ from commonhold.tender.main import serve
 from tests.exchange.grids import GRID
 from tests.tender.parties import ALICE, BOB, Clock, setting, wards
 from tests.transport.ends import run
+from tests.waiting import SECONDS
 
 _AS = """
 import http.client, os, socket, sys
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.root
 
 async def call(uid: int, path: Path, method: str, where: str, said: object = None) -> Any:
     words = [sys.executable, "-c", _AS, str(uid), str(path), method, where, json.dumps(said)]
-    done = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, check=True, timeout=60)
+    done = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, check=True, timeout=SECONDS)
     return json.loads(done.stdout)
 
 

@@ -21,6 +21,7 @@ from commonhold.transport.connection import Connection
 from commonhold.transport.rules import Exemption, Rules
 from commonhold.transport.visitors import Limits, Visitors
 from tests.opened import left_open, opened
+from tests.waiting import SECONDS
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ PIN = pin_of(sign.public_key(SEED))
 OTHER = pin_of(sign.public_key(Seed(bytes(range(1, 33)))))
 
 
-def run(work: Coroutine[Any, Any, T], seconds: float = 120.0) -> T:
+def run(work: Coroutine[Any, Any, T], seconds: float = SECONDS) -> T:
     """Run it on the daemons' loop. It has to close what it opens, and nothing may go wrong unseen.
 
     `seconds` is there for what never ends: how quick something is, the clock of a busy machine does not say.

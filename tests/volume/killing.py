@@ -12,6 +12,7 @@ from commonhold.blockstore import reclaim
 from commonhold.blockstore.store import Store
 from commonhold.blockstore.verify import verify
 from tests.volume.workload import Files, begin, follow, found, opened, steps
+from tests.waiting import SECONDS
 
 _SPREAD = 1000  # steps that may have been done since the last one that is certain
 
@@ -33,7 +34,7 @@ def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *
         time.sleep(seconds)
         first()
         process.kill()
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=SECONDS)
     finally:
         process.kill()
         process.wait()

@@ -17,9 +17,9 @@ from commonhold.volume.extents import Adoption
 from commonhold.volume.journal import Journal
 from commonhold.volume.volume import Volume
 from tests.volume.volumes import DIRECTORY, Place, content, everything, log, make, names, write
+from tests.waiting import SECONDS
 
 CHUNK = 1 << 20
-PATIENCE = 30
 
 
 def end(volume: Volume) -> int:
@@ -134,10 +134,10 @@ def test_what_many_did_at_once_beside_commits_is_done_again_in_its_order(place: 
     for thread in (tending, *workers):
         thread.start()
     for worker in workers:
-        worker.join(PATIENCE)
+        worker.join(SECONDS)
         assert not worker.is_alive()
     stop.set()
-    tending.join(PATIENCE)
+    tending.join(SECONDS)
     work(4)
     seen = everything(volume, volume.orphans())
     volume = place.crash(volume, keep_orphans=True)
@@ -195,7 +195,7 @@ def test_others_wait_for_what_is_done_together(volume: Volume) -> None:
         other.start()
         other.join(0.1)
         assert names(volume) == [b"1"]
-    other.join(PATIENCE)
+    other.join(SECONDS)
     assert names(volume) == [b"1", b"other"]
 
 

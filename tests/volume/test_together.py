@@ -13,9 +13,9 @@ from commonhold.volume.opened import Opened
 from commonhold.volume.vault import Sealed
 from commonhold.volume.volume import Volume
 from tests.volume.volumes import Place, content, make, write
+from tests.waiting import SECONDS
 
 CHUNK = 1 << 20
-PATIENCE = 30
 
 
 def together(*calls: Callable[[], None]) -> None:
@@ -32,7 +32,7 @@ def together(*calls: Callable[[], None]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(SECONDS)
         assert not thread.is_alive()
     if errors:
         raise errors[0]
@@ -94,7 +94,7 @@ def test_writes_wait_while_too_much_is_unstored(place: Place, volume: Volume, mo
 
     def held_up(name: str) -> None:
         if name == "commit":
-            assert going.wait(PATIENCE)
+            assert going.wait(SECONDS)
 
     place.vault.step = held_up
     file = make(volume, b"f").number
@@ -112,7 +112,7 @@ def test_writes_wait_while_too_much_is_unstored(place: Place, volume: Volume, mo
     assert thread.is_alive() and 0 < len(done) < 20
     assert volume.lookup(1, b"f").size == len(done) * 333_333  # nothing else waits
     going.set()
-    thread.join(PATIENCE)
+    thread.join(SECONDS)
     assert not thread.is_alive()
     assert content(volume, file) == b"".join(bytes([n]) * 333_333 for n in range(100))
 
@@ -176,7 +176,7 @@ def test_what_many_ask_for_is_fetched_once_and_little_is_remembered() -> None:
     def fetch(block: Sealed) -> bytes:
         fetched.append(block.digest)
         begun.release()
-        assert going.wait(PATIENCE)
+        assert going.wait(SECONDS)
         return block.digest * 100
 
     opened = Opened(fetch, 250)
@@ -186,7 +186,7 @@ def test_what_many_ask_for_is_fetched_once_and_little_is_remembered() -> None:
         assert opened.get(block) == b"a" * 100
 
     def let_go() -> None:
-        begun.acquire(timeout=PATIENCE)
+        begun.acquire(timeout=SECONDS)
         going.set()
 
     together(let_go, *[ask] * 5)
@@ -305,7 +305,7 @@ def test_a_commit_ends_while_others_write(place: Place, volume: Volume) -> None:
     write(volume, files[0], 0, bytes(CHUNK))
     volume.sync(0)
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(SECONDS)
         assert not thread.is_alive()
     assert len(threads) == 2 and volume._extents.inline == 0
     assert content(volume, files[2]) == bytes(CHUNK + 5)
