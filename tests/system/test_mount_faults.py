@@ -14,6 +14,7 @@ import pytest
 from tests.system.beside import outcome
 from tests.system.mounts import Dweller, Host, Mount, mount, uid_of
 from tests.system.people import Doing
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.root,
@@ -30,12 +31,10 @@ def mounted(machine: Host) -> Iterator[Mount]:
         yield one
 
 
-def waited(true: Callable[[], bool], seconds: float = 30) -> float:
+def waited(true: Callable[[], bool]) -> float:
     """Seconds until something is so."""
     began = time.monotonic()
-    while not true():
-        assert time.monotonic() < began + seconds
-        time.sleep(0.01)
+    until(true, 0.01)
     return time.monotonic() - began
 
 
@@ -304,7 +303,7 @@ def test_nothing_is_done_twice_because_a_worker_was_killed(mounted: Mount, alice
 
     def work() -> int:
         rounds = 0
-        while not (alice.directory / "done").exists():
+        while rounds <= 20 or not (alice.directory / "done").exists():
             os.mkdir(spot / "directory")
             os.close(os.open(spot / "directory" / "file", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             os.link(spot / "directory" / "file", spot / "link")
@@ -366,7 +365,7 @@ def test_what_was_acknowledged_is_there_after_a_stop_among_writers(mounted: Moun
 
     alice.do(lambda: (spot / "closed").write_bytes(b"closed" * 100_000))
     writing = alice.start(write)
-    time.sleep(1)
+    until(lambda: alice.do(lambda: [log.stat().st_size > 200 for log in spot.glob("log")]) == [True], 0.5)
     alice.do(lambda: (spot / "late").write_bytes(b"late" * 1000))
     began = time.monotonic()
     assert mounted.stop() == 0

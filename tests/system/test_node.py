@@ -57,12 +57,13 @@ def running(host: Host) -> Iterator[Node]:
 
 
 def working(path: Path, seed: int, seconds: float) -> list[tuple[str, Multihash]]:
-    """What one user's program does all day: it stores, and carries on whatever happens. What was acknowledged to it."""
+    """What one user's program does all day: it stores, and carries on whatever happens. What was acknowledged to it,
+    which is something."""
     rng = random.Random(seed)
     store = NodeStore(path)
     acknowledged: list[tuple[str, Multihash]] = []
     stop = time.monotonic() + seconds
-    while time.monotonic() < stop:
+    while time.monotonic() < stop or len(acknowledged) <= 5:
         blocks = [rng.randbytes(rng.choice([50, 5_000, 300_000])) for _ in range(rng.randint(1, 5))]
         name = f"{seed}-{len(acknowledged)}"
         try:
