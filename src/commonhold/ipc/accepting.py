@@ -18,7 +18,6 @@ from commonhold.ipc.peer import Peer, credentials
 
 _BREATH = 0.1  # seconds until the next try where the machine has no more descriptors or memory
 _CUT_SECONDS = 1.0  # for what is still under way at the end
-_BUFFER = 1 << 20
 
 
 class Connections:
@@ -78,9 +77,9 @@ async def serve(
         sock.close()
 
 
-def runner(app: web.Application, log: str) -> web.AppRunner:
+def runner(app: web.Application, log: str, buffer: int = 1 << 16) -> web.AppRunner:
     """What answers them. `log` names where it is said what went wrong here; what callers send is answered, not said: it
-    could go on for ever."""
+    could go on for ever. `buffer`: bytes of each connection that lie unread here."""
     logger = logging.getLogger(log)
     logger.addFilter(_is_ours)
     return web.AppRunner(
@@ -89,7 +88,7 @@ def runner(app: web.Application, log: str) -> web.AppRunner:
         logger=logger,
         handle_signals=False,
         shutdown_timeout=_CUT_SECONDS,
-        read_bufsize=_BUFFER,
+        read_bufsize=buffer,
         auto_decompress=False,  # a few bytes stay a few bytes
     )
 

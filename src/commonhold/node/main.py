@@ -26,6 +26,7 @@ from commonhold.node.service import Service
 
 _THREADS = 8
 _STOP_SECONDS = 20.0  # for what is under way when it is told to stop
+_BUFFER = 1 << 20
 _SWITCH_SECONDS = 0.00002
 _GARBAGE = 10_000  # objects until it is looked for, while everybody waits; 700 is usual, and far too often
 
@@ -100,7 +101,7 @@ async def serve(
     service: Service, listening: list[socket.socket], environment: Mapping[str, str], stop: asyncio.Event
 ) -> None:
     """Answer on these sockets until stopped; what is under way then is finished."""
-    runner = accepting.runner(service.app(), "commonhold.node")
+    runner = accepting.runner(service.app(), "commonhold.node", _BUFFER)
     await accepting.serve(runner, service.connections, listening, environment, stop)
     await service.drain(_STOP_SECONDS)
     await runner.cleanup()
