@@ -17,7 +17,7 @@ from commonhold.node.config import Limits
 from tests.node.serving import serving
 from tests.node.wire import HEADER, Wire, archive, ask, begin, head, packed, put
 from tests.suites.blockstore import key_of
-from tests.waiting import SECONDS, until
+from tests.waiting import until
 
 KEY = key_of(b"a block")
 KEY_CALLS = ["/v1/blocks/read", "/v1/blocks/stat", "/v1/blocks/delete"]
@@ -170,7 +170,7 @@ def test_a_reader_who_does_not_read_is_cut_off_and_holds_no_memory(tmp_path: Pat
             stuck.append(wire)
         began = time.monotonic()
         assert ask(config.socket, "GET", "/v1/node").status == 200  # the turns came free again
-        assert time.monotonic() - began < SECONDS / 2
+        assert time.monotonic() - began < 10
         time.sleep(1.0)
         for wire in stuck:
             with wire, pytest.raises((EOFError, ConnectionError)):

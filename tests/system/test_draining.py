@@ -75,7 +75,7 @@ def test_a_server_leaves_and_nothing_is_lost(lab: Lab, tmp_path: Path) -> None:
 
     # then the whole server
     assert f"{before} share" in lab.hold("server", "drain", state)
-    until(lambda: bool(lab.seen(name)["leaving"]))
+    until(lambda: bool(lab.seen(name)["leaving"]), 0.5)
     assert not lab.seen(name)["upload"]["allowed"] and lab.seen(name)["read"]["allowed"]
     assert "read only, leaving" in lab.alice("servers")
     second = lab.alice("put", str(tmp_path / "two"), "/hold/me").split()[-1]
