@@ -1,5 +1,6 @@
 """Runs of a workload that end in the middle, and what must be there afterwards."""
 
+import os
 import select
 import subprocess
 import sys
@@ -25,13 +26,16 @@ class Said(NamedTuple):
 
 
 def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *, noisy: bool = False) -> Said:
-    """Run the workload; so long after its first step do something and kill it."""
+    """Run the workload; so long after its first step do something and kill it. `noisy`: what is done first makes it
+    fail, as a power cut does. What it says is synced after that is no promise: a sync that was under way when the
+    kernel gives the file system up may succeed with nothing on the disk, and no power was left to say so with."""
     words = [sys.executable, "-m", "tests.volume.workload", str(place), str(seed)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
     assert process.stdout is not None
     try:
         select.select([process.stdout], [], [], 30)
         time.sleep(seconds)
+        before = _waiting(process.stdout.fileno()) if noisy else b""
         first()
         process.kill()
         out, err = process.communicate(timeout=SECONDS)
@@ -39,9 +43,21 @@ def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *
         process.kill()
         process.wait()
     assert not err or noisy, err.decode()
-    said = [line.split() for line in out.decode().split("\n")[:-1]]
+    said, counts = _lines(before + out), _lines(before if noisy else out)
     assert said
-    return Said(int(said[-1][0]), max([int(at) for at, how in said if how == "synced"], default=0))
+    return Said(int(said[-1][0]), max([int(at) for at, how in counts if how == "synced"], default=0))
+
+
+def _waiting(fd: int) -> bytes:
+    """What a pipe has now."""
+    found = b""
+    while select.select([fd], [], [], 0)[0] and (more := os.read(fd, 1 << 16)):
+        found += more
+    return found
+
+
+def _lines(said: bytes) -> list[list[str]]:
+    return [line.split() for line in said.decode().split("\n")[:-1]]
 
 
 def check_reopened(place: Path, files: Files, seed: int, since: int, boot: bytes | None = None) -> None:
