@@ -12,7 +12,7 @@ from pathlib import Path
 from commonhold.errors import HoldError, Kind
 from tests.storage.keeping import QUOTA, Clock, Place, index_of
 from tests.storage.workload import SHARES, data_of
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, waiting
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,27 +21,30 @@ def run_for(
     directory: Path, seed: int, seconds: float, there: set[int], cut: Callable[[], None] | None = None, *words: str
 ) -> int:
     """Run the workload and kill it in so many seconds, after its disk is cut off if that is asked for. `there` are the
-    shares of which it said that they are. How many it moved."""
+    shares of which it said that they are, in time (see `tests.volume.killing`). How many it moved."""
     command = [sys.executable, "-m", "tests.storage.workload", str(directory), str(seed), *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     try:
-        assert select.select([process.stdout], [], [], 30)[0]
+        assert select.select([process.stdout], [], [], SECONDS)[0]
         time.sleep(seconds)
+        before = b""
         if cut is not None:
+            before = waiting(process.stdout.fileno())
             cut()
     finally:
         process.kill()
         out, err = process.communicate(timeout=SECONDS)
-    lines = out.decode().split("\n")[:-1]
-    assert lines and json.loads(lines[0]) == {"ready": True}
+    lines = [json.loads(line) for line in (before + out).split(b"\n")[:-1]]
+    promised = len(lines) if cut is None else before.count(b"\n")
+    assert lines and lines[0] == {"ready": True}
     assert cut is not None or not err, err.decode()
-    for line in map(json.loads, lines[1:]):
-        if "finished" in line:
+    for at, line in enumerate(lines):
+        if "finished" in line and at < promised:
             there.add(line["finished"])
         elif "dropping" in line:
             there.discard(line["dropping"])
-    return sum('"moved"' in line for line in lines)
+    return sum("moved" in line for line in lines)
 
 
 def check_reopened(directory: Path, there: set[int], *, torn: bool) -> int:

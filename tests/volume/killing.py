@@ -1,6 +1,5 @@
 """Runs of a workload that end in the middle, and what must be there afterwards."""
 
-import os
 import select
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from commonhold.blockstore import reclaim
 from commonhold.blockstore.store import Store
 from commonhold.blockstore.verify import verify
 from tests.volume.workload import Files, begin, follow, found, opened, steps
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, waiting
 
 _SPREAD = 1000  # steps that may have been done since the last one that is certain
 
@@ -33,9 +32,9 @@ def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
     assert process.stdout is not None
     try:
-        select.select([process.stdout], [], [], 30)
+        select.select([process.stdout], [], [], SECONDS)
         time.sleep(seconds)
-        before = _waiting(process.stdout.fileno()) if noisy else b""
+        before = waiting(process.stdout.fileno()) if noisy else b""
         first()
         process.kill()
         out, err = process.communicate(timeout=SECONDS)
@@ -46,14 +45,6 @@ def run_for(place: Path, seed: int, seconds: float, first: Callable[[], None], *
     said, counts = _lines(before + out), _lines(before if noisy else out)
     assert said
     return Said(int(said[-1][0]), max([int(at) for at, how in counts if how == "synced"], default=0))
-
-
-def _waiting(fd: int) -> bytes:
-    """What a pipe has now."""
-    found = b""
-    while select.select([fd], [], [], 0)[0] and (more := os.read(fd, 1 << 16)):
-        found += more
-    return found
 
 
 def _lines(said: bytes) -> list[list[str]]:
