@@ -17,6 +17,15 @@ def test_every_floor_is_named_in_the_import_contracts() -> None:
     assert {f"commonhold.{floor}" for floor in floors} == set(re.findall(r"commonhold\.\w+", layers))
 
 
+def test_a_check_runs_the_tests_of_all_pure_floors() -> None:
+    pure = (ROOT / ".importlinter").read_text().split("contract:pure]")[1].split("forbidden_modules")[0]
+    floors = set(re.findall(r"commonhold\.(\w+)\n", pure))
+    makefile = (ROOT / "Makefile").read_text()
+    checked = re.search(r"^PURE := ([\w ]+)", makefile, re.MULTILINE)
+    assert checked is not None
+    assert set(checked[1].split()) == {floor for floor in floors if (ROOT / "tests" / floor).is_dir()}
+
+
 def test_every_command_is_in_the_readme() -> None:
     from commonhold.cli.main import COMMANDS
 
