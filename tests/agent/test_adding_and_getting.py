@@ -32,6 +32,7 @@ from commonhold.unixfs.directory import Entry, build_directory
 from commonhold.unixfs.profile import by_name, with_attributes
 from tests.fakes.keeping import Keeping
 from tests.host.people import plain_user
+from tests.waiting import SECONDS
 
 MIB = 1 << 20
 
@@ -384,7 +385,7 @@ class Slow:
         self.expected.append(len(list(keys)))
         if len(self.expected) == 2:
             self.asked.set()
-            assert self.written.wait(10)
+            assert self.written.wait(SECONDS)
 
 
 def test_what_comes_next_is_fetched_while_files_are_written(store: Store, tmp_path: Path) -> None:
@@ -395,7 +396,7 @@ def test_what_comes_next_is_fetched_while_files_are_written(store: Store, tmp_pa
     slow = Slow(store)
 
     def first_bytes() -> None:
-        assert slow.asked.wait(10)
+        assert slow.asked.wait(SECONDS)
         slow.written.set()
 
     with contextlib.closing(Getter(Blocks(slow), Watch(first_bytes))) as getter:

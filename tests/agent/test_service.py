@@ -22,7 +22,7 @@ from commonhold.ipc.nodeclient import NodeStore
 from tests.agent.answering import Answering, Noting, answer, answering, ask, hung_up
 from tests.node.serving import running
 from tests.opened import left_open, opened
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 ME = os.geteuid()
 
@@ -315,7 +315,7 @@ def test_a_call_under_way_is_finished_before_the_stop_and_none_begun_after(agent
         os.write(writing, b"second")
         os.close(writing)
         for thread in (add, stopping):
-            thread.join(20)
+            thread.join(SECONDS)
             assert not thread.is_alive()
         assert len(results) == 1 and len(agent.node.store.pins()) == 1
     os.close(reading)

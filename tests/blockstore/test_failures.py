@@ -19,6 +19,7 @@ from commonhold.formats import cid as cids
 from commonhold.formats.cid import Cid
 from commonhold.host import disk
 from tests.suites.blockstore import keep, key_of
+from tests.waiting import SECONDS
 
 X, Y = b"x" * 50_000, b"y" * 50_000
 INDEX_FULL = HoldError("index", Kind.DISK_FULL, "", "No space left on device")
@@ -174,7 +175,7 @@ def test_whatever_a_write_fails_of_whoever_waits_is_told(place: Path) -> None:
 
         thread = threading.Thread(target=add, daemon=True)
         thread.start()
-        thread.join(20)
+        thread.join(SECONDS)
         assert told and "MemoryError" in told[0]
 
 
@@ -290,7 +291,7 @@ def test_a_block_deleted_while_it_is_moved_stays_deleted(place: Path, monkeypatc
         monkeypatch.setattr(reclaim, "_bury", lambda store, keys: [])  # so that what is dead is moved, too
         instead(store.writer, "submit", begin)
         reclaim.collect(store)
-        deleting.join(20)
+        deleting.join(SECONDS)
         assert seen == [True] and not deleting.is_alive() and not store.has(key_of(data))
         assert store.moving == set()
     with reopened(place) as store:

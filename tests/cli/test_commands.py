@@ -14,6 +14,7 @@ from commonhold.blockstore.holders import NOBODYS
 from commonhold.blockstore.store import Store
 from tests.cli.running import Hold as Run
 from tests.cli.running import hold, last
+from tests.waiting import SECONDS
 
 __all__ = ["hold"]
 
@@ -519,6 +520,6 @@ def test_a_terminal_that_closes_is_an_interruption_unless_that_is_ignored(
             if nohup:
                 (tmp_path / "pipe").write_bytes(b"hello world\n")
                 assert waiting.stdout.read().decode().split() == [HELLO]
-            assert waiting.wait(60) == (0 if nohup else 129)
+            assert waiting.wait(SECONDS) == (0 if nohup else 129)
         finally:
             waiting.kill()

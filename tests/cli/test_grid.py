@@ -42,7 +42,7 @@ def served(home: Path, name: str = "family") -> Iterator["subprocess.Popen[bytes
         yield process
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0, process.stderr.read()
+            assert process.wait(SECONDS) == 0, process.stderr.read()
     finally:
         process.kill()
         process.wait()

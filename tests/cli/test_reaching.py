@@ -288,7 +288,7 @@ def test_an_agent_that_speaks_in_another_way_is_told_to_end_and_one_of_ours_is_s
         try:
             until(path.is_socket)
             assert hold("pin", "ls").stderr == b""
-            assert other.wait(30) == -signal.SIGTERM and len(agents(tmp_path)) == 1
+            assert other.wait(SECONDS) == -signal.SIGTERM and len(agents(tmp_path)) == 1
         finally:
             other.kill()
 

@@ -60,7 +60,7 @@ def hold(shape: str, tmp_path: Path) -> Iterator[Hold]:
     finally:
         if node is not None:
             node.terminate()
-            assert node.wait(30) == 0
+            assert node.wait(SECONDS) == 0
         elif shape == "single user":
             run("down")
 

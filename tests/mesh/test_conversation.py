@@ -13,6 +13,7 @@ from commonhold.mesh.outbox import Room
 from commonhold.mesh.pulse import SILENCE, TAKING, WHOLE, Beat
 from commonhold.transport.kept import Time
 from tests.transport.ends import run
+from tests.waiting import SECONDS
 
 
 class Talk:
@@ -54,7 +55,7 @@ class Talk:
 
     async def over(self) -> tuple[str, bool]:
         """Why it has ended, and whether that is the other end's fault."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(SECONDS):
             await self.task
         return self.talk.why, self.talk.fault
 

@@ -11,6 +11,7 @@ import pytest
 from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.mesh import foreground
 from tests.transport.ends import run
+from tests.waiting import SECONDS
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -26,7 +27,7 @@ def test_it_says_where_it_listens_and_ends_when_it_is_told(
             environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
             async with foreground.until_told(wanted, environment) as stop:
                 os.kill(os.getpid(), number)
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(SECONDS):
                     await stop.wait()
             said = [manager.recv(100), manager.recv(100)]
         where = [f"tcp:127.0.0.1:{listening[0].getsockname()[1]}", f"unix:{path}"]

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from commonhold.mesh.framing import ALIVE, framed
 from commonhold.mesh.outbox import ALL, MOST, Outbox, Room
 from tests.transport.ends import run
+from tests.waiting import SECONDS
 
 
 async def _next(pieces: AsyncIterator[bytes]) -> bytes:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(SECONDS):
         return await anext(pieces)
 
 

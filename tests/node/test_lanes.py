@@ -9,6 +9,7 @@ from typing import Any
 from commonhold.node.lanes import Lane, Lanes
 from commonhold.node.main import threads
 from commonhold.node.shares import FRESH
+from tests.waiting import SECONDS
 
 ALICE, BOB = 1001, 1002
 
@@ -36,7 +37,7 @@ def on_stage(play: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
             stage = Stage(Lanes(workers, lambda: now[0]), now)
             async with stage.lanes.request(BOB):
                 stage.bob.spent.append(1.0)
-            async with asyncio.timeout(100):
+            async with asyncio.timeout(SECONDS):
                 await play(stage)
 
     asyncio.run(whole())
@@ -46,7 +47,7 @@ def test_one_who_is_alone_does_several_things_at_once() -> None:
     async def play(stage: Stage) -> None:
         together = threading.Barrier(4)
         async with stage.lanes.request(BOB):
-            await asyncio.gather(*[stage.work(lambda: together.wait(60)) for _ in range(4)])
+            await asyncio.gather(*[stage.work(lambda: together.wait(SECONDS)) for _ in range(4)])
 
     on_stage(play)
 
@@ -111,7 +112,7 @@ def test_long_work_pauses_while_another_has_something_begun_and_goes_on_though_t
 
         def work() -> None:
             begun.set()
-            go.wait(5)
+            go.wait(SECONDS)
             for step in range(3):
                 stage.now[0] += 0.001
                 stage.bob.pause()

@@ -34,6 +34,7 @@ from commonhold.volume.nodevault import NodeVault
 from tests.node.serving import running, serving
 from tests.node.wire import Answer, Wire, archive, ask, begin, head, packed
 from tests.suites.blockstore import keep, key_of
+from tests.waiting import SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -407,7 +408,7 @@ def test_more_sessions_than_there_are_frames_all_come_to_an_end(tmp_path: Path) 
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(SECONDS)
         assert statuses == [200] * 32 and len(list(store.keys())) == 8 * 4 * 12
 
 

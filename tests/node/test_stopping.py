@@ -51,7 +51,7 @@ def test_what_is_under_way_is_finished_and_nothing_more_is_begun(tmp_path: Path)
             assert download.answer().body == archive(*zip(keys, big, strict=True))
         began = time.monotonic()
         node.stop()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15  # not all of _STOP_SECONDS
 
 
 def test_what_does_not_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_what_does_not_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
             time.sleep(0.1)
             began = time.monotonic()
             node.stop()
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 15
             assert idle.hung_up()
             assert stuck.hung_up()
         assert node.store.get(key) and not node.store.sessions

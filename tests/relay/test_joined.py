@@ -10,6 +10,7 @@ import uvloop
 
 from commonhold.relay.joined import BUFFER, Joined
 from tests.transport.ends import soon
+from tests.waiting import SECONDS
 
 Work = Callable[["Line"], Coroutine[Any, Any, None]]
 
@@ -44,7 +45,7 @@ def on_line(request: pytest.FixtureRequest) -> Callable[[Work], None]:
 
     async def done(work: Work) -> None:
         line = Line()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS):
             try:
                 await work(line)
             finally:

@@ -15,6 +15,7 @@ from commonhold.storage.service import Service, Tenant
 from tests.fakes.door import FakeDoor
 from tests.node.wire import Answer, Wire
 from tests.storage.keeping import QUOTA, Place, place
+from tests.waiting import SECONDS
 
 ALICE, BOB = SpkiPin(b"a" * 32), SpkiPin(b"b" * 32)
 
@@ -37,7 +38,7 @@ class Serving:
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve(ready)))
         self._thread.start()
-        assert ready.wait(20)
+        assert ready.wait(SECONDS)
 
     async def _serve(self, ready: threading.Event) -> None:
         runner = web.AppRunner(

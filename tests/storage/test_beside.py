@@ -8,6 +8,7 @@ import pytest
 from commonhold.errors import HoldError, Kind
 from commonhold.storage.beside import Sweeping
 from commonhold.storage.keeping import Keeper
+from tests.waiting import SECONDS
 
 
 class Full:
@@ -30,7 +31,7 @@ def test_a_sweep_that_a_full_disk_stops_ends_no_server_and_is_made_again(monkeyp
     async def work() -> None:
         keeper = Full()
         sweeping = asyncio.create_task(Sweeping(cast(Keeper, keeper), said.append).run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SECONDS):
             while keeper.sweeps < 2:
                 await asyncio.wait((sweeping,), timeout=0.01)
                 assert not sweeping.done()

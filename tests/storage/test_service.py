@@ -23,7 +23,7 @@ from tests.node.wire import Answer, Wire, head
 from tests.opened import opened, opened_since
 from tests.storage.keeping import QUOTA, bytes_of, hash_of, index_of
 from tests.storage.serving import ALICE, BOB, Serving, serving
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 INDEX = index_of("a share")
 DATA = bytes_of("a share", 2 * LARGE + 1000)
@@ -451,7 +451,7 @@ def test_so_many_shares_are_read_at_once(server: Serving, monkeypatch: pytest.Mo
 def test_checks_leave_threads_for_everybody_else(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     upload(server, server.tenant())
-    monkeypatch.setattr(server.kept.keeper, "check", lambda index, copy: go_on.wait(20))
+    monkeypatch.setattr(server.kept.keeper, "check", lambda index, copy: go_on.wait(SECONDS))
     with contextlib.ExitStack() as stack:
         wires = [stack.enter_context(Wire(server.socket)) for _ in range(20)]
         try:

@@ -16,6 +16,7 @@ from commonhold.storage.keeping import IDLE_SECONDS, MAX_SHARE
 from commonhold.storage.ledger import Row
 from tests.opened import left_open, opened, opened_since
 from tests.storage.keeping import QUOTA, Place, bytes_of, hash_of, index_of, place
+from tests.waiting import SECONDS
 
 INDEX = index_of("a share")
 DATA = bytes_of("a share", 100_000)
@@ -285,7 +286,7 @@ def test_while_one_is_at_work_on_a_share_another_is_told_so(kept: Place, monkeyp
 
     def slow(fd: int, parts: Any, at: int) -> int:
         writing.set()
-        assert go_on.wait(20)
+        assert go_on.wait(SECONDS)
         return write(fd, parts, at)
 
     account = kept.account()
@@ -294,7 +295,7 @@ def test_while_one_is_at_work_on_a_share_another_is_told_so(kept: Place, monkeyp
     monkeypatch.setattr(disk, "write_all", slow)
     with ThreadPoolExecutor(1) as threads:
         done = threads.submit(kept.keeper.append, account, INDEX, 0, DATA)
-        assert writing.wait(20)
+        assert writing.wait(SECONDS)
         for call in (kept.keeper.append, kept.keeper.finish):
             refused(Kind.BUSY, call, account, INDEX, *((0, DATA) if call == kept.keeper.append else (hash_of(DATA),)))
         refused(Kind.BUSY, begin, kept)

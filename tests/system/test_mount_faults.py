@@ -404,7 +404,7 @@ def test_a_keeper_stops_soon_when_nothing_is_in_use(mounted: Mount, alice: Dwell
     assert mounted.stop(signal.SIGINT) == 0
     took = time.monotonic() - began
     print(f"{took:.1f} s")  # noqa: T201
-    assert took < 3
+    assert took < 15  # not all of what a stop may take
     assert not mounted.socket.exists() and mounted.errors.read_text() == ""
 
 

@@ -335,7 +335,7 @@ def test_a_thousand_idle_connections_hinder_nobody_and_nobody_has_more_than_thei
     try:
         began = time.monotonic()
         assert host.alice.do(lambda: NodeStore(path).get(keys[0])) == b"block"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
     finally:
         os.write(let, b"x")
         for fd in (said, say, go, let):

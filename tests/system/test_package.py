@@ -44,7 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             pytest.skip(f"no {need} here: packaging/test-needs installs it")
     place = tmp_path_factory.mktemp("package")
     with machine() as made:
-        subprocess.run([_PACK, place], env=os.environ | {"TMPDIR": str(place)}, check=True, timeout=SECONDS)
+        subprocess.run([_PACK, place], env=os.environ | {"TMPDIR": str(place)}, check=True, timeout=3 * SECONDS)
         made.wait()
         for file in [*place.glob("*.deb"), *_PROBES]:
             shutil.copy(file, made.root / "opt")

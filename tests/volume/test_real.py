@@ -96,10 +96,10 @@ def test_a_directory_with_a_million_entries(tmp_path: Path) -> None:
             if n % 50_000 == 0:
                 volume.commit()
         volume.commit()
-        begun = time.perf_counter()
+        begun = time.process_time()
         for n in range(0, count, 1000):
             assert volume.lookup(ROOT, b"file-%d" % n).size == 0
-        assert time.perf_counter() - begun < 1
+        assert time.process_time() - begun < 1
         seen, position = 0, 0
         while items := volume.listing(ROOT, position, 500, True):
             seen, position = seen + len(items), items[-1].position
