@@ -215,7 +215,8 @@ def test_a_server_that_answers_without_end_but_slowly_is_given_up(monkeypatch: p
                 async with dialled(hint) as connection:
                     server, room = StorageServer(connection, None, now), memoryview(bytearray(800))
                     with pytest.raises(HoldError) as caught:
-                        await (server.read(index, 0, room) if reading else server.find([index]))
+                        async with asyncio.timeout(60):
+                            await (server.read(index, 0, room) if reading else server.find([index]))
                 assert caught.value.kind is Kind.UNREACHABLE and "not done" in caught.value.why
 
     run(work())

@@ -237,8 +237,10 @@ def test_a_refusal_in_no_known_form_is_a_refusal(body: bytes) -> None:
 def test_a_node_that_says_nothing_is_waited_for_so_long_and_no_longer() -> None:
     with lying(b"") as liar:
         client = Client(liar.path, timeout=0.2)
+        began = time.monotonic()
         with caught(Kind.UNREACHABLE, liar.path):
             client.json("GET", "/v1/account")
+        assert time.monotonic() - began < 15
         client.close()
 
 

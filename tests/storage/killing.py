@@ -1,46 +1,25 @@
 """What must hold of a storage server's shares after its process or its machine has died."""
 
 import json
-import select
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from commonhold.errors import HoldError, Kind
+from tests.killing import killed
 from tests.storage.keeping import QUOTA, Clock, Place, index_of
 from tests.storage.workload import SHARES, data_of
-from tests.waiting import SECONDS, waiting
-
-ROOT = Path(__file__).parents[2]
 
 
 def run_for(
     directory: Path, seed: int, seconds: float, there: set[int], cut: Callable[[], None] | None = None, *words: str
 ) -> int:
-    """Run the workload and kill it in so many seconds, after its disk is cut off if that is asked for. `there` are the
-    shares of which it said that they are, in time (see `tests.volume.killing`). How many it moved."""
-    command = [sys.executable, "-m", "tests.storage.workload", str(directory), str(seed), *words]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        assert select.select([process.stdout], [], [], SECONDS)[0]
-        time.sleep(seconds)
-        before = b""
-        if cut is not None:
-            before = waiting(process.stdout.fileno())
-            cut()
-    finally:
-        process.kill()
-        out, err = process.communicate(timeout=SECONDS)
-    lines = [json.loads(line) for line in (before + out).split(b"\n")[:-1]]
-    promised = len(lines) if cut is None else before.count(b"\n")
-    assert lines and lines[0] == {"ready": True}
-    assert cut is not None or not err, err.decode()
+    """Run the workload; `there` are the shares of which it promised that they are. How many it moved. See `killed`."""
+    said = killed(["tests.storage.workload", directory, seed, *words], seconds, cut)
+    lines = [json.loads(line) for line in said.lines]
+    assert lines[0] == {"ready": True}
     for at, line in enumerate(lines):
-        if "finished" in line and at < promised:
+        if "finished" in line and at < said.promises:
             there.add(line["finished"])
         elif "dropping" in line:
             there.discard(line["dropping"])

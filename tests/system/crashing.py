@@ -3,21 +3,16 @@
 import copy
 import json
 import random
-import select
 import shutil
-import subprocess
-import sys
-import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from commonhold.blockstore.store import Store
 from commonhold.blockstore.verify import verify
 from commonhold.formats.multihash import Multihash
-from tests.waiting import SECONDS, waiting
-
-ROOT = Path(__file__).parents[2]
+from tests.killing import killed
 
 
 class Model:
@@ -88,42 +83,14 @@ def _has(store: Store, key: str) -> bool:
     return store.has(Multihash(bytes.fromhex(key)))
 
 
-def run_for(store: Path, seed: int, seconds: float, model: Model, stop: "Stop") -> None:
-    """Run the workload, stop it in that many seconds after it is ready, and take what it said. What it says is done
-    once its power is gone is no promise (see `tests.volume.killing`)."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.system.workload", str(store), str(seed)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None and process.stderr is not None
-    try:
-        select.select([process.stdout], [], [], SECONDS)
-        time.sleep(seconds)
-        before = waiting(process.stdout.fileno()) if stop.noisy else b""
-        stop(process)
-        out, err = process.communicate(timeout=SECONDS)
-    finally:
-        process.kill()
-        process.wait()
-    assert not err or stop.noisy, err.decode()
-    rows = [json.loads(line) for line in (before + out).split(b"\n")[:-1]]  # the last may be cut short
-    promised = before.count(b"\n") if stop.noisy else len(rows)
+def run_for(store: Path, seed: int, seconds: float, model: Model, cut: Callable[[], object] | None = None) -> None:
+    """Run the workload and take what it said; see `killed`."""
+    said = killed(["tests.system.workload", store, seed], seconds, cut)
+    rows = [json.loads(line) for line in said.lines]
     assert rows[0] == {"ready": True}
     for at, row in enumerate(rows):
-        if at < promised or "op" in row:
+        if at < said.promises or "op" in row:
             model.take(row)
-
-
-class Stop:
-    """How a run ends. `noisy`: its power goes first, so that the workload may complain before it is gone."""
-
-    noisy = False
-
-    def __call__(self, process: "subprocess.Popen[bytes]") -> None:
-        """Kill it."""
-        process.kill()
 
 
 def reopen(store: Path, rng: random.Random) -> Store:

@@ -13,7 +13,7 @@ import pytest
 from commonhold.blockstore.store import Store
 from commonhold.blockstore.verify import verify
 from commonhold.host.repository import Lock
-from tests.system.crashing import ROOT
+from tests.killing import ROOT
 from tests.waiting import SECONDS
 
 _ROUNDS = 200 if os.environ.get("HOLD_SOAK") else 10

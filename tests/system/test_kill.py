@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.blockstore.store import create
-from tests.system.crashing import Model, Stop, reopen, run_for
+from tests.system.crashing import Model, reopen, run_for
 
 _ROUNDS = 10
 _SERIES = 200 if os.environ.get("HOLD_SOAK") else 20
@@ -21,6 +21,6 @@ def test_kill_9_loses_nothing_acknowledged_and_brings_back_nothing_deleted(tmp_p
     create(store)
     model = Model()
     for round_number in range(_ROUNDS):
-        run_for(store, series * 1000 + round_number, rng.random() * 0.4, model, Stop())
+        run_for(store, series * 1000 + round_number, rng.random() * 0.4, model)
         with reopen(store, rng) as opened:
             model.check(opened)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from commonhold.blockstore.store import Store, create
-from tests.system.crashing import Model, Stop, reopen, run_for
+from tests.system.crashing import Model, reopen, run_for
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = 2
@@ -77,19 +77,6 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
             made.unmount()
 
 
-class PowerCut(Stop):
-    """Cut first, then kill what notices."""
-
-    noisy = True
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-
-    def __call__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._disk.cut()
-        process.kill()
-
-
 def test_the_cut_is_real(disk: Disk) -> None:
     victim = disk.mounted_at / "not-synced"
     victim.write_bytes(b"x" * 100_000)
@@ -106,7 +93,7 @@ def test_a_power_cut_loses_nothing_acknowledged_and_brings_back_nothing_deleted(
     os.sync()
     model = Model()
     for point in range(_POINTS):
-        run_for(store, point, 0.05 + rng.random() * 0.6, model, PowerCut(disk))
+        run_for(store, point, 0.05 + rng.random() * 0.6, model, disk.cut)
         disk.unmount()
         disk.mount()
         with reopen(store, rng) as opened:
@@ -121,7 +108,7 @@ def test_what_was_taken_up_after_a_kill_survives_a_power_cut(disk: Disk) -> None
     os.sync()
     model = Model()
     for point in range(_POINTS):
-        run_for(store, point, 0.05 + rng.random() * 0.2, model, Stop())
+        run_for(store, point, 0.05 + rng.random() * 0.2, model)
         with reopen(store, rng) as opened:
             model.check(opened)
             before = set(opened.keys())

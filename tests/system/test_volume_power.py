@@ -26,7 +26,7 @@ def test_what_was_synced_is_there_after_a_power_cut(disk: Disk) -> None:
     os.sync()
     files: Files = {}
     for point in range(_POINTS):
-        said = run_for(place, point, rng.uniform(0.02, 0.6), disk.cut, noisy=True)
+        said = run_for(place, point, rng.uniform(0.02, 0.6), disk.cut)
         disk.unmount()
         disk.mount()
         check_reopened(place, files, point, said.synced, ANOTHER_BOOT)

@@ -82,7 +82,7 @@ def test_what_was_done_is_there_after_kill_9(tmp_path: Path, seed: int) -> None:
         pass
     for life in range(5):
         workload = seed * 100 + life
-        said = run_for(tmp_path, workload, rng.uniform(0.02, 0.8), lambda: None)
+        said = run_for(tmp_path, workload, rng.uniform(0.02, 0.8))
         check_reopened(tmp_path, files, workload, said.done)
 
 
