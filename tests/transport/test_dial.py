@@ -4,8 +4,10 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,14 @@ import pytest
 from commonhold.errors import Kind
 from commonhold.formats import hint as hints
 from commonhold.formats.hint import Hint, TcpHint, TorHint, UnixHint
-from commonhold.transport import dial
+from commonhold.transport import dial, tls
+from commonhold.transport.connection import Connection
 from commonhold.transport.dial import MAX_HINTS, Attempt, NotReached
 from commonhold.transport.rules import Exemption, Rules, Way
 from tests.fakes.socks import Asked, SocksProxy
 from tests.opened import opened, opened_since
-from tests.transport.ends import OTHER, PIN, dialled, numbers, run, seed_of, serving, soon
+from tests.transport.ends import OTHER, PIN, SEED, dialled, numbers, run, seed_of, serving, soon
+from tests.waiting import SECONDS
 
 ONION = TorHint("pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion", 80)
 DESTINATION = hints.I2pHint("a" * 52 + ".b32.i2p", 80)
@@ -98,6 +102,73 @@ def test_what_led_nowhere_leaves_nothing_open() -> None:
             await soon(lambda: len(visitors) == 0 and not opened_since(before))
 
     run(work())
+
+
+def test_a_dial_that_is_given_up_in_any_turn_of_the_loop_says_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    with greeting(tmp_path / "door") as hint:
+
+        async def work() -> int:
+            rules = Rules(exemptions=frozenset({Exemption(PIN, hint)}))
+            turns = 0
+            while await given_up(dial.dial(PIN, [hint], rules, os.urandom), turns):
+                turns += 1
+            return turns
+
+        assert run(work()) >= 3  # its start, the socket, the handshake: at least a turn each
+
+
+async def given_up(dialling: Coroutine[None, None, Connection], turns: int) -> bool:
+    """Give a dial up after so many turns of the loop, before what is due in that turn; False if it was done by then.
+
+    Each turn takes long enough for the other end's answer to be there in the next, as on a busy machine.
+    """
+    loop = asyncio.get_running_loop()
+
+    def before(left: int) -> None:
+        if left:
+            loop.call_soon(before, left - 1)
+        else:
+            task.cancel()
+
+    def after() -> None:
+        if not task.done():
+            time.sleep(0.02)
+            loop.call_soon(after)
+
+    loop.call_soon(before, turns)
+    task = asyncio.create_task(dialling)
+    loop.call_soon(after)
+    try:
+        connection = await task
+    except asyncio.CancelledError:
+        return True
+    await connection.close()
+    return False
+
+
+@contextmanager
+def greeting(path: Path) -> Iterator[Hint]:
+    """A server in a thread that shakes hands, and waits for its caller to go."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen(16)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    sock, _ = listening.accept()
+                    with sock, suppress(OSError), tls.server_context(SEED).wrap_socket(sock, server_side=True) as ours:
+                        while ours.recv(1 << 10):
+                            pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield UnixHint(str(path))
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(SECONDS)
+            assert not thread.is_alive()
 
 
 def test_a_server_without_an_address_is_not_reached() -> None:

@@ -144,16 +144,10 @@ async def _open(way: Route, context: PinnedContext, login: Login | None, seconds
     try:
         async with asyncio.timeout(seconds):
             sock = await _reach(way, login)
-            transport, protocol = await asyncio.get_running_loop().create_connection(
-                make,
-                sock=sock,
-                ssl=context,
-                server_hostname="",  # none is said
-                ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=_BYE_SECONDS,
-            )
+            protocol = await _greet(sock, context, seconds, make)
             if context.expected is None:  # the connection's other sockets lead to whom the first has found
-                context.expected = cast(PinnedObject, transport.get_extra_info("ssl_object")).peer
+                assert protocol.transport is not None
+                context.expected = cast(PinnedObject, protocol.transport.get_extra_info("ssl_object")).peer
             return protocol
     except TimeoutError as error:
         raise _failure(context, Kind.UNREACHABLE, f"no answer within {seconds:g} s") from error
@@ -165,6 +159,25 @@ async def _open(way: Route, context: PinnedContext, login: Login | None, seconds
         raise _failure(context, Kind.UNREACHABLE, f"the proxy is none: {error.why}") from error
     except OSError as error:
         raise _failure(context, Kind.UNREACHABLE, said_of(error)) from error
+
+
+async def _greet(sock: socket.socket, context: PinnedContext, seconds: float, make: Make) -> ResponseHandler:
+    """Shake hands over a socket, which is the protocol's from now on."""
+    protocol = make()
+    try:
+        await asyncio.get_running_loop().create_connection(
+            lambda: protocol,
+            sock=sock,
+            ssl=context,
+            server_hostname="",  # none is said
+            ssl_handshake_timeout=seconds,
+            ssl_shutdown_timeout=_BYE_SECONDS,
+        )
+    except BaseException:
+        if protocol.transport is not None:  # given up in the turn in which hands were shaken: uvloop has closed the
+            protocol.transport.abort()  # socket below TLS, which knows nothing of it and has something to send
+        raise
+    return protocol
 
 
 def _failure(context: PinnedContext, kind: Kind, why: str) -> HoldError:
