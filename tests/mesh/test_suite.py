@@ -76,7 +76,6 @@ class Real:
 
 @pytest.fixture
 def grounds() -> Iterator[Grounds]:
-    uvloop.new_event_loop().close()  # the first of all keeps a pipe open
     before = opened()
     unseen: list[dict[str, object]] = []
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -20,6 +20,7 @@ from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin
 from commonhold.formats.relaywords import MAX_SAID, Call, Granted, Knock, Refused, Token
 from commonhold.formats.statement import Kind as Said
+from commonhold.host import arriving
 from commonhold.mesh.framing import ALIVE, Frames, framed
 from commonhold.mesh.relayed import ANSWERS, PATH
 from commonhold.mesh.service import coming
@@ -361,7 +362,7 @@ async def liar(says: Callable[[int], list[bytes]]) -> AsyncIterator[tuple[Liar, 
         return answer
 
     async def count() -> None:
-        async for sock in listen.arrivals(answers):
+        async for sock in arriving.arrivals(answers):
             made.came += 1
             held.append(sock)
 

@@ -36,7 +36,6 @@ def run(work: Coroutine[Any, Any, T], seconds: float = SECONDS) -> T:
     `seconds` is there for what never ends: how quick something is, the clock of a busy machine does not say.
     """
     unseen: list[dict[str, Any]] = []
-    uvloop.new_event_loop().close()  # the first of all keeps a pipe open
     before = opened()
 
     async def bounded() -> T:

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 from aiohttp import StreamReader, web
@@ -18,7 +18,8 @@ from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin
 from commonhold.transport import listen, tls
 from commonhold.transport.visitors import Limits, Visitor, Visitors
-from tests.transport.ends import PIN, dialled, echoing, run, seed_of, serving, soon
+from tests.opened import all_closed
+from tests.transport.ends import PIN, SEED, dialled, echoing, run, seed_of, serving, soon
 
 PING = b"GET /ping HTTP/1.1\r\nHost: hold\r\n\r\n"
 PONG = b"HTTP/1.1 204 No Content\r\n"
@@ -437,3 +438,28 @@ def test_at_the_end_everybody_is_let_go() -> None:
         await soon(lambda: len(visitors) == 0)
 
     run(work())
+
+
+@pytest.mark.parametrize("comes", [0, 2, 6])
+def test_whoever_comes_in_the_turn_in_which_it_ends_is_hung_up_on_too(comes: int) -> None:
+    async def stopped(turns: int) -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        visitors, listening = Visitors(), listen.bind("127.0.0.1", 0)
+        hint = cast(TcpHint, listen.address(listening))
+        running = asyncio.create_task(listen.serve(echoing(), SEED, [listening], visitors, stop))
+        for _ in range(comes):
+            await asyncio.sleep(0)
+        with socket.create_connection((hint.host, hint.port)) as caller:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            stop.set()
+            await running
+            caller.setblocking(False)
+            async with asyncio.timeout(30):
+                with suppress(ConnectionResetError):
+                    assert await loop.sock_recv(caller, 1) == b""
+        assert len(visitors) == 0
+
+    for turns in range(8):
+        with all_closed():
+            run(stopped(turns))

@@ -13,10 +13,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from commonhold.errors import HoldError, Kind
-from commonhold.host import sockets, systemd
+from commonhold.host import arriving, systemd
 from commonhold.ipc.peer import Peer, credentials
 
-_BREATH = 0.1  # seconds until the next try where the machine has no more descriptors or memory
 _CUT_SECONDS = 1.0  # for what is still under way at the end
 
 
@@ -37,18 +36,15 @@ class Connections:
     async def accept(self, listening: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Let callers in until cancelled. One who has as many connections as they may is told so."""
         loop = asyncio.get_running_loop()
-        listening.setblocking(False)
-        while True:
+        async for connection in arriving.arrivals(listening):
             try:
-                connection, _ = await loop.sock_accept(listening)
                 peer = credentials(connection)
                 if self._count(peer.uid) >= self._limit:
                     _refuse(connection, self._limit, self._called)
                     continue
                 transport, _ = await loop.connect_accepted_socket(protocol, connection)
-            except OSError as error:
-                if error.errno in sockets.SCARCE:
-                    await asyncio.sleep(_BREATH)
+            except OSError:
+                connection.close()
                 continue
             self._peers[transport] = peer
             del transport  # nobody else keeps it once it is closed: what it has goes with it

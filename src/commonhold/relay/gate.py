@@ -11,10 +11,10 @@ from commonhold.formats import relaywords
 from commonhold.formats.malformed import Malformed
 from commonhold.formats.pin import SpkiPin
 from commonhold.formats.relaywords import PREFACE, Token
+from commonhold.host import arriving
 from commonhold.relay.calls import Calls
 from commonhold.relay.joined import BUFFER, Joined
 from commonhold.relay.streams import Limits, Origin, Streams
-from commonhold.transport import listen
 from commonhold.transport.kept import Time
 
 _LOOK: Final = 1.0  # seconds after which it is looked again what is late
@@ -56,7 +56,7 @@ class Gate:
     # ── clients ──
 
     async def _receive(self, listening: socket.socket, server: SpkiPin) -> None:
-        async for sock in listen.arrivals(listening):
+        async for sock in arriving.arrivals(listening):
             if not self._comes(sock, server):
                 sock.close()
 
@@ -74,10 +74,10 @@ class Gate:
     # ── servers ──
 
     async def _await_answers(self, listening: socket.socket, group: asyncio.TaskGroup) -> None:
-        async for sock in listen.arrivals(listening):
+        async for sock in arriving.arrivals(listening):
             if len(self._greeting) >= self._limits.answers:
                 next(iter(self._greeting)).cancel()
-            task = group.create_task(self._answered(sock))
+            task = arriving.entrust(group, sock, self._answered)
             self._greeting[task] = None
             task.add_done_callback(lambda done: self._greeting.pop(done, None))
 

@@ -8,7 +8,7 @@ import contextlib
 import ipaddress
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, cast
 
 from aiohttp import web
@@ -19,7 +19,7 @@ from commonhold.errors import HoldError, Kind, os_errors
 from commonhold.formats.hint import TcpHint, UnixHint
 from commonhold.formats.keys import Seed
 from commonhold.formats.pin import SpkiPin
-from commonhold.host import sockets
+from commonhold.host import arriving
 from commonhold.transport import tls
 from commonhold.transport.brought import Brought
 from commonhold.transport.connection import PING
@@ -27,7 +27,6 @@ from commonhold.transport.tls import PinnedObject
 from commonhold.transport.visitors import Visitor, Visitors
 
 _BACKLOG = 1024
-_BREATH = 0.1  # seconds until the next try where the machine has no more descriptors or memory
 _CUT_SECONDS = 1.0  # for what is still under way at the end
 _LINGER_SECONDS = 5.0  # in which the rest of a body that nobody wants is read
 _BYE_SECONDS = 1.0
@@ -73,20 +72,6 @@ def peer(request: web.BaseRequest) -> SpkiPin:
 def unhurried(request: web.Request) -> None:
     """Have this request's body come as slowly as it likes: whoever serves it sees to it that its sender is there."""
     request[_VISITOR].unhurried()
-
-
-async def arrivals(listening: socket.socket) -> AsyncIterator[socket.socket]:
-    """Whoever connects to a socket, one after the other, without end."""
-    loop = asyncio.get_running_loop()
-    listening.setblocking(False)
-    while True:
-        try:
-            sock, _ = await loop.sock_accept(listening)
-        except OSError as error:
-            if error.errno in sockets.SCARCE:
-                await asyncio.sleep(_BREATH)
-            continue
-        yield sock
 
 
 async def serve(
@@ -142,7 +127,7 @@ class _Server:
 
     async def accept(self, listening: socket.socket, group: asyncio.TaskGroup) -> None:
         """Let callers in until cancelled."""
-        async for sock in arrivals(listening):
+        async for sock in arriving.arrivals(listening):
             self._let_in(sock, group)
 
     async def take(self, brought: Brought, group: asyncio.TaskGroup) -> None:
@@ -158,11 +143,12 @@ class _Server:
         assert self.runner.server is not None
         visitor = Visitor(self._visitors, self.runner.server())
         self._visitors.enter(visitor)
-        visitor.greeting = group.create_task(self._greet(sock, visitor))
+        visitor.greeting = arriving.entrust(group, sock, lambda taken: self._greet(taken, visitor))
+        visitor.greeting.add_done_callback(visitor.greeted)
 
     async def _greet(self, sock: socket.socket, visitor: Visitor) -> None:
-        """Shake hands. Who cannot has gone."""
-        try:
+        """Shake hands."""
+        with contextlib.suppress(OSError):
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: visitor,
                 sock,
@@ -170,11 +156,6 @@ class _Server:
                 ssl_handshake_timeout=self._limits.handshake_seconds,
                 ssl_shutdown_timeout=_BYE_SECONDS,
             )
-        except OSError:
-            self._visitors.leave(visitor)
-        except asyncio.CancelledError:
-            self._visitors.leave(visitor)
-            raise
 
 
 def _attending(visitors: Visitors) -> Middleware:

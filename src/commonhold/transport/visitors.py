@@ -56,6 +56,11 @@ class Visitor(asyncio.Protocol):
         else:
             self._transport.abort()
 
+    def greeted(self, greeting: "asyncio.Task[None]") -> None:
+        """Hands were shaken; or else they have gone."""
+        if self._transport is None:
+            self._visitors.leave(self)
+
     def data_received(self, data: bytes) -> None:
         """Pass on what comes."""
         if self._served:
