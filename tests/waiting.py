@@ -17,6 +17,16 @@ def until(holds: Callable[[], object], pause: float = 0.005) -> None:
         time.sleep(pause)
 
 
+def comes_to_rest(done: Callable[[], int], seconds: float = 3.0) -> bool:
+    """Whether what counts what is done stands still for so long, soon."""
+    for _ in range(20):
+        before = done()
+        time.sleep(seconds)
+        if done() == before:
+            return True
+    return False
+
+
 def waiting(fd: int) -> bytes:
     """What a pipe has now."""
     found = b""

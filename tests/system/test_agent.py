@@ -21,7 +21,7 @@ from commonhold.ipc.agentwords import Coming
 from commonhold.ipc.frames import Wire
 from tests.system.homes import Home, seen
 from tests.system.people import ROOT, Doing, Node, Person, node, people, place
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, comes_to_rest
 
 pytestmark = [
     pytest.mark.root,
@@ -30,6 +30,7 @@ pytestmark = [
 ]
 MEMORY = 60 << 20
 START_SECONDS = 0.4
+BARE = [sys.executable, "-c", "import asyncio, http.client, logging, ssl"]  # what takes longer where others work too
 
 
 class Host(NamedTuple):
@@ -277,14 +278,7 @@ def test_an_idle_agent_does_nothing_and_is_small_also_after_much_work(host: Host
     alice.hold("get", root, "-o", str(target))
     assert subprocess.run(["cmp", str(target), str(source)], check=False).returncode == 0
     pid = int(json.loads(alice.hold("status", "--json").stdout)["agent"].split(",")[0].split()[-1])
-    time.sleep(1)
-
-    def switches() -> int:
-        return status(pid, "voluntary_ctxt_switches") + status(pid, "nonvoluntary_ctxt_switches")
-
-    before = switches()
-    time.sleep(3)
-    assert switches() == before
+    assert comes_to_rest(lambda: status(pid, "voluntary_ctxt_switches") + status(pid, "nonvoluntary_ctxt_switches"))
     assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 2  # one waits until something kept is to be looked at
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     memory = next(int(line.split()[1]) << 10 for line in rollup.splitlines() if line.startswith("Pss:"))
@@ -309,10 +303,15 @@ def test_it_answers_soon_after_it_was_started(host: Host) -> None:
             process.wait(30)
         return took
 
+    def bare_start() -> float:
+        began = time.monotonic()
+        subprocess.run(BARE, check=True)
+        return time.monotonic() - began
+
     alice.hold("down")
-    took = min(first_answer() for _ in range(3))
-    print(f"{took * 1e3:.0f} ms")  # noqa: T201
-    assert took < START_SECONDS
+    took, bare = min(first_answer() for _ in range(5)), min(bare_start() for _ in range(5))
+    print(f"{took * 1e3:.0f} ms, Python alone {bare * 1e3:.0f} ms")  # noqa: T201
+    assert took < max(START_SECONDS, 5 * bare)
 
 
 def waited(home: Home, began: float) -> float:

@@ -21,7 +21,7 @@ from tests.node.wire import HEADER, Wire, archive, ask, begin, head, packed, put
 from tests.suites.blockstore import keep, key_of
 from tests.system.disks import small_ext4
 from tests.system.people import Doing, Node, Person, node, people, place
-from tests.waiting import SECONDS
+from tests.waiting import SECONDS, comes_to_rest
 
 pytestmark = [
     pytest.mark.root,
@@ -347,7 +347,7 @@ def test_a_thousand_idle_connections_hinder_nobody_and_nobody_has_more_than_thei
 
 
 def test_what_lies_half_sent_or_unread_is_held_for_its_user_and_for_nobody_else(host: Host) -> None:
-    settings = host.settings + "limits = { stall_seconds = 0.5 }\n"
+    settings = host.settings + "limits = { stall_seconds = 5 }\n"
     with place(host.keeper) as directory, node(host.keeper, directory, settings) as found:
         path = found.socket
         keys = host.bob.do(lambda: put(path, "big", *[os.urandom(2 << 20) for _ in range(8)]))
@@ -363,13 +363,12 @@ def test_what_lies_half_sent_or_unread_is_held_for_its_user_and_for_nobody_else(
             began = time.monotonic()
             while ask(path, "GET", "/v1/node").status != 200:
                 time.sleep(0.1)
-            return [time.monotonic() - began > 0.5]
+            return [time.monotonic() - began > 3]
 
         lying = host.bob.start(lie_there)
         time.sleep(0.6)
-        began = time.monotonic()
         assert host.alice.do(lambda: ask(path, "GET", "/v1/account").status) == 200
-        assert time.monotonic() - began < 1
+        assert lying.goes_on()
         assert lying.result() == [True]
 
 
@@ -380,14 +379,9 @@ def test_what_lies_half_sent_or_unread_is_held_for_its_user_and_for_nobody_else(
 def test_an_idle_node_does_nothing_and_is_small(host: Host, running: Node) -> None:
     host.alice.do(lambda: put(running.socket, "a", b"block", os.urandom(1 << 20)))
     host.alice.do(lambda: NodeStore(running.socket).get(key_of(b"block")))
-    time.sleep(3)
-
-    def switches() -> int:
-        return running.status("voluntary_ctxt_switches") + running.status("nonvoluntary_ctxt_switches")
-
-    before = switches()
-    time.sleep(3)
-    assert switches() == before
+    assert comes_to_rest(
+        lambda: running.status("voluntary_ctxt_switches") + running.status("nonvoluntary_ctxt_switches")
+    )
     memory = running.memory()
     print(f"{memory / (1 << 20):.1f} MiB")  # noqa: T201
     assert memory <= 60 << 20
