@@ -42,6 +42,7 @@ from commonhold.transport.connection import Connection
 from commonhold.transport.dial import dial
 from commonhold.transport.rules import Rules
 from commonhold.transport.visitors import Visitors
+from tests.files import files
 
 QUOTA = 1 << 30
 DAY = 86_400
@@ -97,7 +98,7 @@ class Server:
     @property
     def files(self) -> list[Path]:
         """The files of its shares."""
-        return [path for path in (self.state / "shares").rglob("*") if path.is_file()]
+        return files(self.state / "shares")
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -93,6 +94,24 @@ def test_it_can_be_taken_back_at_any_time(two: Place) -> None:
     two.keeper.empty_shelf(shelf_of(two, 1))
     move(two)
     assert paths(two) == ["shelf-0"] and two.read(index_of(1)) == bytes_of(1, SIZE + 1)
+
+
+def test_one_that_is_given_back_while_its_rooms_go_has_all_of_them(two: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.keeper.empty_shelf(shelf_of(two, 0))
+    remove = Path.rmdir
+    adding = threading.Thread(target=lambda: two.keeper.add_shelf(two.directory / "shelf-0", MOST))
+
+    def while_it_is_added(room: Path) -> None:
+        if room.name == "80":
+            adding.start()
+            adding.join(0.5)
+        remove(room)
+
+    monkeypatch.setattr(Path, "rmdir", while_it_is_added)
+    move(two, sound=False)
+    adding.join()
+    assert paths(two) == ["shelf-1", "shelf-0"]
+    assert len(list((two.directory / "shelf-0").iterdir())) == 256
 
 
 def test_it_is_refused_with_the_numbers_where_the_others_have_no_room(two: Place) -> None:

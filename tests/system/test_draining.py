@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.files import files
 from tests.waiting import SECONDS, until
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ class Lab:
         return str(self.directory / server)
 
     def files(self, server: str) -> list[Path]:
-        return [path for path in (self.directory / server / "shares").rglob("*") if path.is_file()]
+        return files(self.directory / server / "shares")
 
     def seen(self, server: str) -> dict[str, Any]:
         """What alice knows of a server, when introducers were asked."""
@@ -70,7 +71,7 @@ def test_a_server_leaves_and_nothing_is_lost(lab: Lab, tmp_path: Path) -> None:
     disk = str(tmp_path / "disk")
     lab.hold("server", "add", state, disk)
     lab.hold("server", "drain", state, f"{state}/shares", "--wait")
-    assert not lab.files(name) and len([path for path in Path(disk).rglob("*") if path.is_file()]) == before
+    assert not lab.files(name) and len(files(Path(disk))) == before
     assert lab.alice("check", first, "--deep")
 
     # then the whole server
@@ -84,7 +85,7 @@ def test_a_server_leaves_and_nothing_is_lost(lab: Lab, tmp_path: Path) -> None:
     for one in (first, second):
         lab.alice("repair", one)
     assert "no share is left, and it can be switched off" in lab.hold("server", "drain", state, "--wait")
-    assert not [path for path in Path(disk).rglob("*") if path.is_file()]
+    assert not files(Path(disk))
 
     # without it all is there, also for who has nothing of it
     lab.hold("--quiet", "lab", "kill", str(lab.directory), name)

@@ -281,12 +281,13 @@ class Keeper:
     def add_shelf(self, path: Path, most: int) -> Shelf:
         """Have a directory take shares from now on, up to so many bytes; one that is there already stays, if it was
         being emptied."""
-        there = next((one for one in self._ledger.shelves() if one.path == path), None)
-        if there is None or not there.used:
-            prepare(path)
-        shelf = self._ledger.put_shelf(path, most)
-        self._shelves.add(shelf)
-        return shelf
+        with self._shelves.changing:
+            there = next((one for one in self._ledger.shelves() if one.path == path), None)
+            if there is None or not there.used:
+                prepare(path)
+            shelf = self._ledger.put_shelf(path, most)
+            self._shelves.add(shelf)
+            return shelf
 
     def empty_shelf(self, shelf: Shelf) -> None:
         """Have a shelf be emptied onto the others. DISK_FULL, with the numbers, if they have no room for that."""

@@ -106,9 +106,10 @@ class Mover:
             self._ledger.removed(removed)
             if removed:
                 return True
-            if self._ledger.take_off(shelf.id):
-                self._shelves.forget(shelf)
-                return False
+            with self._shelves.changing:
+                if self._ledger.take_off(shelf.id):
+                    self._shelves.forget(shelf)
+                    return False
         if not found.moved:
             self._again[shelf.id] = self._now() + PAUSE
         return bool(found.moved)

@@ -7,6 +7,7 @@ there now: it takes nothing, and what is on it is neither there nor missing.
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ class Shelves:
 
     def __init__(self, shelves: Iterable[Shelf], reserve: int) -> None:
         """`reserve` is how many bytes of each disk stay free."""
+        self.changing = threading.Lock()  # while a shelf comes or goes: one that goes takes its rooms with it
         self._reserve = reserve
         self._paths: dict[int, Path] = {}
         for shelf in shelves:
