@@ -346,9 +346,12 @@ def test_a_damaged_share_of_one_s_own_is_replaced_by_mending(tmp_path: Path) -> 
                 path.write_bytes(data)
         servers = await client.all()
         found = await find_inventory(SEED, servers, there.tools)
-        for one in packs_of(SEED, DEFAULT, found):
-            health = await look(one, servers, deep=True, tools=there.tools)
-            await mend(one, health, client, now() + 1000, there.tools)
-        assert all(one.whole for one in await _health(there, client, True))
+        for _ in range(10):  # a server of a busy machine may answer too late to be counted, once
+            for one in packs_of(SEED, DEFAULT, found):
+                health = await look(one, servers, deep=True, tools=there.tools)
+                await mend(one, health, client, now() + 1000, there.tools)
+            if all(one.whole for one in await _health(there, client, True)):
+                return
+        pytest.fail("not mended")
 
     on_grid(tmp_path, 5, work)
